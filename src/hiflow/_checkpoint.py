@@ -1,0 +1,95 @@
+"""Training state on disk, by Orbax: atomic, and refused where it belongs to another run."""
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+T = TypeVar("T")
+
+
+class Checkpoints:
+    """The checkpoints of one run; does nothing if `directory` is `None`.
+
+    **Raises:** `ValueError` if the directory holds a run and `resume` is off, or another run.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str] | None, run: dict[str, Any], resume: bool):
+        self._manager: Any = None
+        if directory is None:
+            if resume:
+                raise ValueError("fit: `resume` needs `checkpoint_dir`, where to resume from.")
+            return
+        root = Path(directory).absolute()
+        _claim(root, run, resume)
+        # Imported here because it takes two seconds that most sessions don't need to spend.
+        import orbax.checkpoint as ocp
+
+        logging.getLogger("absl").setLevel(logging.ERROR)
+        options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
+        self._ocp = ocp
+        self._manager = ocp.CheckpointManager(root / "steps", options=options)
+
+    def restore(self, state: T) -> tuple[T, float]:
+        """The newest state and the seconds trained so far, or what was given and 0."""
+        step = None if self._manager is None else self._manager.latest_step()
+        if step is None:
+            return state, 0.0
+        arrays, static = eqx.partition(state, eqx.is_array)
+        leaves, structure = jax.tree.flatten(arrays)
+        like = {"leaves": leaves, "seconds": jnp.zeros(())}
+        try:
+            saved = self._manager.restore(step, args=self._ocp.args.StandardRestore(like))
+        except Exception as error:
+            raise ValueError(
+                f"the checkpoint of step {step} in {self._manager.directory} can't be read: "
+                f"{type(error).__name__}: {str(error)[:300]}. Delete its folder to resume from the one "
+                "before, or start the run anew."
+            ) from error
+        restored = jax.tree.unflatten(structure, saved["leaves"])
+        return eqx.combine(restored, static), float(saved["seconds"])
+
+    def save(self, state: Any, seconds: float) -> None:
+        """Write the state under its step, atomically; the newest two are kept."""
+        if self._manager is None:
+            return
+        leaves = jax.tree.leaves(eqx.filter(state, eqx.is_array))
+        tree = {"leaves": leaves, "seconds": jnp.asarray(seconds, jnp.float32)}
+        step = int(state.step)
+        if self._manager.latest_step() != step:
+            self._manager.save(step, args=self._ocp.args.StandardSave(tree))
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._manager is not None:
+            self._manager.close()
+
+
+def _claim(root: Path, run: dict[str, Any], resume: bool) -> None:
+    """Mark the directory as this run's, or refuse."""
+    mark = root / "run.json"
+    if not mark.exists():
+        root.mkdir(parents=True, exist_ok=True)
+        temporary = mark.with_suffix(".tmp")
+        temporary.write_text(json.dumps(run))
+        temporary.replace(mark)
+        return
+    if not resume:
+        raise ValueError(
+            f"fit: {root} holds a run already. Pass resume=True to go on with it, or another "
+            "`checkpoint_dir`."
+        )
+    found = json.loads(mark.read_text())
+    different = [name for name in run if found.get(name) != run[name]]
+    if different:
+        raise ValueError(
+            f"fit: {root} holds another run, with other {', '.join(different)}. Resume with the same "
+            "arguments, or pass another `checkpoint_dir`."
+        )

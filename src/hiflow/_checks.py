@@ -1,0 +1,76 @@
+"""Converters and checks for the fields of components: every error names the argument and the cure."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+
+def as_array(value: Any) -> Float[Array, "..."]:
+    """To a JAX array of the default float type (a NumPy array in a field would be a trainable leaf
+    of unclear type, a Python float would be static and retrace)."""
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating):
+        return value
+    return jnp.asarray(value, dtype=jnp.result_type(float))
+
+
+def as_scalar(value: Any) -> Float[Array, ""]:
+    """Like `as_array`, for numbers."""
+    array = as_array(value)
+    if array.shape != ():
+        raise ValueError(f"expected a number, got an array of shape {array.shape}.")
+    return array
+
+
+def as_shape(value: Any) -> tuple[int, ...]:
+    """To an event shape: an integer or a sequence of positive integers."""
+    shape = (value,) if isinstance(value, int) else tuple(value)
+    if not all(isinstance(size, int | np.integer) and size > 0 for size in shape):
+        raise ValueError(
+            f"expected an event shape of positive integers, got {value!r}. Give the shape of one "
+            "event, without the batch."
+        )
+    return tuple(map(int, shape))
+
+
+def _concrete(value: Any) -> np.ndarray | None:
+    return None if isinstance(value, jax.core.Tracer) else np.asarray(value)
+
+
+def check_positive(component: eqx.Module, *names: str) -> None:
+    """Raise `ValueError` unless the named fields are finite and above 0."""
+    for name in names:
+        value = _concrete(getattr(component, name))
+        if value is not None and not (np.isfinite(value) & (value > 0)).all():
+            raise ValueError(
+                f"{type(component).__name__}: `{name}` must be positive and finite, got {value}."
+            )
+
+
+def check_at_least(component: eqx.Module, name: str, least: float) -> None:
+    """Raise `ValueError` unless the named field is finite and at least `least`."""
+    value = _concrete(getattr(component, name))
+    if value is not None and not (np.isfinite(value) & (value >= least)).all():
+        raise ValueError(
+            f"{type(component).__name__}: `{name}` must be at least {least}, got {value}."
+        )
+
+
+def check_finite(component: eqx.Module, *names: str) -> None:
+    """Raise `ValueError` if a named field holds NaN or infinity."""
+    for name in names:
+        value = _concrete(getattr(component, name))
+        if value is not None and not np.isfinite(value).all():
+            raise ValueError(f"{type(component).__name__}: `{name}` holds NaN or infinity.")
+
+
+def check_event(x: Any, event_shape: tuple[int, ...], *, argument: str = "x", owner: str) -> None:
+    """Raise `ValueError` unless `x` has exactly the event shape."""
+    if jnp.shape(x) != tuple(event_shape):
+        raise ValueError(
+            f"{owner}: `{argument}` must have the event shape {tuple(event_shape)}, got "
+            f"{jnp.shape(x)}. Components act on single samples: use jax.vmap for a batch."
+        )

@@ -1,0 +1,128 @@
+"""Everything about a training run that can be refused before any work is spent."""
+
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from hiflow.data import warn_if_inconsistent
+from hiflow.energies import AbstractEnergy
+from hiflow.networks import AbstractVelocityField
+from hiflow.paths import AbstractGaussianPath, AbstractPath, Langevin
+from hiflow.priors import AbstractPrior
+
+# Below, the standard error of the virial is itself too uncertain to warn by.
+_FEWEST_FOR_VIRIAL = 10
+# Where data are scarce Langevin's extra spread is its point; where they are plenty, it is a bias.
+_PLENTY = 1_000
+
+
+def check_fit(
+    network: AbstractVelocityField,
+    path: AbstractPath,
+    prior: AbstractPrior,
+    energy: AbstractEnergy | None,
+    points: dict[str, Array | None],
+    chains: Any,
+    counts: dict[str, int],
+    ema: float,
+) -> None:
+    """Raise `ValueError` for whatever doesn't fit together; warn of data that don't fit the energy."""
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"fit: `{name}` must be at least 1, got {count}.")
+    if not 0 <= ema < 1:
+        raise ValueError(f"fit: `ema` must be in [0, 1), got {ema}.")
+    check_shapes(prior.event_shape, network=network, energy=energy)
+    if isinstance(path, AbstractGaussianPath):
+        _check_scale(prior, path)
+    if energy is not None:
+        _check_symmetry(prior, energy)
+    for name, array in points.items():
+        if array is not None:
+            check_points(array, prior, argument=name)
+    data = points["data"]
+    assert data is not None
+    _check_network(network, prior, data[0])
+    if energy is not None and data.shape[0] >= _FEWEST_FOR_VIRIAL:
+        agrees = warn_if_inconsistent(energy, data, chains).z <= 4
+        if agrees and isinstance(path, Langevin) and data.shape[0] >= _PLENTY:
+            warnings.warn(
+                f"the data are {data.shape[0]:,} thermal samples of the energy, and Langevin's end law "
+                "counts the thermal noise twice: the flow will be too wide. Use Relaxed, or a larger "
+                "`beta`.",
+                stacklevel=3,
+            )
+
+
+def check_shapes(event_shape: tuple[int, ...], **components: Any) -> None:
+    """Raise `ValueError` unless all components are for the prior's events."""
+    for name, component in components.items():
+        if component is not None and tuple(component.event_shape) != tuple(event_shape):
+            raise ValueError(
+                f"fit: `{name}` ({type(component).__name__}) is for events of shape "
+                f"{tuple(component.event_shape)}, and `prior` for {tuple(event_shape)}. Build both for "
+                "the same events."
+            )
+
+
+def check_points(points: Array, prior: AbstractPrior, *, argument: str) -> None:
+    """Raise `ValueError` unless the points are finite events in the prior's subspace."""
+    event = tuple(prior.event_shape)
+    if points.ndim != len(event) + 1 or points.shape[1:] != event or points.shape[0] == 0:
+        raise ValueError(
+            f"fit: `{argument}` must have shape (n, {', '.join(map(str, event))}) with n ≥ 1, like "
+            f"`prior`'s events; got {points.shape}."
+        )
+    if not jnp.issubdtype(points.dtype, jnp.floating):
+        raise ValueError(f"fit: `{argument}` must be of a float type, got {points.dtype}.")
+    finite = jnp.isfinite(points).reshape(points.shape[0], -1).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"fit: `{argument}` holds NaN or infinity in {int((~finite).sum())} of {finite.size} "
+            f"samples, first at index {int(jnp.argmin(finite))}. Remove them."
+        )
+    off = jnp.abs(points - jax.vmap(prior.group.project)(points)).max()
+    if off > 1e-3 * (1 + jnp.abs(points).max()):
+        raise ValueError(
+            f"fit: `{argument}` leaves the subspace of {type(prior).__name__} by up to {off:.3g}: the "
+            "prior has its mean over particles removed and the data have not. Centre them first: "
+            "jax.vmap(prior.group.project)(data)."
+        )
+
+
+def _check_scale(prior: AbstractPrior, path: AbstractGaussianPath) -> None:
+    scale = getattr(prior, "scale", None)
+    if scale is not None and not jnp.allclose(scale, path.prior_scale):
+        raise ValueError(
+            f"fit: `path` assumes a prior of scale {path.prior_scale} and `prior` has {scale}. Pass "
+            f"prior_scale={scale} to {type(path).__name__}."
+        )
+
+
+def _check_symmetry(prior: AbstractPrior, energy: AbstractEnergy) -> None:
+    key_x, *keys = jax.random.split(jax.random.key(0), 5)
+    x = prior.sample(key_x)
+    for key in keys:
+        g = energy.group.sample(key, energy.event_shape)
+        change = jnp.abs(prior.log_prob(energy.group.act(g, x)) - prior.log_prob(x))
+        if change > 1e-3 * (1 + jnp.abs(prior.log_prob(x))):
+            raise ValueError(
+                f"fit: `prior` ({type(prior).__name__}) is not invariant under {energy.group}, the "
+                f"symmetry of {type(energy).__name__}: its log density changed by {change:.3g}. For "
+                "particles use CentredNormal(particles, dim)."
+            )
+
+
+def _check_network(
+    network: AbstractVelocityField, prior: AbstractPrior, x: Float[Array, "*event"]
+) -> None:
+    velocity = network(jnp.asarray(0.5, x.dtype), x)
+    off = jnp.abs(velocity - prior.group.project(velocity)).max()
+    if off > 1e-3 * (1 + jnp.abs(velocity).max()):
+        raise ValueError(
+            f"fit: `network` ({type(network).__name__}) leaves the subspace of {type(prior).__name__} "
+            f"by {off:.3g}. Use EGNN, or give the network the group: MLP(..., group=prior.group)."
+        )

@@ -1,0 +1,143 @@
+"""What one training step draws and does, and many of them in one jitted call."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hiflow._devices import shard_batch
+from hiflow.couplings import AbstractCoupling
+from hiflow.paths import AbstractPath
+from hiflow.priors import AbstractPrior
+from hiflow.time_sampling import AbstractTimeSampler
+
+
+class State(eqx.Module):
+    """All that changes from step to step."""
+
+    parameters: Any
+    average: Any
+    optimiser: Any
+    step: Array
+
+
+class Batches(eqx.Module):
+    """Data, anchors and all that a step draws from."""
+
+    points: Float[Array, "n *event"]
+    anchors: Any
+    prior: AbstractPrior
+    path: AbstractPath
+    coupling: AbstractCoupling
+    time_sampler: AbstractTimeSampler
+    key: PRNGKeyArray
+    size: int = eqx.field(static=True)
+
+    def __call__(self, step: Array) -> tuple[Array, Array, Array, Array]:
+        """Times, weights, points and target velocities of one step."""
+        # Folding the step into the key makes a resumed run draw what the uninterrupted one drew.
+        key = jax.random.fold_in(self.key, step)
+        key_index, key_prior, key_pair, key_time = jax.random.split(key, 4)
+        index = jax.random.randint(key_index, (self.size,), 0, self.points.shape[0])
+        x0 = jax.vmap(self.prior.sample)(jax.random.split(key_prior, self.size))
+        t, weight = self.time_sampler(key_time, self.size)
+        x0, _ = self.coupling(x0, self.points[index], key_pair)
+        anchors = jax.tree.map(lambda leaf: leaf[index], self.anchors)
+        x0, anchors, t, weight = shard_batch((x0, anchors, t, weight))
+        x, target = jax.vmap(self.path.flow_and_velocity)(x0, anchors, t)
+        return t, weight, x, target
+
+
+@dataclasses.dataclass(frozen=True)
+class Scheduled:
+    """An Optax optimiser by name, behind clipping and a warm-up-cosine schedule.
+
+    Hashable, so that runs which differ in their seed or data alone share one compiled step.
+    """
+
+    name: str
+    learning_rate: float
+    warmup: int
+    clip: float
+    steps: int
+
+    def __post_init__(self):
+        if not hasattr(optax, self.name):
+            raise ValueError(
+                f"fit: `optimiser` must be the name of one of Optax's, got {self.name!r}."
+            )
+
+    def transformation(self) -> optax.GradientTransformation:
+        """The optimiser."""
+        peak, warmup = self.learning_rate, min(self.warmup, self.steps // 2)
+        schedule = optax.warmup_cosine_decay_schedule(0.0, peak, warmup, self.steps, 0.01 * peak)
+        return optax.chain(
+            optax.clip_by_global_norm(self.clip), getattr(optax, self.name)(schedule)
+        )
+
+
+Optimiser = Scheduled | optax.GradientTransformation
+
+
+class Recipe(eqx.Module):
+    """What a step does with a batch: nothing here changes during a run."""
+
+    batches: Batches
+    static: Any
+    optimiser: Optimiser = eqx.field(static=True)
+    ema: float = eqx.field(static=True)
+
+    @property
+    def transformation(self) -> optax.GradientTransformation:
+        """The Optax optimiser."""
+        return _transformation(self.optimiser)
+
+    def loss(self, parameters: Any, batch: tuple[Array, ...]) -> Array:
+        """The mean weighted squared error per dimension."""
+        t, weight, x, target = batch
+        velocity = jax.vmap(eqx.combine(parameters, self.static))(t, x)
+        errors = jnp.sum((velocity - target).reshape(t.shape[0], -1) ** 2, axis=1)
+        return jnp.sum(weight * errors) / x.size
+
+    def step(self, state: State) -> tuple[State, Array]:
+        """One update."""
+        batch = self.batches(state.step)
+        loss, gradient = jax.value_and_grad(self.loss)(state.parameters, batch)
+        updates, memory = self.transformation.update(gradient, state.optimiser, state.parameters)
+        parameters = optax.apply_updates(state.parameters, updates)
+        # The average's memory grows to that of `ema`, so that it forgets the initial weights.
+        decay = jnp.minimum(self.ema, (1 + state.step) / (10 + state.step))
+        average = jax.tree.map(
+            lambda old, new: decay * old + (1 - decay) * new, state.average, parameters
+        )
+        return State(parameters, average, memory, state.step + 1), loss
+
+
+def initial_state(parameters: Any, optimiser: Optimiser) -> State:
+    """The state before the first step, in buffers of its own, since the step donates them."""
+    copy, average = (jax.tree.map(jnp.copy, parameters) for _ in range(2))
+    return State(copy, average, _transformation(optimiser).init(copy), jnp.zeros((), jnp.int32))
+
+
+# The state comes second because Equinox donates all arguments but the first.
+@eqx.filter_jit(donate="all-except-first")
+def advance(kept: tuple[Recipe, Array], state: State) -> tuple[State, Array]:
+    """Train up to a step; the new state and the mean loss on the way."""
+    recipe, until = kept
+    first = state.step
+
+    def body(_: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
+        state, total = carry
+        state, loss = recipe.step(state)
+        return state, total + loss
+
+    state, total = jax.lax.fori_loop(first, until, body, (state, jnp.zeros(())))
+    return state, total / (until - first)
+
+
+def _transformation(optimiser: Optimiser) -> optax.GradientTransformation:
+    return optimiser.transformation() if isinstance(optimiser, Scheduled) else optimiser

@@ -1,0 +1,124 @@
+"""The command line: `hiflow train | evaluate | sample | list`."""
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(
+    help="Hessian-Informed Flow Matching: train, evaluate and sample flows from TOML files.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+
+@app.command()
+def train(
+    file: Annotated[str, typer.Argument(help="A TOML file, or a packaged experiment's name.")],
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<name>.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Train this seed alone.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Train seeds 0 … N−1.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on with an existing run folder.")] = False,
+) -> None:
+    """Train every arm of an experiment, score it, and draw its figures."""
+    from hiflow import config, experiment
+
+    with _plain_errors():
+        if seed is not None and seeds is not None:
+            raise ValueError("--seed and --seeds exclude each other.")
+        what = config.read(file)
+        root = out or Path("runs") / what.name
+        chosen = [seed] if seed is not None else list(range(seeds)) if seeds else None
+        experiment.train(what, root, seeds=chosen, resume=resume, console=console)
+        for figure in experiment.draw(root, console=console):
+            console.print(f"figure: {figure}")
+        console.print(f"run folder: {root}")
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder, or one flow's file.")],
+    data: Annotated[Path, typer.Option(help=".npy or .npz of test points.")],
+    rtol: Annotated[float | None, typer.Option(help="Solver's relative tolerance.")] = None,
+    atol: Annotated[float | None, typer.Option(help="Solver's absolute tolerance.")] = None,
+) -> None:
+    """The NLL of a run's flows on your own test points."""
+    from hiflow import experiment
+
+    with _plain_errors():
+        settings = {"rtol": rtol, "atol": atol}
+        given = {name: value for name, value in settings.items() if value is not None}
+        rows, energy = experiment.evaluate_file(run, data, given)
+        console.print(experiment.rich_table(experiment.summarise(rows), energy))
+
+
+@app.command()
+def sample(
+    run: Annotated[Path, typer.Argument(help="A run folder, or one flow's file.")],
+    n: Annotated[int, typer.Option(help="Number of samples per flow.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
+    out: Annotated[
+        Path, typer.Option(help="Where to write: samples and log densities, .npz.")
+    ] = Path("samples.npz"),
+) -> None:
+    """Draw samples with their log densities from a run's flows into one .npz file."""
+    from hiflow import experiment, load
+
+    with _plain_errors():
+        if out.exists():
+            raise ValueError(f"{out} exists; choose another file by --out.")
+        arrays: dict[str, Any] = {}
+        for (label, k), path in experiment.flow_files(run).items():
+            x, log_prob = load(path).sample_and_log_prob(jax.random.key(seed), n)
+            name = f"{label}-{k}"
+            arrays |= {f"{name}/samples": np.asarray(x), f"{name}/log_prob": np.asarray(log_prob)}
+            console.print(f"{label}, seed {k}: {n} samples")
+        experiment.save_arrays(out, arrays)
+        console.print(f"written: {out}")
+
+
+@app.command(name="list")
+def list_components(
+    family: Annotated[str | None, typer.Argument(help="One family; default all.")] = None,
+) -> None:
+    """The components that this installation knows, plug-ins included, and the packaged experiments."""
+    from hiflow import config
+
+    with _plain_errors():
+        families = config.families()
+        if family is not None and family not in families:
+            raise ValueError(f"no family {family!r}; there are {', '.join(families)}.")
+        table = Table("family", "name", "from")
+        for name, registry in families.items():
+            if family in (None, name):
+                for component in registry.names():
+                    table.add_row(name, component, registry.origin(component))
+        console.print(table)
+        if family is None:
+            console.print("experiments: " + ", ".join(sorted(config.packaged_experiments())))
+
+
+class _plain_errors:
+    """What a user did wrong is said in one line, without a traceback; warnings likewise."""
+
+    def __enter__(self) -> None:
+        self._saved = warnings.showwarning
+        warnings.showwarning = lambda message, *_args, **_kwargs: console.print(
+            f"warning: {message}", style="yellow", markup=False
+        )
+
+    def __exit__(self, kind: Any, error: Any, _: Any) -> None:
+        warnings.showwarning = self._saved
+        if isinstance(error, ValueError | LookupError | OSError | ImportError | TypeError):
+            Console(stderr=True).print(
+                f"error: {error}", style="red", markup=False, highlight=False
+            )
+            sys.exit(2)

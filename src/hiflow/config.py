@@ -1,0 +1,263 @@
+"""Experiments as TOML: tables that name components, read into the objects that `fit` takes."""
+
+import dataclasses
+import difflib
+import inspect
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hiflow import data as hf_data
+from hiflow import (
+    couplings,
+    energies,
+    groups,
+    hessians,
+    networks,
+    paths,
+    priors,
+    spectral,
+    time_sampling,
+    times,
+)
+from hiflow.divergence import Exact, Hutchinson
+from hiflow.flow import Flow
+from hiflow.registry import Registry
+from hiflow.training import fit
+
+_TOP = ("seeds", "energy", "data", "prior", "network", "training", "evaluation", "arm")
+_ARM = ("label", "path", "prior", "network", "training")
+_NOT_FROM_FILE = (
+    "network path data prior key energy validation callbacks checkpoint_dir resume progress "
+    "solver_settings"
+).split()
+
+
+class ConfigError(ValueError):
+    """A TOML file that can't be read as an experiment; the message names the place and the cure."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """One TOML file: what the arms share, and the arms."""
+
+    name: str
+    text: str
+    tables: Mapping[str, Any]
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that the file asks for."""
+        return list(self.tables.get("seeds", [0]))
+
+    @property
+    def arms(self) -> list[Mapping[str, Any]]:
+        """The arms' own tables, in order."""
+        return self.tables["arm"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """All that `fit` takes for one arm and seed."""
+
+    label: str
+    network: networks.AbstractVelocityField
+    path: paths.AbstractPath
+    prior: priors.AbstractPrior
+    training: dict[str, Any]
+    solver_settings: dict[str, Any]
+
+
+def packaged_experiments() -> dict[str, Any]:
+    """The experiments that come with hiflow: name to resource."""
+    folder = files("hiflow") / "experiments"
+    return {item.name[:-5]: item for item in folder.iterdir() if item.name.endswith(".toml")}
+
+
+def read(source: str | Path) -> Experiment:
+    """Read a TOML file, or a packaged experiment by its name, and check its tables' names.
+
+    **Raises:** `ConfigError` for a missing file, broken TOML, an unknown table or keyword.
+    """
+    packaged = packaged_experiments()
+    path = Path(source)
+    if str(source) in packaged:
+        name, text = str(source), packaged[str(source)].read_text()
+    elif path.is_file():
+        name, text = path.stem, path.read_text()
+    else:
+        raise ConfigError(
+            f"{source}: no such file, and no packaged experiment of that name"
+            f"{_nearest(str(source), packaged)}. Packaged: {', '.join(sorted(packaged))}."
+        )
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: not valid TOML: {error}.") from error
+    _check_names(tables, _TOP, f"{source}")
+    if not tables.get("arm"):
+        raise ConfigError(f"{source}: has no [[arm]]; add one with a `label` and a `path`.")
+    labels = [arm.get("label") for arm in tables["arm"]]
+    if None in labels or len({slug(str(label)) for label in labels}) < len(labels):
+        raise ConfigError(f"{source}: every [[arm]] needs a `label` of its own, got {labels}.")
+    for arm in tables["arm"]:
+        _check_names(arm, _ARM, f"{source}: arm {arm['label']!r}")
+    return Experiment(name, text, tables)
+
+
+def make_energy(experiment: Experiment) -> energies.AbstractEnergy | None:
+    """The experiment's energy, if it has one."""
+    table = experiment.tables.get("energy")
+    return None if table is None else energies.registry.make(table)
+
+
+def event_shape(experiment: Experiment, energy: energies.AbstractEnergy | None) -> tuple[int, ...]:
+    """The shape of one event: the energy's, or that of the points in the data file."""
+    if energy is not None:
+        return energy.event_shape
+    file = experiment.tables.get("data", {}).get("file")
+    if file is None:
+        raise ConfigError("[data] needs a `file`, or the experiment an [energy] to draw from.")
+    return tuple(jnp.shape(hf_data.load(file))[1:])
+
+
+def make_data(
+    experiment: Experiment, energy: energies.AbstractEnergy | None, seed: int, *, progress: bool
+) -> tuple[Float[Array, "n *event"], Float[Array, "m *event"]]:
+    """Training and test points: from files, or drawn from the energy.
+
+    `[data]` takes `size` and `test` (how many of each), `seed` (the run's by default), `file` and
+    `test_file`, or the keywords of [`hiflow.data.sample`][hiflow.data.sample].
+    """
+    table = dict(experiment.tables.get("data", {}))
+    size, test = table.pop("size", None), table.pop("test", 256)
+    key_draw, key_split = jax.random.split(jax.random.key(table.pop("seed", seed)))
+    shape = None if energy is None else energy.event_shape
+    if "file" in table:
+        points, held_out = _from_files(table, shape, size, test, key_split)
+    else:
+        assert energy is not None, "event_shape has refused an experiment without data"
+        _check_names(table, _parameters(hf_data.sample), "[data]")
+        drawn = hf_data.sample(
+            energy, key=key_draw, size=(size or 10_000) + test, progress=progress, **table
+        )
+        points, held_out = (part.points for part in drawn.split(test, key=key_split))
+    if energy is not None:
+        points, held_out = (jax.vmap(energy.group.project)(part) for part in (points, held_out))
+    return points, held_out
+
+
+def make_arm(
+    experiment: Experiment,
+    arm: Mapping[str, Any],
+    energy: energies.AbstractEnergy | None,
+    event_shape: tuple[int, ...],
+    key: PRNGKeyArray,
+) -> Arm:
+    """One arm's components. The network's initial weights depend on `key` alone, not on the arm."""
+    known: dict[str, Any] = {"shape": event_shape}
+    if len(event_shape) == 2:
+        known |= {"particles": event_shape[0], "dim": event_shape[1]}
+    prior = priors.registry.make(_table(experiment, arm, "prior", "normal"), **known)
+    network = networks.registry.make(
+        _table(experiment, arm, "network", "mlp"), **known, group=prior.group, key=key
+    )
+    scale = {} if getattr(prior, "scale", None) is None else {"prior_scale": prior.scale}
+    context = {"group": prior.group, **scale, **({} if energy is None else {"energy": energy})}
+    if "path" not in arm:
+        raise ConfigError(f"arm {arm['label']!r}: needs a `path`.")
+    settings = make_solver_settings(experiment.tables.get("evaluation", {}))
+    Flow(prior, network, **settings)  # Its checks, before any training.
+    path = paths.registry.make(arm["path"], **context)
+    return Arm(arm["label"], network, path, prior, _training(experiment, arm), settings)
+
+
+def make_solver_settings(table: Mapping[str, Any]) -> dict[str, Any]:
+    """`[evaluation]`: the settings of a flow, with `solver` by its diffrax name and `divergence` as
+    `"exact"` or `{name = "hutchinson", probes = 4}`."""
+    settings = dict(table)
+    _check_names(
+        settings, ["solver", "rtol", "atol", "steps", "divergence", "chunk_size"], "[evaluation]"
+    )
+    if "solver" in settings:
+        solver = getattr(diffrax, settings["solver"], None)
+        if solver is None:
+            raise ConfigError(f"[evaluation]: diffrax has no solver {settings['solver']!r}.")
+        settings["solver"] = solver()
+    if "divergence" in settings:
+        chosen = settings["divergence"]
+        chosen = {"name": chosen} if isinstance(chosen, str) else dict(chosen)
+        known = {"exact": Exact, "hutchinson": Hutchinson}
+        _check_names({chosen.get("name", ""): 0}, known, "[evaluation] divergence")
+        settings["divergence"] = known[chosen.pop("name")](**chosen)
+    return settings
+
+
+def families() -> dict[str, Registry]:
+    """All registries, by the name of their family."""
+    modules = (
+        energies, hessians, spectral, times, groups, priors, couplings, paths, networks, time_sampling
+    )  # fmt: skip
+    return {module.registry.family: module.registry for module in modules}
+
+
+def slug(label: str) -> str:
+    """A label as a folder's name."""
+    return "".join(c if c.isalnum() else "-" for c in label.lower()).strip("-")
+
+
+def _table(experiment: Experiment, arm: Mapping[str, Any], name: str, default: str) -> Any:
+    return arm.get(name, experiment.tables.get(name, default))
+
+
+def _training(experiment: Experiment, arm: Mapping[str, Any]) -> dict[str, Any]:
+    training = {**experiment.tables.get("training", {}), **arm.get("training", {})}
+    known = [name for name in _parameters(fit) if name not in _NOT_FROM_FILE]
+    _check_names(training, known, "[training]")
+    return training
+
+
+def _from_files(
+    table: dict[str, Any],
+    shape: tuple[int, ...] | None,
+    size: int | None,
+    test: int,
+    key: PRNGKeyArray,
+) -> tuple[Array, Array]:
+    _check_names(table, ("file", "test_file"), "[data]")
+    points = jnp.asarray(hf_data.load(table["file"], event_shape=shape))
+    if "test_file" in table:
+        return points[:size], jnp.asarray(hf_data.load(table["test_file"], event_shape=shape))
+    if points.shape[0] <= test:
+        raise ConfigError(
+            f"[data]: {table['file']} has {points.shape[0]} samples, not enough to hold out {test}. "
+            "Lower `test`, or give a `test_file`."
+        )
+    shuffled = points[np.asarray(jax.random.permutation(key, points.shape[0]))]
+    return shuffled[test:][:size], shuffled[:test]
+
+
+def _parameters(function: Any) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
+def _check_names(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    known = list(known)
+    for name in table:
+        if name not in known:
+            raise ConfigError(
+                f"{where}: unknown name {name!r}{_nearest(name, known)}. Known: {', '.join(known)}."
+            )
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,14 @@
+"""The independent coupling."""
+
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hiflow.couplings._base import AbstractCoupling
+
+
+class Independent(AbstractCoupling):
+    """Prior samples and data points are paired as they come."""
+
+    def __call__(
+        self, x0: Float[Array, "batch *event"], x1: Float[Array, "batch *event"], key: PRNGKeyArray
+    ) -> tuple[Float[Array, "batch *event"], Float[Array, "batch *event"]]:
+        return x0, x1

@@ -1,0 +1,19 @@
+"""Data: samples from files, reference samplers for energies, and the virial check."""
+
+from hiflow.data._cache import cache_folder, clear_cache
+from hiflow.data._report import SamplingReport
+from hiflow.data._sampler import sample
+from hiflow.data._samples import Samples, load
+from hiflow.data._virial import VirialReport, check_virial, warn_if_inconsistent
+
+__all__ = [
+    "Samples",
+    "SamplingReport",
+    "VirialReport",
+    "cache_folder",
+    "check_virial",
+    "clear_cache",
+    "load",
+    "sample",
+    "warn_if_inconsistent",
+]

@@ -1,0 +1,155 @@
+"""Reference samples of an energy: exact draws where it has them, else many short HMC chains."""
+
+import dataclasses
+import time
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+from rich.console import Console
+
+from hiflow.data import _cache
+from hiflow.data._hmc import HMCSettings, run_chains
+from hiflow.data._report import make_report
+from hiflow.data._samples import Samples
+from hiflow.energies import AbstractEnergy, SupportsSampling
+
+
+def sample(
+    energy: AbstractEnergy,
+    *,
+    key: PRNGKeyArray,
+    size: int,
+    chains: int = 500,
+    burn_in: int = 300,
+    thin: int = 20,
+    leapfrog_steps: int = 20,
+    target_acceptance: float = 0.8,
+    start: Any = None,
+    cache: bool = True,
+    progress: bool = True,
+) -> Samples:
+    r"""Samples of $e^{-V}$, with a report on how far they can be trusted.
+
+    An energy with a method `sample` is drawn from exactly. For any other, `chains` independent
+    Hamiltonian Monte Carlo chains run side by side on the device: from a relaxed random
+    configuration, with a common step size that is adapted to `target_acceptance` during the burn-in
+    and then frozen. Along the null modes of the energy's group (translations) the energy is flat,
+    so they separate from the chain and are projected out of every sample.
+
+    The defaults fit 13 to 55 Lennard-Jones particles and smaller systems. A barrier of many kT is
+    crossed by no such chain: the report can't see a mode that no chain started in, so give `start`
+    points in all of them.
+
+    **Arguments:**
+
+    - `energy`: the energy, in kT.
+    - `key`: a PRNG key.
+    - `size`: the number of samples.
+    - `chains`: the number of chains; each gives `size / chains` samples.
+    - `burn_in`: updates that are discarded, at least 10 × `thin` for the step size to settle.
+    - `thin`: updates from one sample of a chain to its next.
+    - `leapfrog_steps`: gradients per update.
+    - `target_acceptance`: what the step size is adapted to, in (0, 1).
+    - `start`: `(chains, *event)` points to start from as they are, instead of relaxed random ones.
+    - `cache`: keep the samples on disk, and use those that the same energy, key and settings gave
+      before (see [`cache_folder`][hiflow.data.cache_folder]). Functions can't be identified, so a
+      `FunctionEnergy` isn't cached.
+    - `progress`: show a progress bar and print the report.
+
+    **Returns:** [`Samples`][hiflow.data.Samples] with `report` set, and `chains` from HMC.
+
+    **Raises:** `ValueError` for a setting out of range, a `start` of another shape, or an energy
+    that isn't finite where the chains start. Warns if the virial is more than four standard errors
+    off.
+    """
+    settings = HMCSettings(
+        chains=min(chains, size),
+        burn_in=burn_in,
+        thin=thin,
+        leapfrog_steps=leapfrog_steps,
+        target_acceptance=target_acceptance,
+    )
+    start = _checked(energy, settings, size, start)
+    name = None
+    if cache:
+        name = _cache.fingerprint(
+            energy=energy,
+            key=key,
+            size=size,
+            start=start,
+            settings=dataclasses.asdict(settings),
+            dtype=str(jnp.result_type(float)),
+        )
+    samples = _cache.read(name) if name else None
+    cached = samples is not None
+    if samples is None:
+        samples = _make(energy, key, size, settings, start, progress)
+        if name:
+            _cache.write(name, samples)
+    report = samples.report
+    assert report is not None
+    if progress:
+        Console().print(f"{report}{' [from the cache]' if cached else ''}", markup=False)
+    if not report.virial.z <= 4:
+        warnings.warn(
+            f"sample: the virial of {report.energy} is {report.virial.mean:.2f} ± "
+            f"{report.virial.standard_error:.2f} and must be {report.virial.expected}: the chains "
+            "haven't converged. Raise `burn_in`, or give `start` points closer to equilibrium.",
+            stacklevel=2,
+        )
+    return samples
+
+
+def _make(
+    energy: AbstractEnergy,
+    key: Array,
+    size: int,
+    settings: HMCSettings,
+    start: Array | None,
+    progress: bool,
+) -> Samples:
+    began = time.perf_counter()
+    if isinstance(energy, SupportsSampling):
+        draw = jax.jit(jax.vmap(energy.sample))
+        points, chains = draw(jax.random.split(key, size)), None
+        facts = {"method": "exact", "acceptance": 1.0, "step_size": float("inf")}
+    else:
+        draws = -(-size // settings.chains)
+        points, acceptance, step = run_chains(energy, key, draws, settings, start, progress)
+        points = points[:size]
+        chains = np.arange(size) % settings.chains
+        facts = {"method": "hmc", "acceptance": acceptance, "step_size": step}
+    jax.block_until_ready(points)
+    seconds = time.perf_counter() - began
+    return Samples(points, chains, make_report(energy, points, chains, seconds=seconds, **facts))
+
+
+def _checked(energy: AbstractEnergy, settings: HMCSettings, size: int, start: Any) -> Array | None:
+    if size < 2:
+        raise ValueError(f"sample: `size` must be at least 2, got {size}.")
+    for name in ("chains", "thin", "leapfrog_steps"):
+        if getattr(settings, name) < 1:
+            raise ValueError(f"sample: `{name}` must be at least 1, got {getattr(settings, name)}.")
+    if settings.burn_in < 10 * settings.thin:
+        raise ValueError(
+            "sample: `burn_in` must be at least 10 × `thin`, so that the step size can settle; got "
+            f"burn_in={settings.burn_in}, thin={settings.thin}."
+        )
+    if not 0 < settings.target_acceptance < 1:
+        raise ValueError(
+            "sample: `target_acceptance` must be between 0 and 1, got "
+            f"{settings.target_acceptance}. Around 0.8 is best."
+        )
+    if start is None:
+        return None
+    start = jnp.asarray(start)
+    expected = (settings.chains, *energy.event_shape)
+    if start.shape != expected:
+        raise ValueError(
+            f"sample: `start` must have shape (chains, *event) = {expected}, got {start.shape}."
+        )
+    return start

@@ -1,0 +1,188 @@
+"""A set of samples: points, the chains that they come from, and how they were made."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hiflow.data._report import SamplingReport
+
+
+class Samples:
+    """Points with their origin; wherever an array of points is expected, this serves as one.
+
+    **Arguments:**
+
+    - `points`: `(n, *event)`.
+    - `chains`: `(n,)` integers, the Markov chain of each point; `None` if they are independent.
+    - `report`: how a sampler fared, or `None` for points from elsewhere.
+
+    **Raises:** `ValueError` if there are no points, or not one label per point.
+    """
+
+    points: Float[Array, "n *event"]
+    chains: np.ndarray | None
+    report: SamplingReport | None
+
+    def __init__(self, points: Any, chains: Any = None, report: SamplingReport | None = None):
+        self.points = jnp.asarray(points)
+        self.chains = None if chains is None else np.asarray(chains)
+        self.report = report
+        if self.points.ndim < 1 or len(self.points) == 0:
+            raise ValueError(
+                f"Samples: `points` must have shape (n, *event), got {self.points.shape}."
+            )
+        if self.chains is not None and self.chains.shape != (len(self.points),):
+            raise ValueError(
+                f"Samples: `chains` must hold one label for each of {len(self.points)} points, got "
+                f"shape {self.chains.shape}."
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(n, *event)`."""
+        return self.points.shape
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """The shape of one point."""
+        return self.points.shape[1:]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The selected `Samples`, by slice, mask or index array; the point itself by an integer."""
+        if isinstance(index, int | np.integer):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"Samples: index {index} is out of range for {len(self)} points.")
+            return self.points[index]
+        index = index if isinstance(index, slice) else np.asarray(index)
+        chains = None if self.chains is None else self.chains[index]
+        return Samples(self.points[index], chains, self.report)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = np.asarray(self.points, dtype=dtype)
+        return array.copy() if copy else array
+
+    def __jax_array__(self) -> Array:
+        return self.points
+
+    def __repr__(self) -> str:
+        return f"Samples({len(self)} points of shape {self.event_shape})"
+
+    def split(self, n_test: int, key: PRNGKeyArray) -> tuple["Samples", "Samples"]:
+        """Training and test samples, at random; whole chains go to either side where there are
+        enough of them, so that the test samples are independent of the training samples.
+
+        **Arguments:**
+
+        - `n_test`: number of test samples, at least 1 and below `len(self)`.
+        - `key`: a PRNG key.
+
+        **Raises:** `ValueError` for another number.
+        """
+        if not 0 < n_test < len(self):
+            raise ValueError(
+                f"Samples.split: `n_test` must be between 1 and {len(self) - 1}, got {n_test}."
+            )
+        order = np.asarray(jax.random.permutation(key, len(self)))
+        if self.chains is not None and len(np.unique(self.chains)) > 1:
+            # Chains in random order; within a chain as they come.
+            names, index = np.unique(self.chains, return_inverse=True)
+            rank = np.asarray(jax.random.permutation(key, len(names)))
+            order = np.argsort(rank[index], kind="stable")
+        return self[order[n_test:]], self[order[:n_test]]
+
+    def save(self, path: str | Path) -> None:
+        """Write points and chains to `path`, an `.npz` file, for [`load`][hiflow.data.load].
+
+        **Raises:** `ValueError` for another suffix.
+        """
+        if Path(path).suffix != ".npz":
+            raise ValueError(f"Samples.save: `path` must end in .npz, got {str(path)!r}.")
+        arrays: dict[str, Any] = {"points": np.asarray(self.points)}
+        if self.chains is not None:
+            arrays["chains"] = self.chains
+        np.savez_compressed(path, **arrays)
+
+
+def load(
+    path: str | Path, event_shape: tuple[int, ...] | None = None, key_name: str | None = None
+) -> Samples:
+    """Samples from an `.npy` or `.npz` file.
+
+    **Arguments:**
+
+    - `path`: the file. Pickled arrays are refused: reading one can run any code.
+    - `event_shape`: the shape of one point. Points that are stored flat, as `(n, dim)`, are
+      reshaped to it.
+    - `key_name`: the array to take from an `.npz` file. By default `points`, or the only one.
+
+    **Raises:** `FileNotFoundError`; `ValueError` for a file of another kind, truncated or pickled,
+    for an unknown `key_name`, for points of another shape or type, and for NaN or infinity.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"load: there is no file {str(path)!r}.")
+    if path.suffix not in (".npy", ".npz"):
+        raise ValueError(f"load: `path` must end in .npy or .npz, got {str(path)!r}.")
+    try:
+        with path.open("rb") as file:
+            stored = np.load(file, allow_pickle=False)
+            if isinstance(stored, np.ndarray):
+                points, chains = stored, None
+            else:
+                points = stored[_pick(stored.files, key_name, path)]
+                chains = stored["chains"] if "chains" in stored.files else None
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        if str(error).startswith("load:"):
+            raise
+        raise ValueError(
+            f"load: {str(path)!r} can't be read ({error}). It is truncated, not a NumPy file, or "
+            "holds pickled objects, which are refused: save it anew with numpy.save of a plain "
+            "float array."
+        ) from error
+    points = _checked(points, event_shape, path)
+    whole = chains is not None and chains.shape == (len(points),)
+    return Samples(points, chains if whole else None)
+
+
+def _pick(names: list[str], key_name: str | None, path: Path) -> str:
+    if key_name is None and "points" in names:
+        return "points"
+    if key_name is None and len(names) == 1:
+        return names[0]
+    if key_name not in names:
+        raise ValueError(
+            f"load: `key_name` must name one of the arrays in {str(path)!r}: {', '.join(names)}; "
+            f"got {key_name!r}."
+        )
+    return key_name
+
+
+def _checked(points: np.ndarray, event_shape: tuple[int, ...] | None, path: Path) -> np.ndarray:
+    if not (np.issubdtype(points.dtype, np.floating) or np.issubdtype(points.dtype, np.integer)):
+        raise ValueError(f"load: {str(path)!r} must hold real numbers, got dtype {points.dtype}.")
+    if points.ndim < 1 or points.size == 0:
+        raise ValueError(
+            f"load: {str(path)!r} must hold an array (n, *event) with n ≥ 1, got {points.shape}."
+        )
+    if event_shape is not None and points.shape[1:] != tuple(event_shape):
+        if points.ndim != 2 or points.shape[1] != np.prod(event_shape):
+            raise ValueError(
+                f"load: {str(path)!r} must hold points of shape {tuple(event_shape)}, got an array "
+                f"of shape {points.shape}."
+            )
+        points = points.reshape(-1, *event_shape)
+    finite = np.isfinite(points).reshape(len(points), -1).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"load: {str(path)!r} holds NaN or infinity in {(~finite).sum()} of {len(points)} "
+            f"points, first at index {int(np.argmin(finite))}. Remove them first."
+        )
+    return points.astype(jnp.result_type(float))

@@ -1,0 +1,85 @@
+"""The divergence of a velocity field: exact, or estimated with probes that are drawn once."""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hiflow.networks import AbstractVelocityField, SupportsDivergence
+
+
+class AbstractDivergence(eqx.Module):
+    """Evaluates a velocity and its divergence together.
+
+    `draw` is called once per sample, before the solve: noise that changed inside the right-hand side
+    would make the integrand discontinuous, and adaptive solvers would thrash.
+    """
+
+    @abc.abstractmethod
+    def draw(
+        self, key: PRNGKeyArray | None, x: Float[Array, "*event"]
+    ) -> Float[Array, "..."] | None:
+        """The random numbers that one sample's whole solve uses, or `None`."""
+
+    @abc.abstractmethod
+    def __call__(
+        self,
+        field: AbstractVelocityField,
+        t: Float[Array, ""],
+        x: Float[Array, "*event"],
+        drawn: Float[Array, "..."] | None,
+    ) -> tuple[Float[Array, "*event"], Float[Array, ""]]:
+        r"""$v(t, x)$ and $\nabla\cdot v(t, x)$."""
+
+
+class Exact(AbstractDivergence):
+    """The exact trace: by the field's own method if it has one, else D JVPs through one
+    linearisation."""
+
+    def draw(self, key: PRNGKeyArray | None, x: Float[Array, "*event"]) -> None:
+        return None
+
+    def __call__(
+        self,
+        field: AbstractVelocityField,
+        t: Float[Array, ""],
+        x: Float[Array, "*event"],
+        drawn: Float[Array, "..."] | None,
+    ) -> tuple[Float[Array, "*event"], Float[Array, ""]]:
+        if isinstance(field, SupportsDivergence):
+            return field.velocity_and_divergence(t, x)
+        velocity, push = jax.linearize(lambda y: field(t, y.reshape(x.shape)).ravel(), x.ravel())
+        jacobian = jax.vmap(push)(jnp.eye(x.size, dtype=x.dtype))
+        return velocity.reshape(x.shape), jnp.trace(jacobian)
+
+
+class Hutchinson(AbstractDivergence):
+    r"""$\frac1k\sum_i \varepsilon_i^\top (\partial v/\partial x)\,\varepsilon_i$ with $k$ `probes` of
+    random signs (Hutchinson 1989; Grathwohl et al. 2019, arXiv:1810.01367). Unbiased for the log
+    density, not for the density."""
+
+    probes: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        if self.probes < 1:
+            raise ValueError(f"Hutchinson: `probes` must be at least 1, got {self.probes}.")
+
+    def draw(
+        self, key: PRNGKeyArray | None, x: Float[Array, "*event"]
+    ) -> Float[Array, "probes *event"]:
+        if key is None:
+            raise ValueError("Hutchinson needs `key=`: its probes are random.")
+        return jax.random.rademacher(key, (self.probes, *x.shape), x.dtype)
+
+    def __call__(
+        self,
+        field: AbstractVelocityField,
+        t: Float[Array, ""],
+        x: Float[Array, "*event"],
+        drawn: Float[Array, "..."] | None,
+    ) -> tuple[Float[Array, "*event"], Float[Array, ""]]:
+        velocity, push = jax.linearize(lambda y: field(t, y), x)
+        estimates = jax.vmap(lambda probe: jnp.sum(probe * push(probe)))(drawn)
+        return velocity, jnp.mean(estimates)

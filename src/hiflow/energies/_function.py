@@ -1,0 +1,69 @@
+"""Any JAX function of one event as an energy."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from hiflow._checks import as_shape, check_event
+from hiflow.energies._base import AbstractEnergy
+from hiflow.groups import AbstractGroup, Trivial, registry
+
+
+def _as_function(value: Any) -> Callable[..., Any]:
+    """A callable, or `"module:function"` as a configuration file writes it."""
+    if callable(value):
+        return value
+    module, _, name = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if not (module and name):
+        raise ValueError(
+            "FunctionEnergy: `function` must be a callable or a string 'module:function', got "
+            f"{value!r}."
+        )
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"FunctionEnergy: `function` {value!r} can't be imported: {error}. Is its module on "
+            "the Python path?"
+        ) from error
+
+
+class FunctionEnergy(AbstractEnergy):
+    """$V(x) = f(x)$ in units of kT, with no closed-form Hessian.
+
+    **Arguments:**
+
+    - `function`: from one event to a scalar, traceable by JAX; an Equinox module keeps its arrays
+      as leaves. A configuration file names it as `"module:function"`.
+    - `shape`: the event shape.
+    - `group`: the group that the function is invariant under; you vouch for it.
+
+    **Raises:** `ValueError` if the function doesn't map an event of this shape to one float.
+    """
+
+    function: Callable[..., Any] = eqx.field(converter=_as_function)
+    shape: tuple[int, ...] = eqx.field(static=True, converter=as_shape)
+    group: AbstractGroup = eqx.field(converter=registry.make, default=Trivial())
+
+    def __check_init__(self):
+        event = jax.ShapeDtypeStruct(self.shape, jnp.result_type(float))
+        value = eqx.filter_eval_shape(self.function, event)
+        if getattr(value, "shape", None) != () or not jnp.issubdtype(value.dtype, jnp.floating):
+            raise ValueError(
+                f"FunctionEnergy: `function` must map an event of shape {self.shape} to a float "
+                f"scalar, got {value}. Sum over the event's axes; the batch is added by jax.vmap."
+            )
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """The shape of one event."""
+        return self.shape
+
+    def __call__(self, x: Float[Array, "*event"]) -> Float[Array, ""]:
+        check_event(x, self.event_shape, owner="FunctionEnergy")
+        return self.function(x)

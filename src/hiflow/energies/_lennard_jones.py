@@ -1,0 +1,98 @@
+"""Lennard-Jones clusters in a harmonic trap, with the two LJ13 conventions as named presets."""
+
+import equinox as eqx
+from jaxtyping import Array, Float
+
+from hiflow._checks import as_scalar, check_at_least, check_positive
+from hiflow.energies._pairs import (
+    AbstractPairEnergy,
+    agrees_with,
+    check_particles,
+    check_preset,
+    known_entropy,
+)
+
+_PRESETS = {
+    "lj13": {"particles": 13, "dim": 3, "epsilon": 2.0, "r_m": 1.0, "trap": 1.0},
+    "lj13-eps1": {"particles": 13, "dim": 3, "epsilon": 1.0, "r_m": 1.0, "trap": 1.0},
+    "lj55": {"particles": 55, "dim": 3, "epsilon": 2.0, "r_m": 1.0, "trap": 1.0},
+}
+_ENTROPIES = {"lj13": (16.9, 17.0), "lj13-eps1": (39.0, 41.0)}
+
+
+class LennardJones(AbstractPairEnergy):
+    r"""$V(x) = \epsilon \sum_{i<j} [(r_m/d_{ij})^{12} - 2 (r_m/d_{ij})^6]
+    + \tfrac{k}{2} \sum_i \|x_i - \bar x\|^2$, in units of kT.
+
+    Each pair counts once. Two conventions for 13 particles are in circulation, a factor 2 in
+    $\epsilon$ apart: use [`preset`][hiflow.energies.LennardJones.preset] to say which one is meant.
+    Below $0.3\,r_m$, where $V$ exceeds $10^6 \epsilon$, a pair goes on as its tangent in
+    $d_{ij}^2$: thermal samples never come there, and overlapping ones keep a finite gradient.
+
+    **Arguments:**
+
+    - `particles`, `dim`: the event shape.
+    - `epsilon`: the depth of a pair's well, in kT.
+    - `r_m`: the distance at which a pair's energy is least.
+    - `trap`: the spring constant $k$, in kT per squared length; at 0 the cluster evaporates and
+      $e^{-V}$ can't be normalised.
+    - `convention`: the preset that these parameters belong to; `preset` sets it.
+
+    **Raises:** `ValueError` for fewer than two particles, for an `epsilon` or `r_m` that isn't
+    positive, a negative `trap`, or parameters that aren't those of the `convention`.
+    """
+
+    particles: int = eqx.field(static=True)
+    dim: int = eqx.field(static=True, default=3)
+    epsilon: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)
+    r_m: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)
+    trap: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)
+    convention: str | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        check_particles(self)
+        check_positive(self, "epsilon", "r_m")
+        check_at_least(self, "trap", 0.0)
+        if self.convention is None:
+            return
+        check_preset(type(self), self.convention, _PRESETS)
+        if not agrees_with(self, _PRESETS[self.convention]):
+            raise ValueError(
+                f"LennardJones: `convention` {self.convention!r} means "
+                f"{_PRESETS[self.convention]}, but other parameters were given. Use "
+                "LennardJones.preset, or leave `convention` out."
+            )
+
+    @classmethod
+    def preset(cls, name: str) -> "LennardJones":
+        """The energy of a published benchmark.
+
+        **Arguments:**
+
+        - `name`: `"lj13"` (ε = 2, the published sample sets), `"lj13-eps1"` (ε = 1, as the formula
+          is often written) or `"lj55"` (ε = 2).
+
+        **Raises:** `ValueError` for another name.
+        """
+        check_preset(cls, name, _PRESETS)
+        return cls(**_PRESETS[name], convention=name)
+
+    @property
+    def core(self) -> Float[Array, ""]:
+        """$0.3\\,r_m$."""
+        return 0.3 * self.r_m
+
+    def pair(self, s: Float[Array, "*pairs"]) -> Float[Array, "*pairs"]:
+        q3 = (self.r_m**2 / s) ** 3
+        return self.epsilon * q3 * (q3 - 2)
+
+    def pair_derivatives(
+        self, s: Float[Array, "*pairs"]
+    ) -> tuple[Float[Array, "*pairs"], Float[Array, "*pairs"]]:
+        q3 = (self.r_m**2 / s) ** 3
+        return 6 * self.epsilon * q3 * (1 - q3) / s, self.epsilon * q3 * (42 * q3 - 24) / s**2
+
+    def entropy(self) -> tuple[float, float] | None:
+        """Bounds in nats, Lebesgue measure on the centred subspace: known for the presets `lj13`
+        and `lj13-eps1`, else `None`."""
+        return known_entropy(self, self.convention, _PRESETS, _ENTROPIES)

@@ -1,0 +1,337 @@
+"""Run folders: an experiment's arms and seeds trained by `fit`, with everything kept on disk."""
+
+import dataclasses
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+from rich.console import Console
+from rich.table import Table
+
+from hiflow import config, data, energies
+from hiflow.flow import load
+from hiflow.metrics import NLL, negative_log_likelihood
+from hiflow.training import fit
+
+_PACKAGES = "hiflow-jax jax jaxlib equinox diffrax optax lineax numpy".split()
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What one arm and seed came to."""
+
+    label: str
+    seed: int
+    steps: int
+    seconds: float
+    nll: float
+    nll_se: float
+    nfe: float
+    nfe_max: int
+
+
+class RunFolder:
+    """`<root>/config.toml`, `run.json`, `results.json`, `results.md`, figures, and for every seed and
+    arm `seed-<k>/<arm>/` with `flow.hiflow`, `history.jsonl` and checkpoints."""
+
+    def __init__(self, root: str | os.PathLike[str]):
+        self.root = Path(root)
+
+    def arm(self, seed: int, label: str) -> Path:
+        """The folder of one arm and seed."""
+        return self.root / f"seed-{seed}" / config.slug(label)
+
+    def flows(self) -> dict[tuple[str, int], Path]:
+        """The trained flows: (label, seed) to file.
+
+        **Raises:** `ValueError` if the folder is no run or holds no finished arm.
+        """
+        if not (self.root / "run.json").is_file():
+            raise ValueError(f"{self.root}: not a run folder (it has no run.json).")
+        run = json.loads((self.root / "run.json").read_text())
+        files = {
+            (label, seed): self.arm(seed, label) / "flow.hiflow"
+            for label in run["arms"]
+            for seed in run["seeds"]
+        }
+        finished = {key: path for key, path in files.items() if path.is_file()}
+        if not finished:
+            raise ValueError(f"{self.root}: no arm has finished training; resume it first.")
+        return finished
+
+    def experiment(self) -> config.Experiment:
+        """The experiment as it was configured."""
+        read = config.read(self.root / "config.toml")
+        name = json.loads((self.root / "run.json").read_text())["name"]
+        return dataclasses.replace(read, name=name)
+
+    def claim(self, experiment: config.Experiment, seeds: Sequence[int], *, resume: bool) -> None:
+        """Make the folder and write what is run, or refuse one that is there.
+
+        **Raises:** `ValueError` if the folder exists and `resume` is off, or holds another run.
+        """
+        description = {
+            "name": experiment.name,
+            "seeds": list(seeds),
+            "arms": [arm["label"] for arm in experiment.arms],
+            "versions": {package: version(package) for package in _PACKAGES},
+            "python": platform.python_version(),
+            "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
+        }
+        if self.root.exists() and any(self.root.iterdir()):
+            if not resume:
+                raise ValueError(
+                    f"{self.root} exists. Go on with it by --resume, choose another folder by --out, or "
+                    "remove it."
+                )
+            same = (self.root / "config.toml").is_file() and (
+                self.root / "config.toml"
+            ).read_text() == experiment.text
+            if not same:
+                raise ValueError(f"{self.root} holds a run of another configuration; use --out.")
+        self.root.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.root / "config.toml", experiment.text)
+        write_atomically(self.root / "run.json", json.dumps(description, indent=2))
+
+
+def train(
+    experiment: config.Experiment,
+    root: str | os.PathLike[str],
+    *,
+    seeds: Sequence[int] | None = None,
+    resume: bool = False,
+    console: Console | None = None,
+) -> list[Result]:
+    """Train every arm for every seed into a run folder; finished arms are skipped on resume.
+
+    All arms are built and checked before the first one is trained.
+    """
+    console = console or Console()
+    seeds = experiment.seeds if seeds is None else list(seeds)
+    energy = config.make_energy(experiment)
+    folder = RunFolder(root)
+    shape = config.event_shape(experiment, energy)
+    for arm in experiment.arms:  # Refuses whatever is wrong, before data are drawn.
+        config.make_arm(experiment, arm, energy, shape, jax.random.key(0))
+    folder.claim(experiment, seeds, resume=resume)
+    results = []
+    for seed in seeds:
+        points, test = config.make_data(experiment, energy, seed, progress=console.is_terminal)
+        for table in experiment.arms:
+            key_network, key_fit = jax.random.split(jax.random.key(seed))
+            arm = config.make_arm(experiment, table, energy, shape, key_network)
+            place = folder.arm(seed, arm.label)
+            console.print(f"[bold]{arm.label}[/], seed {seed}: {type(arm.path).__name__}")
+            results.append(_train_arm(arm, place, points, test, energy, seed, key_fit, console))
+            write_atomically(
+                folder.root / "results.json",
+                json.dumps([dataclasses.asdict(result) for result in results], indent=2),
+            )
+    summary = summarise(results)
+    write_atomically(folder.root / "results.md", markdown(summary, energy))
+    console.print(rich_table(summary, energy))
+    return results
+
+
+def flow_files(run: str | os.PathLike[str]) -> dict[tuple[str, int], Path]:
+    """The flows of a run folder, or the one file given: (label, seed) to file."""
+    path = Path(run)
+    return {(path.stem, 0): path} if path.is_file() else RunFolder(path).flows()
+
+
+def evaluate_file(
+    run: str | os.PathLike[str], file: str | os.PathLike[str], settings: Mapping[str, Any]
+) -> tuple[list[Result], energies.AbstractEnergy | None]:
+    """The NLL of a run's flows on the points in a file, and the run's energy.
+
+    Points of an energy with a symmetry are first projected as training data are, and checked against
+    the energy: a wrong convention is warned of.
+    """
+    energy = None
+    if Path(run).is_dir():
+        energy = config.make_energy(RunFolder(run).experiment())
+    flows = flow_files(run)
+    results = []
+    for (label, seed), path in flows.items():
+        flow = load(path)
+        points = jnp.asarray(data.load(file, event_shape=flow.prior.event_shape))
+        points = jax.vmap(flow.prior.group.project)(points)
+        figures = negative_log_likelihood(flow, points, **settings)
+        results.append(Result(label, seed, 0, 0.0, **dataclasses.asdict(figures)))
+    if energy is not None:
+        data.warn_if_inconsistent(energy, points)
+    return results, energy
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write an .npz atomically."""
+    temporary = path.with_name(f".{path.name}.tmp.npz")
+    np.savez(temporary, **arrays)
+    temporary.replace(path)
+
+
+def draw(root: str | os.PathLike[str], *, console: Console) -> list[Path]:
+    """Draw a run's figures from its folder; without matplotlib, say how to get it."""
+    try:
+        from hiflow import plotting
+    except ImportError as error:
+        console.print(str(error), markup=False)
+        return []
+    folder = RunFolder(root)
+    experiment = folder.experiment()
+    energy = config.make_energy(experiment)
+    flows = folder.flows()
+    histories: dict[str, list[Any]] = {}
+    for label, seed in flows:
+        histories.setdefault(label, []).append(read_history(folder.arm(seed, label)))
+    written = [folder.root / "nll-nfe.png"]
+    plotting.learning_curves(histories, floor=entropy(energy)).savefig(written[0], dpi=150)
+    first = {label: load(path) for (label, seed), path in flows.items() if seed == min(flows)[1]}
+    if next(iter(first.values())).prior.event_shape == (2,):
+        seed = min(flows)[1]
+        points, _ = config.make_data(experiment, energy, seed, progress=False)
+        nll = {label: read_history(folder.arm(seed, label))[-1]["nll"] for label in first}
+        written.append(folder.root / "densities.png")
+        plotting.densities_in_the_plane(first, points, energy=energy, nll=nll).savefig(
+            written[1], dpi=150
+        )
+    return written
+
+
+def read_history(place: Path) -> list[dict[str, float]]:
+    """The rows of one arm's history."""
+    path = place / "history.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def summarise(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """One row per arm: means over seeds, with the standard error over seeds, or over the test points
+    where there is one seed."""
+    rows = []
+    for label in dict.fromkeys(result.label for result in results):
+        group = [result for result in results if result.label == label]
+        nll = np.array([result.nll for result in group])
+        several = len(group) > 1
+        rows.append(
+            {
+                "arm": label,
+                "seeds": len(group),
+                "nll": float(nll.mean()),
+                "se": float(nll.std(ddof=1) / np.sqrt(len(nll))) if several else group[0].nll_se,
+                "nfe": float(np.mean([result.nfe for result in group])),
+                "steps": group[0].steps,
+                "seconds": float(np.mean([result.seconds for result in group])),
+            }
+        )
+    return rows
+
+
+def caption(energy: energies.AbstractEnergy | None, seeds: int) -> str:
+    """What the NLL's numbers refer to: unit, measure, convention, floor and error."""
+    where = "Lebesgue measure"
+    convention = getattr(energy, "convention", None)
+    if energy is not None and energy.group.null_modes(np.zeros(energy.event_shape)).shape[1]:
+        where += " on the centred subspace"
+    parts = [f"NLL in nats, with respect to {where}"]
+    if convention:
+        parts.append(f"energy convention {convention}")
+    floor = entropy(energy)
+    if floor is not None:
+        low, high = floor
+        exact = high - low < 5e-3
+        parts.append(f"floor {low:.3f}" if exact else f"floor {low:.1f} to {high:.1f}")
+    parts.append(f"± standard error over {f'{seeds} seeds' if seeds > 1 else 'the test points'}")
+    return "; ".join(parts) + "."
+
+
+def entropy(energy: energies.AbstractEnergy | None) -> tuple[float, float] | None:
+    """The floor of any model's NLL on the energy's samples, where it is known."""
+    return energy.entropy() if isinstance(energy, energies.SupportsEntropy) else None
+
+
+def rich_table(rows: Sequence[Mapping[str, Any]], energy: energies.AbstractEnergy | None) -> Table:
+    """The summary for a terminal."""
+    table = Table(caption=caption(energy, rows[0]["seeds"]), caption_justify="left")
+    for column in ("arm", "NLL", "± s.e.", "NFE", "steps", "training s"):
+        table.add_column(column, justify="left" if column == "arm" else "right")
+    for row in rows:
+        table.add_row(*_cells(row))
+    return table
+
+
+def markdown(rows: Sequence[Mapping[str, Any]], energy: energies.AbstractEnergy | None) -> str:
+    """The summary as a Markdown table."""
+    lines = ["| arm | NLL | ± s.e. | NFE | steps | training s |", "|---|---|---|---|---|---|"]
+    lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
+    return "\n".join([*lines, "", caption(energy, rows[0]["seeds"]), ""])
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that a crash leaves the old one or the new one, never half of one."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    return [
+        row["arm"],
+        f"{row['nll']:.3f}",
+        f"{row['se']:.3f}",
+        f"{row['nfe']:.1f}",
+        f"{row['steps']:,}",
+        f"{row['seconds']:.1f}",
+    ]
+
+
+def _train_arm(
+    arm: config.Arm,
+    place: Path,
+    points: Array,
+    test: Array,
+    energy: energies.AbstractEnergy | None,
+    seed: int,
+    key: Array,
+    console: Console,
+) -> Result:
+    history, weights = place / "history.jsonl", place / "flow.hiflow"
+    rows = read_history(place)
+
+    def record(row: dict[str, float]) -> None:
+        # A resumed run repeats the rows after its checkpoint: the later one counts.
+        rows[:] = [*(old for old in rows if old["step"] < row["step"]), row]
+        write_atomically(history, "".join(json.dumps(entry) + "\n" for entry in rows))
+        console.print(
+            f"  step {row['step']:>6,}  loss {row['loss']:.4f}  NLL {row['nll']:.3f} ± "
+            f"{row['nll_se']:.3f} nats  NFE {row['nfe']:.1f}  ({row['seconds']:.0f} s of training)"
+        )
+
+    if not weights.exists():
+        checkpoints = place / "checkpoints"
+        flow = fit(
+            arm.network,
+            arm.path,
+            points,
+            prior=arm.prior,
+            energy=energy,
+            key=key,
+            validation=test,
+            solver_settings=arm.solver_settings,
+            callbacks=[record],
+            checkpoint_dir=checkpoints,
+            resume=checkpoints.exists(),
+            progress=console.is_terminal,
+            **arm.training,
+        )
+        flow.save(weights)
+    last = rows[-1]
+    figures = {field.name: last[field.name] for field in dataclasses.fields(NLL)}
+    return Result(arm.label, seed, int(last["step"]), last["seconds"], **figures)

@@ -1,0 +1,62 @@
+"""Rotations, proper or with reflections, of every point of an event about the origin."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hiflow.groups._base import AbstractGroup
+
+
+class Rotation(AbstractGroup[Array]):
+    r"""$x_i \mapsto g x_i$ along the last axis of an event `(..., dim)`; an element is a matrix.
+
+    Haar-distributed over SO(dim), or over O(dim) with `reflections`. It removes no directions:
+    rotations are null modes of a Hessian only at a stationary point.
+
+    **Arguments:**
+
+    - `dim`: size of the event's last axis.
+    - `reflections`: whether matrices of determinant −1 belong to the group.
+
+    **Raises:** `ValueError` if `dim` isn't a positive integer, or an event's last axis isn't `dim`.
+    """
+
+    dim: int = eqx.field(static=True, default=3)
+    reflections: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self):
+        if self.dim < 1:
+            raise ValueError(f"Rotation: `dim` must be a positive integer, got {self.dim}.")
+
+    def sample(self, key: PRNGKeyArray, event_shape: tuple[int, ...]) -> Float[Array, "dim dim"]:
+        self._check(event_shape)
+        g = jax.random.orthogonal(key, self.dim)
+        if self.reflections:
+            return g
+        return g.at[:, 0].multiply(jnp.sign(jnp.linalg.det(g)))
+
+    def act(self, g: Float[Array, "dim dim"], x: Float[Array, "*event"]) -> Float[Array, "*event"]:
+        self._check(x.shape)
+        return jnp.matmul(x, g.T, precision="highest")
+
+    def inverse(self, g: Float[Array, "dim dim"]) -> Float[Array, "dim dim"]:
+        return g.T
+
+    def compose(
+        self, g: Float[Array, "dim dim"], h: Float[Array, "dim dim"]
+    ) -> Float[Array, "dim dim"]:
+        return jnp.matmul(g, h, precision="highest")
+
+    def project(self, x: Float[Array, "*event"]) -> Float[Array, "*event"]:
+        return x
+
+    def null_modes(self, x: Float[Array, "*event"]) -> Float[Array, "flat null"]:
+        return jnp.zeros((x.size, 0), x.dtype)
+
+    def _check(self, event_shape: tuple[int, ...]):
+        if event_shape[-1:] != (self.dim,):
+            raise ValueError(
+                f"Rotation({self.dim}) acts on events whose last axis has size {self.dim}, got the "
+                f"shape {event_shape}. Give Rotation the `dim` of the points."
+            )

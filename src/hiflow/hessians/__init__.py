@@ -1,0 +1,18 @@
+"""Hessian providers: how the curvature of an energy at a point is got."""
+
+from hiflow.hessians._base import AbstractHessian as AbstractHessian
+from hiflow.hessians._base import free_basis as free_basis
+from hiflow.hessians._dense import Analytic as Analytic
+from hiflow.hessians._dense import Dense as Dense
+from hiflow.hessians._diagonal import Diagonal as Diagonal
+from hiflow.registry import Registry
+
+registry = Registry(
+    "hessians",
+    AbstractHessian,
+    {
+        "dense": "hiflow.hessians:Dense",
+        "analytic": "hiflow.hessians:Analytic",
+        "diagonal": "hiflow.hessians:Diagonal",
+    },
+)

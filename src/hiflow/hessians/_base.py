@@ -1,0 +1,48 @@
+"""What a Hessian provider is: how the curvature of an energy at a point is got."""
+
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+import lineax as lx
+from jaxtyping import Array, Float
+
+from hiflow.energies import AbstractEnergy
+from hiflow.spectrum import Spectrum
+
+
+class AbstractHessian(eqx.Module):
+    r"""Gives $H = \nabla^2 V(x)$ of any energy as an operator, and its spectrum on the directions that
+    the energy's group leaves free.
+
+    Laws (`hiflow.testing.check_hessian`): the operator is symmetric and matches Hessian–vector
+    products, the spectrum's eigenvectors are orthonormal and diagonalise it, and
+    $H(gx) = gH(x)g^\top$.
+    """
+
+    @abc.abstractmethod
+    def __call__(
+        self, energy: AbstractEnergy, x: Float[Array, "*event"]
+    ) -> lx.AbstractLinearOperator:
+        """The Hessian over the flattened event, tagged symmetric.
+
+        **Raises:** `ValueError` if this provider can't serve the energy, while tracing; paths trace it
+        once when they are built.
+        """
+
+    @abc.abstractmethod
+    def spectrum(self, energy: AbstractEnergy, x: Float[Array, "*event"]) -> Spectrum:
+        """Its eigenvalues and eigenvectors on the image of `energy.group.project`."""
+
+
+def free_basis(energy: AbstractEnergy, x: Float[Array, "*event"]) -> Float[Array, "dim free"]:
+    """An orthonormal basis of the image of `energy.group.project`."""
+    null = energy.group.null_modes(x)
+    if null.shape[1] == 0:
+        return jnp.eye(x.size, dtype=x.dtype)
+    return jnp.linalg.qr(null, mode="complete")[0][:, null.shape[1] :]
+
+
+def symmetric(matrix: Float[Array, "dim dim"]) -> lx.MatrixLinearOperator:
+    """The matrix as an operator, its rounding's asymmetry averaged away."""
+    return lx.MatrixLinearOperator((matrix + matrix.T) / 2, lx.symmetric_tag)

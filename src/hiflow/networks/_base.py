@@ -1,0 +1,37 @@
+"""What a velocity field is: the trainable network of a flow."""
+
+import abc
+from typing import Protocol, runtime_checkable
+
+import equinox as eqx
+from jaxtyping import Array, Float
+
+from hiflow.groups import AbstractGroup
+
+
+class AbstractVelocityField(eqx.Module):
+    r"""$v_\theta(t, x)$, for one event.
+
+    Laws (`hiflow.testing.check_velocity_field`): finite, equivariant under `group`'s linear part
+    and invariant under its translations, with its output in the image of `group.project`. A field
+    with a cheaper exact divergence than D JVPs has a method `velocity_and_divergence`
+    ([`SupportsDivergence`][hiflow.networks.SupportsDivergence]).
+    """
+
+    event_shape: eqx.AbstractVar[tuple[int, ...]]
+    group: eqx.AbstractVar[AbstractGroup]
+
+    @abc.abstractmethod
+    def __call__(self, t: Float[Array, ""], x: Float[Array, "*event"]) -> Float[Array, "*event"]:
+        """The velocity at one time and event."""
+
+
+@runtime_checkable
+class SupportsDivergence(Protocol):
+    """A field that knows its exact divergence."""
+
+    def velocity_and_divergence(
+        self, t: Float[Array, ""], x: Float[Array, "*event"]
+    ) -> tuple[Float[Array, "*event"], Float[Array, ""]]:
+        r"""$v(t, x)$ and $\nabla\cdot v(t, x)$."""
+        ...

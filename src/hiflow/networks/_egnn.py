@@ -1,0 +1,86 @@
+"""The network for particles: equivariant under rotations, reflections, translations and exchange."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hiflow._checks import check_event
+from hiflow.groups import AbstractGroup, Permutation, Product, Rotation, Translation
+from hiflow.networks._base import AbstractVelocityField
+from hiflow.networks._egnn_divergence import displacement_and_divergence
+from hiflow.networks._egnn_layer import Layer
+from hiflow.networks._time import TIME_FEATURES, time_features
+
+
+class EGNN(AbstractVelocityField):
+    event_shape: tuple[int, int] = eqx.field(static=True)
+    group: AbstractGroup
+    length: float = eqx.field(static=True)
+    node: eqx.nn.Linear
+    layers: tuple[Layer, ...]
+    log_scale: Float[Array, ""]
+    linear: eqx.nn.Linear
+
+    def __init__(
+        self,
+        particles: int,
+        dim: int,
+        width: int = 32,
+        depth: int = 3,
+        length: float = 1.0,
+        *,
+        key: PRNGKeyArray,
+    ):
+        for name, size, least in [
+            ("particles", particles, 2),
+            ("dim", dim, 1),
+            ("width", width, 1),
+            ("depth", depth, 1),
+        ]:
+            if size < least:
+                raise ValueError(f"EGNN: `{name}` must be at least {least}, got {size}.")
+        if not length > 0:
+            raise ValueError(f"EGNN: `length` must be positive, got {length}.")
+        k_node, k_linear, *k_layers = jax.random.split(key, 2 + depth)
+        self.event_shape = (particles, dim)
+        self.group = Product((Permutation(), Rotation(dim, reflections=True), Translation()))
+        self.length = float(length)
+        self.node = eqx.nn.Linear(TIME_FEATURES, width, key=k_node)
+        self.layers = tuple(Layer(width, key=k) for k in k_layers)
+        self.log_scale = jnp.zeros(())
+        self.linear = jax.tree.map(
+            jnp.zeros_like, eqx.nn.Linear(TIME_FEATURES, "scalar", key=k_linear)
+        )
+
+    def __call__(
+        self, t: Float[Array, ""], x: Float[Array, "particles dim"]
+    ) -> Float[Array, "particles dim"]:
+        check_event(x, self.event_shape, owner="EGNN")
+        with jax.default_matmul_precision("highest"):
+            clock = time_features(t)
+            start = position = x / self.length
+            h = jnp.tile(self.node(clock), (x.shape[0], 1))
+            for layer in self.layers:
+                position, h = layer(clock, position, h)
+        v = self.length * (position - start) + self.expansion(t) * x
+        return v - v.mean(0)
+
+    def velocity_and_divergence(
+        self, t: Float[Array, ""], x: Float[Array, "particles dim"]
+    ) -> tuple[Float[Array, "particles dim"], Float[Array, ""]]:
+        check_event(x, self.event_shape, owner="EGNN")
+        with jax.default_matmul_precision("highest"):
+            clock = time_features(t)
+            h = jnp.tile(self.node(clock), (x.shape[0], 1))
+            moved, divergence = displacement_and_divergence(
+                self.layers, clock, x / self.length, h
+            )
+        expansion = self.expansion(t)
+        v = self.length * moved + expansion * x
+        return v - v.mean(0), divergence + expansion * (x.size - x.shape[1])
+
+    def expansion(self, t: Float[Array, ""]) -> Float[Array, ""]:
+        variance = jnp.exp(2 * self.log_scale)
+        gaussian = (t * variance - (1 - t)) / ((1 - t) ** 2 + t**2 * variance)
+        return gaussian + self.linear(time_features(t))

@@ -1,0 +1,91 @@
+"""The plain network: a multilayer perceptron on the flattened event and the time."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hiflow._checks import check_event
+from hiflow.groups import AbstractGroup, Trivial
+from hiflow.networks._base import AbstractVelocityField
+from hiflow.networks._time import TIME_FEATURES, time_features
+
+
+class MLP(AbstractVelocityField):
+    r"""$v(t, x) = P\,\mathrm{mlp}(\text{features}(t), Px)$, of hidden layers of one width.
+
+    The default activation is smooth (SiLU), because likelihoods need the network's divergence. $P$ is
+    the group's projection: for a group with translations the field is blind to them and stays on the
+    centred subspace. Nothing else of the group is built in, so give it a group with a linear part
+    (rotations, permutations) only if exact equivariance isn't wanted.
+
+    **Arguments:**
+
+    - `shape`: the event's shape; `(2,)` for points of the plane. An integer means `(shape,)`.
+    - `width`: units per hidden layer.
+    - `depth`: number of hidden layers.
+    - `activation`: a smooth function of arrays, or the name of one in `jax.nn`.
+    - `group`: the group whose projection the field respects.
+    - `key`: for the initial weights.
+
+    **Raises:** `ValueError` if a size isn't positive, or the activation's name is unknown.
+    """
+
+    layers: tuple[eqx.nn.Linear, ...]
+    group: AbstractGroup
+    event_shape: tuple[int, ...] = eqx.field(static=True)
+    activation: Callable[[Array], Array] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        shape: Any,
+        width: int = 96,
+        depth: int = 3,
+        activation: Callable[[Array], Array] | str = "silu",
+        group: Any = None,
+        *,
+        key: PRNGKeyArray,
+    ):
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        for name, size in [("shape", min(shape, default=1)), ("width", width), ("depth", depth)]:
+            if size < 1:
+                raise ValueError(f"MLP: `{name}` must be at least 1, got {size}.")
+        dim = math.prod(shape)
+        sizes = [dim + TIME_FEATURES, *[width] * depth, dim]
+        keys = jax.random.split(key, depth + 1)
+        self.layers = tuple(
+            eqx.nn.Linear(fan_in, fan_out, key=k)
+            for fan_in, fan_out, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
+        )
+        self.group = Trivial() if group is None else _as_group(group)
+        self.event_shape = shape
+        self.activation = _as_activation(activation)
+
+    def __call__(self, t: Float[Array, ""], x: Float[Array, "*event"]) -> Float[Array, "*event"]:
+        check_event(x, self.event_shape, owner="MLP")
+        y = jnp.concatenate([self.group.project(x).reshape(-1), time_features(t)])
+        for layer in self.layers[:-1]:
+            y = self.activation(layer(y))
+        return self.group.project(self.layers[-1](y).reshape(self.event_shape))
+
+
+def _as_group(group: Any) -> AbstractGroup:
+    from hiflow.groups import registry
+
+    return registry.make(group)
+
+
+def _as_activation(activation: Callable[[Array], Array] | str) -> Callable[[Array], Array]:
+    if not isinstance(activation, str):
+        return activation
+    function = getattr(jax.nn, activation, None)
+    if not callable(function):
+        raise ValueError(
+            f"MLP: `activation` must be a function or the name of one in jax.nn, got "
+            f"{activation!r}. Smooth ones are 'silu', 'softplus', 'gelu' and 'tanh'."
+        )
+    return function

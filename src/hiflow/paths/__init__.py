@@ -1,0 +1,32 @@
+"""Paths: per data point, a flow from the prior to it."""
+
+from hiflow.paths._anchors import make_anchors as make_anchors
+from hiflow.paths._base import AbstractGaussianPath as AbstractGaussianPath
+from hiflow.paths._base import AbstractPath as AbstractPath
+from hiflow.paths._base import SpectralAnchor as SpectralAnchor
+from hiflow.paths._isotropic import AbstractIsotropicPath as AbstractIsotropicPath
+from hiflow.paths._isotropic import Cosine as Cosine
+from hiflow.paths._isotropic import OptimalTransport as OptimalTransport
+from hiflow.paths._isotropic import Stable as Stable
+from hiflow.paths._isotropic import VarianceExploding as VarianceExploding
+from hiflow.paths._isotropic import VariancePreserving as VariancePreserving
+from hiflow.paths._spectral import AbstractSpectralPath as AbstractSpectralPath
+from hiflow.paths._spectral import Langevin as Langevin
+from hiflow.paths._spectral import Linearised as Linearised
+from hiflow.paths._spectral import Relaxed as Relaxed
+from hiflow.registry import Registry
+
+registry = Registry(
+    "paths",
+    AbstractPath,
+    {
+        "linearised": "hiflow.paths:Linearised",
+        "langevin": "hiflow.paths:Langevin",
+        "relaxed": "hiflow.paths:Relaxed",
+        "optimal-transport": "hiflow.paths:OptimalTransport",
+        "stable": "hiflow.paths:Stable",
+        "variance-preserving": "hiflow.paths:VariancePreserving",
+        "variance-exploding": "hiflow.paths:VarianceExploding",
+        "cosine": "hiflow.paths:Cosine",
+    },
+)

@@ -1,0 +1,139 @@
+"""What a path is: per data point, a flow that carries the prior to it; and the Gaussian family."""
+
+import abc
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from hiflow.spectrum import Modes
+
+
+class AbstractPath(eqx.Module):
+    r"""A conditional probability path: for every data point $x_1$ a flow $x_0 \mapsto x_t$ from the
+    prior at $t = 0$ to (a law around) $x_1$ at $t = 1$.
+
+    A subclass gives two methods. `anchor` does the expensive work of a data point, once, before
+    training; `flow` is cheap and runs in every training step. Laws: `hiflow.testing.check_path`.
+    """
+
+    @abc.abstractmethod
+    def anchor(self, x1: Float[Array, "*event"]) -> Any:
+        """All that `flow` needs to know of one data point, as a PyTree of arrays."""
+
+    @abc.abstractmethod
+    def flow(
+        self, x0: Float[Array, "*event"], anchor: Any, t: Float[Array, ""]
+    ) -> Float[Array, "*event"]:
+        """$x_t$, where the conditional flow has carried `x0`, for one sample and time."""
+
+    def flow_and_velocity(
+        self, x0: Float[Array, "*event"], anchor: Any, t: Float[Array, ""]
+    ) -> tuple[Float[Array, "*event"], Float[Array, "*event"]]:
+        r"""$x_t$ and $\dot x_t = u_t(x_t|x_1)$, the regression target, without a division."""
+        return jax.jvp(lambda time: self.flow(x0, anchor, time), (t,), (jnp.ones_like(t),))
+
+
+class SpectralAnchor(eqx.Module):
+    """A data point with what a Gaussian path needs of the Hessian there.
+
+    **Arguments:**
+
+    - `centre`: where the path ends in the mean; the data point unless the path moves it.
+    - `modes`: the basis in which the path is diagonal.
+    - `rates`: how fast each mode relaxes.
+    - `variance`: each mode's variance at the end of an infinite relaxation; `None` if it is 0.
+    """
+
+    centre: Float[Array, "*event"]
+    modes: Modes
+    rates: Float[Array, " modes"]
+    variance: Float[Array, " modes"] | None = None
+
+
+class AbstractGaussianPath(AbstractPath):
+    r"""A path that is Gaussian given $x_1$, with mean and scale diagonal in one orthonormal basis $Q$:
+
+    $$x_t = c - Q\,\alpha_t\,Q^\top c + Q\,\sigma_t\,Q^\top \varepsilon, \qquad
+      \varepsilon = x_0/s_0 \sim N(0, P)$$
+
+    for a prior $N(0, s_0^2 P)$ with `prior_scale` $s_0$. A subclass gives `frame` (the centre $c$, the
+    basis $Q$ and the numbers per mode, from an anchor) and `coefficients` ($\alpha_t$ and
+    $\sigma_t$ per mode); flow, velocity, density, score and divergence follow here, once.
+    """
+
+    prior_scale: eqx.AbstractVar[Float[Array, ""]]
+
+    approximate_start: ClassVar[bool] = False
+    """Whether $t = 0$ only comes close to the prior, as for variance-exploding diffusion."""
+
+    @abc.abstractmethod
+    def frame(self, anchor: Any) -> SpectralAnchor:
+        """Centre, basis and numbers per mode."""
+
+    @abc.abstractmethod
+    def coefficients(
+        self, t: Float[Array, ""], frame: SpectralAnchor
+    ) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
+        r"""$\alpha_t$, what is left of the way to the centre, and $\sigma_t$, per mode."""
+
+    def flow(
+        self, x0: Float[Array, "*event"], anchor: PyTree, t: Float[Array, ""]
+    ) -> Float[Array, "*event"]:
+        """$x_t$ for a prior sample `x0`."""
+        frame = self.frame(anchor)
+        alpha, sigma = self.coefficients(t, frame)
+        moved = frame.modes.combine(
+            -alpha, frame.centre.ravel(), sigma / self.prior_scale, x0.ravel()
+        )
+        return frame.centre + moved.reshape(x0.shape)
+
+    def mean(self, anchor: PyTree, t: Float[Array, ""]) -> Float[Array, "*event"]:
+        """$m_t$, the mean of $p_t(· | x_1)$."""
+        frame = self.frame(anchor)
+        alpha, _ = self.coefficients(t, frame)
+        return frame.centre - self._apply(frame, alpha, frame.centre)
+
+    def velocity(
+        self, x: Float[Array, "*event"], anchor: PyTree, t: Float[Array, ""]
+    ) -> Float[Array, "*event"]:
+        r"""$u_t(x|x_1) = \dot m_t + \dot\sigma_t\sigma_t^{-1}(x - m_t)$, the conditional velocity at
+        any point. Not defined where $\sigma_t = 0$: at $t = 1$ of a deterministic path."""
+        frame = self.frame(anchor)
+        (_, sigma), (alpha_dot, sigma_dot) = self._with_derivatives(t, frame)
+        drift = self._apply(frame, sigma_dot / sigma, x - self.mean(anchor, t))
+        return drift - self._apply(frame, alpha_dot, frame.centre)
+
+    def divergence(self, anchor: PyTree, t: Float[Array, ""]) -> Float[Array, ""]:
+        r"""$\nabla\cdot u_t(x|x_1)$, the same at every $x$, over the free directions."""
+        frame = self.frame(anchor)
+        (_, sigma), (_, sigma_dot) = self._with_derivatives(t, frame)
+        return frame.modes.total(sigma_dot / sigma)
+
+    def log_prob(
+        self, x: Float[Array, "*event"], anchor: PyTree, t: Float[Array, ""]
+    ) -> Float[Array, ""]:
+        r"""$\log p_t(x | x_1)$ in nats, with respect to Lebesgue measure on the free directions."""
+        frame = self.frame(anchor)
+        _, sigma = self.coefficients(t, frame)
+        whitened = self._apply(frame, 1 / sigma, x - self.mean(anchor, t))
+        normaliser = frame.modes.total(jnp.log(sigma)) + frame.modes.size / 2 * jnp.log(2 * jnp.pi)
+        return -jnp.sum(whitened**2) / 2 - normaliser
+
+    def score(
+        self, x: Float[Array, "*event"], anchor: PyTree, t: Float[Array, ""]
+    ) -> Float[Array, "*event"]:
+        r"""$\nabla \log p_t(x | x_1)$."""
+        frame = self.frame(anchor)
+        _, sigma = self.coefficients(t, frame)
+        return -self._apply(frame, 1 / sigma**2, x - self.mean(anchor, t))
+
+    def _apply(
+        self, frame: SpectralAnchor, values: Float[Array, " modes"], y: Float[Array, "*event"]
+    ) -> Float[Array, "*event"]:
+        return frame.modes.apply(values, y.ravel()).reshape(y.shape)
+
+    def _with_derivatives(self, t: Float[Array, ""], frame: SpectralAnchor) -> Any:
+        return jax.jvp(lambda time: self.coefficients(time, frame), (t,), (jnp.ones_like(t),))

@@ -1,0 +1,160 @@
+"""Isotropic paths: every direction alike, no energy needed."""
+
+import math
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from hiflow import groups, times
+from hiflow._checks import as_scalar, check_at_least, check_positive
+from hiflow.paths._base import AbstractGaussianPath, SpectralAnchor
+from hiflow.spectrum import Modes
+
+
+class AbstractIsotropicPath(AbstractGaussianPath):
+    """A Gaussian path with one mean weight and one scale for all directions.
+
+    `group` only says which directions a density is normalised over (`log_prob` counts them).
+    """
+
+    group: eqx.AbstractVar[groups.AbstractGroup]
+
+    def anchor(self, x1: Float[Array, "*event"]) -> Float[Array, "*event"]:
+        """The point alone."""
+        return x1
+
+    def frame(self, anchor: Any) -> SpectralAnchor:
+        """The point, in a basis that needs no vectors."""
+        free = anchor.size - self.group.null_modes(anchor).shape[1]
+        return SpectralAnchor(anchor, Modes(size=free), jnp.ones(1, anchor.dtype))
+
+
+class OptimalTransport(AbstractIsotropicPath):
+    r"""Straight lines at constant speed: $x_t = (1-t)x_0 + t x_1$.
+
+    Lipman et al. (2023), arXiv:2210.02747, with $\sigma_{\min} = 0$ by default; otherwise
+    $x_t = (1 - (1-\sigma_{\min})t)x_0 + t x_1$.
+    """
+
+    sigma_min: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.0)
+    prior_scale: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)
+    group: groups.AbstractGroup = eqx.field(converter=groups.registry.make, default="trivial")
+
+    def __check_init__(self):
+        check_at_least(self, "sigma_min", 0.0)
+        check_positive(self, "prior_scale")
+
+    def coefficients(
+        self, t: Float[Array, ""], frame: SpectralAnchor
+    ) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
+        alpha = (1 - t) * frame.rates
+        return alpha, self.prior_scale * (alpha + self.sigma_min * t)
+
+
+class Stable(AbstractIsotropicPath):
+    r"""Stable flow matching: $x_t = x_1 + e^{-a\tau(t)}(x_0 - x_1)$ with one rate $a$ for all modes.
+
+    Sprague, Elofsson and Azizpour (2024), arXiv:2402.05774, where $a = \lambda_x/\lambda_\tau$; $a = 1$
+    with `LogTime` is optimal transport.
+    """
+
+    rate: Float[Array, ""] = eqx.field(converter=as_scalar, default=2.0)
+    time: times.AbstractTimeTransform = eqx.field(converter=times.registry.make, default="log")
+    prior_scale: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)
+    group: groups.AbstractGroup = eqx.field(converter=groups.registry.make, default="trivial")
+
+    def __check_init__(self):
+        check_positive(self, "rate", "prior_scale")
+        if self.rate <= 0.5 and self.time.cutoff == 0:
+            raise ValueError(
+                f"Stable: `rate` must exceed 1/2 unless the time transform has a cutoff, or the "
+                f"regression target has infinite variance at t = 1; got {self.rate}."
+            )
+
+    def coefficients(
+        self, t: Float[Array, ""], frame: SpectralAnchor
+    ) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
+        alpha = self.time.decay(t, self.rate * frame.rates)
+        return alpha, self.prior_scale * alpha
+
+
+class VariancePreserving(AbstractIsotropicPath):
+    r"""The variance-preserving diffusion path: $x_t = m_t x_1 + s_0\sqrt{1 - m_t^2}\,\varepsilon$ with
+    $m_t = e^{-T(1-t)/2}$, $T(s) = s\beta_{\min} + \tfrac12 s^2(\beta_{\max} - \beta_{\min})$.
+
+    Song et al. (2021), arXiv:2011.13456; Lipman et al. (2023), eq. 19. At $t = 0$ a weight of
+    $m_0 = e^{-T(1)/2}$ is left of $x_1$ (0.7 % by default), so it starts close to the prior, not at it.
+    It stops at noise level $s =$ `cutoff`, since the target's variance grows like $\ln s$.
+    """
+
+    beta_min: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.1)
+    beta_max: Float[Array, ""] = eqx.field(converter=as_scalar, default=20.0)
+    cutoff: Float[Array, ""] = eqx.field(converter=as_scalar, default=1e-5)
+    prior_scale: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)
+    group: groups.AbstractGroup = eqx.field(converter=groups.registry.make, default="trivial")
+
+    approximate_start: ClassVar[bool] = True
+
+    def __check_init__(self):
+        check_positive(self, "beta_min", "beta_max", "cutoff", "prior_scale")
+
+    def coefficients(
+        self, t: Float[Array, ""], frame: SpectralAnchor
+    ) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
+        s = self.cutoff + (1 - self.cutoff) * (1 - t)
+        total = s * self.beta_min + s**2 * (self.beta_max - self.beta_min) / 2
+        spread = jnp.sqrt(-jnp.expm1(-total))
+        return -jnp.expm1(-total / 2) * frame.rates, self.prior_scale * spread * frame.rates
+
+
+class VarianceExploding(AbstractIsotropicPath):
+    r"""The variance-exploding diffusion path: $x_t = x_1 + \sigma_t\varepsilon$,
+    $\sigma_t = s_0 (\sigma_{\min}/s_0)^t$.
+
+    Song et al. (2021), arXiv:2011.13456; Lipman et al. (2023), eq. 16. It starts at
+    $N(x_1, s_0^2 P)$, which comes close to the prior only if `prior_scale` $s_0$ is far above the
+    data's scale.
+    """
+
+    sigma_min: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.01)
+    prior_scale: Float[Array, ""] = eqx.field(converter=as_scalar, default=50.0)
+    group: groups.AbstractGroup = eqx.field(converter=groups.registry.make, default="trivial")
+
+    approximate_start: ClassVar[bool] = True
+
+    def __check_init__(self):
+        check_positive(self, "sigma_min", "prior_scale")
+        if self.sigma_min >= self.prior_scale:
+            raise ValueError(
+                f"VarianceExploding: `sigma_min` must be below `prior_scale`, got {self.sigma_min} "
+                f"and {self.prior_scale}."
+            )
+
+    def coefficients(
+        self, t: Float[Array, ""], frame: SpectralAnchor
+    ) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
+        sigma = self.prior_scale * (self.sigma_min / self.prior_scale) ** t
+        return jnp.zeros_like(frame.rates), sigma * frame.rates
+
+
+class Cosine(AbstractIsotropicPath):
+    r"""The trigonometric path: $x_t = \sin(\tfrac\pi2 t)\,x_1 + \cos(\tfrac\pi2 t)\,x_0$.
+
+    Albergo and Vanden-Eijnden (2023), arXiv:2209.15571; it keeps the variance of standardised data.
+    """
+
+    prior_scale: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)
+    group: groups.AbstractGroup = eqx.field(converter=groups.registry.make, default="trivial")
+
+    def __check_init__(self):
+        check_positive(self, "prior_scale")
+
+    def coefficients(
+        self, t: Float[Array, ""], frame: SpectralAnchor
+    ) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
+        alpha = 1 - jnp.sin(math.pi / 2 * t)
+        # sin of the complement: exactly 0 at t = 1, where cos(pi/2) rounds to -4e-8.
+        sigma = jnp.sin(math.pi / 2 * (1 - t))
+        return alpha * frame.rates, self.prior_scale * sigma * frame.rates

@@ -1,0 +1,112 @@
+"""Figures, by matplotlib (the `plot` extra): learning curves, and densities in the plane."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from hiflow.energies import AbstractEnergy
+from hiflow.flow import Flow
+
+try:
+    from matplotlib.figure import Figure
+except ImportError as error:
+    raise ImportError("Figures need matplotlib: pip install 'hiflow-jax[plot]'.") from error
+
+COLOURS = ("#4C72B0", "#DD8452", "#55A868", "#C44E52", "#8172B3", "#937860", "#DA8BC3", "#8C8C8C")
+History = Sequence[Mapping[str, float]]
+
+
+def learning_curves(
+    histories: Mapping[str, Sequence[History]], *, floor: tuple[float, float] | None = None
+) -> Figure:
+    """Test NLL (left) and the NFE that computing it takes (right) against training steps.
+
+    **Arguments:**
+
+    - `histories`: label to one history per seed, as `fit` gives them to its callbacks. Several seeds
+      are drawn as their mean with a band of one standard error, a single one with the standard error
+      over test points.
+    - `floor`: bounds of the lowest NLL possible, drawn as a line or band.
+    """
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for colour, (label, seeds) in zip(COLOURS * len(histories), histories.items(), strict=False):
+        steps = np.array([row["step"] for row in seeds[0]])
+        nll, nfe = (np.array([[row[k] for row in rows] for rows in seeds]) for k in ("nll", "nfe"))
+        if len(seeds) > 1:
+            error = nll.std(axis=0, ddof=1) / np.sqrt(len(seeds))
+        else:
+            error = np.array([row["nll_se"] for row in seeds[0]])
+        left.plot(steps, nll.mean(0), "o-", color=colour, label=label, markersize=3.5)
+        left.fill_between(
+            steps, nll.mean(0) - error, nll.mean(0) + error, color=colour, alpha=0.2, linewidth=0
+        )
+        right.plot(steps, nfe.mean(0), "o-", color=colour, label=label, markersize=3.5)
+    if floor is not None:
+        low, high = floor
+        left.axhspan(low, max(high, low + 1e-9), color="0.6", alpha=0.5, linewidth=1, label="floor")
+        if high - low < 5e-3:
+            left.axhline(low, color="0.4", linestyle=":", linewidth=1.2)
+    left.set(xlabel="training step", ylabel="test NLL [nats]")
+    right.set(xlabel="training step", ylabel="NFE per test point", ylim=(0, None))
+    left.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def densities_in_the_plane(
+    flows: Mapping[str, Flow],
+    points: Float[Array, "n 2"],
+    *,
+    energy: AbstractEnergy | None = None,
+    nll: Mapping[str, float] | None = None,
+    half_width: float | None = None,
+    resolution: int = 90,
+) -> Figure:
+    """The exact density of the energy, if there is one, and each flow's, side by side on one colour
+    scale, with the training points.
+
+    **Arguments:**
+
+    - `flows`: label to flow, for events of shape `(2,)`.
+    - `points`: the training points.
+    - `nll`: label to test NLL in nats, for the titles.
+    - `half_width`: half the side of the square shown; by default fits the points.
+    """
+    if half_width is None:
+        half_width = 1.4 * float(jnp.abs(points).max())
+    axis = np.linspace(-half_width, half_width, resolution)
+    grid = jnp.asarray(np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2), jnp.float32)
+    cell = (axis[1] - axis[0]) ** 2
+    panels: dict[str, np.ndarray] = {}
+    if energy is not None:
+        weights = np.exp(-np.asarray(jax.vmap(energy)(grid), np.float64))
+        panels["data and energy"] = weights / (weights.sum() * cell)
+    for label, flow in flows.items():
+        density = np.exp(np.asarray(flow.log_prob(grid, chunk_size=2048), np.float64))
+        title = label if nll is None else f"{label}\nNLL {nll[label]:.2f} nats"
+        panels[title] = density
+    figure = Figure(figsize=(2.9 * len(panels), 3.3), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(1, len(panels)))
+    top = max(float(np.quantile(panel, 0.995)) for panel in panels.values())
+    image: Any = None
+    for ax, (title, panel) in zip(axes, panels.items(), strict=True):
+        image = ax.imshow(
+            panel.reshape(resolution, resolution),
+            origin="lower",
+            extent=(-half_width, half_width) * 2,
+            cmap="magma_r",
+            vmin=0,
+            vmax=top,
+            interpolation="bilinear",
+        )
+        ax.scatter(
+            *np.asarray(points[:200]).T, s=9, color="#1f77b4", edgecolor="white", linewidth=0.5
+        )
+        ax.set(title=title, xticks=[], yticks=[])
+        ax.title.set_fontsize(9)
+    figure.colorbar(image, ax=axes, label="density", shrink=0.8)
+    return figure

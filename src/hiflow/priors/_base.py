@@ -1,0 +1,28 @@
+"""What a prior is: a normalised density that is easy to sample, invariant under a group."""
+
+import abc
+
+import equinox as eqx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hiflow.groups import AbstractGroup
+
+
+class AbstractPrior(eqx.Module):
+    r"""$p_0$, the law of the flow at $t = 0$.
+
+    Laws (`hiflow.testing.check_prior`): samples lie in the image of `group.project`, their moments
+    match the density, and the density is invariant under `group`. `log_prob` is with respect to
+    Lebesgue measure on the image of `group.project`.
+    """
+
+    event_shape: eqx.AbstractVar[tuple[int, ...]]
+    group: eqx.AbstractVar[AbstractGroup]
+
+    @abc.abstractmethod
+    def sample(self, key: PRNGKeyArray) -> Float[Array, "*event"]:
+        """One sample."""
+
+    @abc.abstractmethod
+    def log_prob(self, x: Float[Array, "*event"]) -> Float[Array, ""]:
+        """The log density at one event, in nats."""

@@ -1,0 +1,26 @@
+"""What a spectral map is: eigenvalues of a Hessian to positive numbers."""
+
+import abc
+
+import equinox as eqx
+from jaxtyping import Array, Float
+
+
+class AbstractSpectralMap(eqx.Module):
+    r"""Turns eigenvalues $\lambda$ into positive numbers, in either of two roles: as *rates*
+    $a = r(\lambda)$, how fast each mode relaxes, or as *curvature* $k = c(\lambda)$, how narrow each
+    mode ends up.
+
+    Laws (`hiflow.testing.check_spectral_map`): positive and finite, never below `lower_bound`, and
+    independent of the order of the eigenvalues (the value of a mode moves with its eigenvalue), except
+    for the control `Shuffled`, whose point is to break that.
+    """
+
+    @abc.abstractmethod
+    def __call__(self, eigenvalues: Float[Array, " k"]) -> Float[Array, " k"]:
+        """One positive value per eigenvalue; all eigenvalues of one Hessian are given at once."""
+
+    @property
+    @abc.abstractmethod
+    def lower_bound(self) -> Float[Array, ""]:
+        """No value is below this, whatever the eigenvalues: paths refuse rates that may reach ½."""

@@ -1,0 +1,113 @@
+"""The spectrum of a Hessian, and spectral functions of it applied to a vector."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+class Modes(eqx.Module):
+    r"""An orthonormal basis $Q$ in which a path is diagonal: applies $Q f Q^\top$ to a vector.
+
+    Four layouts, by which fields are set: *dense* (`vectors` of shape `(dim, k)`, spanning exactly
+    the directions that the symmetry leaves free), *low-rank* (`vectors` and `has_rest`: $k$ vectors and
+    one value for the whole complement), *diagonal* (no vectors, a value per coordinate) and
+    *isotropic* (no vectors, one value for all). In a dense basis that spans fewer than `dim`
+    directions the others are annihilated: $Q I Q^\top$ is the projector $P$.
+    """
+
+    vectors: Float[Array, "dim k"] | None = None
+    has_rest: bool = eqx.field(static=True, default=False)
+    size: int = eqx.field(static=True, default=1)
+
+    def apply(
+        self, values: Float[Array, " modes"], y: Float[Array, " dim"]
+    ) -> Float[Array, " dim"]:
+        r"""$Q f Q^\top y$ for a value $f$ per mode (the rest's value last)."""
+        if self.vectors is None:
+            return values * y
+        coefficients = jnp.matmul(self.vectors.T, y, precision="highest")
+        if not self.has_rest:
+            return jnp.matmul(self.vectors, values * coefficients, precision="highest")
+        scaled = (values[:-1] - values[-1]) * coefficients
+        return values[-1] * y + jnp.matmul(self.vectors, scaled, precision="highest")
+
+    def combine(
+        self,
+        values_y: Float[Array, " modes"],
+        y: Float[Array, " dim"],
+        values_z: Float[Array, " modes"],
+        z: Float[Array, " dim"],
+    ) -> Float[Array, " dim"]:
+        r"""$Q f Q^\top y + Q g Q^\top z$, going through $Q$ once in each direction."""
+        if self.vectors is None:
+            return values_y * y + values_z * z
+        pair = jnp.stack([y, z], axis=1)
+        values = jnp.stack([values_y, values_z], axis=1)
+        coefficients = jnp.matmul(self.vectors.T, pair, precision="highest")
+        if not self.has_rest:
+            scaled = jnp.sum(values * coefficients, axis=1)
+            return jnp.matmul(self.vectors, scaled, precision="highest")
+        scaled = jnp.sum((values[:-1] - values[-1]) * coefficients, axis=1)
+        return pair @ values[-1] + jnp.matmul(self.vectors, scaled, precision="highest")
+
+    def total(self, values: Float[Array, " modes"]) -> Float[Array, ""]:
+        r"""The trace of $Q f Q^\top$ over the `size` free directions."""
+        if self.has_rest and self.vectors is not None:
+            return jnp.sum(values[:-1]) + (self.size - self.vectors.shape[1]) * values[-1]
+        return jnp.sum(values) * (self.size / values.shape[0])
+
+
+class Spectrum(eqx.Module):
+    """Eigenvalues and orthonormal eigenvectors of a Hessian.
+
+    **Arguments:**
+
+    - `eigenvalues`: the $k$ eigenvalues, and last the one that stands for the rest if
+      `modes.has_rest`.
+    - `modes`: the eigenvectors ([`Modes`][hiflow.spectrum.Modes]).
+    """
+
+    eigenvalues: Float[Array, " modes"]
+    modes: Modes
+
+    def map(self, function: Callable[[Array], Array]) -> Float[Array, " modes"]:
+        """`function` of all `size` eigenvalues at once, one value per mode.
+
+        The rest's eigenvalue is repeated as often as it counts, so that a function which looks at all
+        of them (a normalisation by the trace) is right for every layout; the rest takes the mean of
+        its values, so the trace is exact.
+        """
+        k = 0 if self.modes.vectors is None else self.modes.vectors.shape[1]
+        if not self.modes.has_rest or k == self.modes.size:
+            return function(self.eigenvalues)
+        rest = jnp.broadcast_to(self.eigenvalues[-1], (self.modes.size - k,))
+        values = function(jnp.concatenate([self.eigenvalues[:k], rest]))
+        return jnp.append(values[:k], jnp.mean(values[k:]))
+
+    def apply(
+        self, function: Callable[[Array], Array], y: Float[Array, " dim"]
+    ) -> Float[Array, " dim"]:
+        r"""$f(H)\,y = Q f(\Lambda) Q^\top y$."""
+        return self.modes.apply(self.map(function), y)
+
+
+def dense(eigenvalues: Float[Array, " k"], vectors: Float[Array, "dim k"]) -> Spectrum:
+    """A spectrum of all free directions: as many eigenpairs as there are."""
+    return Spectrum(eigenvalues, Modes(vectors, size=vectors.shape[1]))
+
+
+def low_rank(
+    eigenvalues: Float[Array, " k"],
+    vectors: Float[Array, "dim k"],
+    rest: Float[Array, ""],
+    size: int,
+) -> Spectrum:
+    """`k` eigenpairs and one eigenvalue for the other `size - k` free directions."""
+    return Spectrum(jnp.append(eigenvalues, rest), Modes(vectors, has_rest=True, size=size))
+
+
+def diagonal(eigenvalues: Float[Array, " dim"]) -> Spectrum:
+    """The spectrum of a diagonal matrix, in the coordinates' own order."""
+    return Spectrum(eigenvalues, Modes(size=eigenvalues.shape[0]))

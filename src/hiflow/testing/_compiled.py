@@ -1,0 +1,13 @@
+"""Compilation for checks: each runs once, so compiling fast matters and running fast doesn't."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+
+_OPTIONS = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`equinox.filter_jit` with the compiler's optimisation turned down."""
+    return eqx.filter_jit(function, compiler_options=_OPTIONS)

@@ -1,0 +1,99 @@
+"""The laws of an energy."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from hiflow.energies import AbstractEnergy, SupportsHessian, SupportsSampling
+from hiflow.testing._compiled import compiled
+from hiflow.testing._points import relaxed_points
+from hiflow.testing._report import Report, largest, rounding, seed
+
+
+def check_energy(
+    energy: AbstractEnergy,
+    *,
+    key: PRNGKeyArray | None = None,
+    points: Any = None,
+    samples: int = 4000,
+) -> dict[str, float]:
+    r"""Check that an energy is finite with a finite gradient and Hessian, invariant under its
+    group, and that its own `hessian` and `sample`, where it has them, belong to it.
+
+    **Arguments:**
+
+    - `points`: where to check, `(n, *event)`; by default normal draws that were relaxed downhill.
+    - `samples`: how many of the energy's own samples test $E[\nabla V] = 0$ and
+      $E[x\cdot\nabla V] = D$.
+
+    **Returns:** the largest violation of each law. **Raises:** `AssertionError` for broken laws.
+    """
+    key = seed(key)
+    k_points, k_group, k_samples = jax.random.split(key, 3)
+    points = relaxed_points(energy, k_points, 6) if points is None else jnp.asarray(points)
+    report = Report("check_energy", energy, key)
+    found = _measure(energy, points, jax.random.split(k_group, 4))
+    tolerance = rounding()
+    report.law("finite", "value, gradient and Hessian are finite", found["infinite"], 0, "point")
+    report.law("invariance", "V(gx) = V(x)", found["invariance"], tolerance, "point", "element")
+    report.law(
+        "projection", "the gradient lies in the image of group.project", found["outside"],
+        tolerance, "point",
+    )  # fmt: skip
+    if isinstance(energy, SupportsHessian):
+        report.law(
+            "hessian", "hessian(x) is the second derivative of V", found["hessian"], 10 * tolerance,
+            "point",
+        )  # fmt: skip
+    if isinstance(energy, SupportsSampling):
+        scores = _moments(energy, jax.random.split(k_samples, samples))
+        report.law(
+            "samples",
+            "samples have E[dV/dx] = 0 and E[x dV/dx] = D (in standard errors)",
+            scores,
+            6,
+        )
+    return report.finish()
+
+
+@compiled
+def _measure(energy: AbstractEnergy, points: Array, keys: Array) -> dict[str, Array]:
+    def at(x: Array) -> dict[str, Array]:
+        value, gradient = jax.value_and_grad(energy)(x)
+        automatic = jax.hessian(lambda y: energy(y.reshape(x.shape)))(x.ravel())
+        length = largest(gradient)
+        scale = 1 + jnp.abs(value) + jnp.sum(jnp.abs(gradient)) * largest(x)
+
+        def moved(key: Array) -> Array:
+            g = energy.group.sample(key, energy.event_shape)
+            # A long way off a translation would cost digits, whatever the energy.
+            reach = 1 + largest(energy.group.act(g, jnp.zeros_like(x)))
+            return jnp.abs(energy(energy.group.act(g, x)) - value) / (scale + reach * length)
+
+        finite = jnp.isfinite(value) & jnp.isfinite(gradient).all() & jnp.isfinite(automatic).all()
+        found = {
+            "infinite": jnp.where(finite, 0, jnp.inf),
+            "invariance": jax.vmap(moved)(keys),
+            "outside": largest(gradient - energy.group.project(gradient)) / (1 + length),
+        }
+        if isinstance(energy, SupportsHessian):
+            own = energy.hessian(x)
+            found["hessian"] = largest(own - automatic) / (1 + largest(automatic))
+        return found
+
+    return jax.vmap(at)(points)
+
+
+@compiled
+def _moments(energy: Any, keys: Array) -> Array:
+    def one(key: Array) -> Array:
+        x = energy.sample(key)
+        gradient = jax.grad(energy)(x)
+        free = x.size - energy.group.null_modes(x).shape[1]
+        return jnp.append(gradient.ravel(), jnp.sum(x * gradient) - free)
+
+    values = jax.vmap(one)(keys)
+    error = jnp.std(values, axis=0) / jnp.sqrt(1.0 * keys.shape[0])
+    return jnp.abs(values.mean(0)) / (error + rounding())

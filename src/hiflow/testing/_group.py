@@ -1,0 +1,66 @@
+"""The laws of a group."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from hiflow.groups import AbstractGroup
+from hiflow.testing._compiled import compiled
+from hiflow.testing._points import linear_part
+from hiflow.testing._report import Report, largest, rounding, seed
+
+
+def check_group(
+    group: AbstractGroup, event_shape: Any, *, key: PRNGKeyArray | None = None
+) -> dict[str, float]:
+    """Check that a group's elements compose, invert and keep distances, and that `project` is the
+    orthogonal projection along `null_modes` and commutes with the group.
+
+    **Arguments:**
+
+    - `event_shape`: the shape of events that it acts on.
+
+    **Returns:** the largest violation of each law. **Raises:** `AssertionError` for broken laws.
+    """
+    key = seed(key)
+    report = Report("check_group", group, key)
+    found = _measure(group, tuple(event_shape), jax.random.split(key, 8))
+    for law, meaning in [
+        ("compose", "act(compose(g, h), x) = act(g, act(h, x))"),
+        ("inverse", "act(inverse(g), act(g, x)) = x, and the other way round"),
+        ("distances", "|gx - gy| = |x - y|"),
+        ("linear", "project is linear"),
+        ("idempotent", "project(project(x)) = project(x)"),
+        ("orthogonal", "project is symmetric"),
+        ("commutes", "project commutes with the linear part of g"),
+        ("null modes", "null_modes is an orthonormal basis of what project removes"),
+    ]:
+        report.law(law, meaning, found[law], rounding(), "draw")
+    return report.finish()
+
+
+@compiled
+def _measure(group: AbstractGroup, event_shape: tuple[int, ...], keys: Array) -> dict[str, Array]:
+    def one(key: Array) -> dict[str, Array]:
+        k_g, k_h, k_x, k_y = jax.random.split(key, 4)
+        g, h = group.sample(k_g, event_shape), group.sample(k_h, event_shape)
+        x, y = jax.random.normal(k_x, event_shape), jax.random.normal(k_y, event_shape)
+        gx, gy, P = group.act(g, x), group.act(g, y), group.project
+        there, back = group.act(group.inverse(g), gx), group.act(g, group.act(group.inverse(g), x))
+        null = group.null_modes(x)
+        removed = jnp.matmul(null, jnp.matmul(null.T, x.ravel(), precision="highest"))
+        gram = jnp.matmul(null.T, null, precision="highest") - jnp.eye(null.shape[1])
+        return {
+            "compose": largest(group.act(group.compose(g, h), x) - group.act(g, group.act(h, x))),
+            "inverse": jnp.maximum(largest(there - x), largest(back - x)),
+            "distances": jnp.abs(jnp.sum((gx - gy) ** 2) - jnp.sum((x - y) ** 2)) / x.size,
+            "linear": largest(P(x + 2 * y) - P(x) - 2 * P(y)),
+            "idempotent": largest(P(P(x)) - P(x)),
+            "orthogonal": jnp.abs(jnp.sum(P(x) * y) - jnp.sum(x * P(y))) / x.size,
+            "commutes": largest(P(linear_part(group, g, x)) - linear_part(group, g, P(x))),
+            "null modes": jnp.maximum(largest(gram), largest((x - P(x)).ravel() - removed)),
+        }
+
+    return jax.vmap(one)(keys)

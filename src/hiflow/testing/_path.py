@@ -1,0 +1,206 @@
+"""The laws of a path."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from hiflow.paths import AbstractGaussianPath, AbstractPath
+from hiflow.priors import AbstractPrior
+from hiflow.testing._compiled import compiled
+from hiflow.testing._gaussian_path import gaussian_violations, report_gaussian_laws
+from hiflow.testing._points import everywhere, linear_part, relaxed_points
+from hiflow.testing._report import Report, largest, rounding, seed
+
+
+def check_path(
+    path: AbstractPath,
+    *,
+    prior: AbstractPrior,
+    key: PRNGKeyArray | None = None,
+    points: Any = None,
+    times: Sequence[float] = (0.1, 0.5, 0.8),
+    end_scale: float = 0.02,
+) -> dict[str, float]:
+    r"""Check a path: it starts at the prior, its velocity is the time derivative of its flow, it
+    stays in the image of the group's projection and moves with the group. For a Gaussian path also
+    that the end law, density, velocity, divergence and score belong to the flow and to each other.
+
+    The group is the energy's if the path has an energy, else the prior's.
+
+    **Arguments:**
+
+    - `prior`: the prior that the path starts from; a Gaussian path's `prior_scale` must fit it.
+    - `points`: data points to put anchors at, `(n, *event)`; by default normal draws that were
+      relaxed downhill in the path's energy, or the prior's samples brought to unit scale if it has none.
+    - `times`: where to check inside (0, 1).
+    - `end_scale`: how close a Gaussian path without a time transform has to come to its end law, in
+      standard deviations of the prior. With a transform the end is exact up to its cutoff.
+
+    **Returns:** the largest violation of each law. **Raises:** `AssertionError` for broken laws.
+    """
+    key = seed(key)
+    k_points, k_prior, k_group = jax.random.split(key, 3)
+    report = Report("check_path", path, key)
+    points = _points(path, prior, k_points) if points is None else jnp.asarray(points)
+    inside = jnp.asarray(times, points.dtype)
+    anchors, turned, turns, radius, x0 = _inputs(
+        path, prior, points, jax.random.split(k_group, 3), jax.random.split(k_prior, 2000)
+    )
+    found = _measure(path, prior, anchors, turned, turns, x0, inside, end_scale)
+    double = points.dtype == jnp.float64
+    # A spectral path can be no more equivariant than its Hessian's largest eigenvalue rounds.
+    slack = 10 * float(jnp.finfo(points.dtype).eps) * radius + (1e-8 if double else 2e-3)
+    at, t = ("point", "t", "sample"), {"t": list(times)}
+    report.law(
+        "finite", "x_t and its velocity are finite on [0, 1)", found["infinite"], 0, *at,
+        t=[0, 0.999],
+    )  # fmt: skip
+    report.law(
+        "flow_and_velocity", "it gives the flow and its time derivative", found["target"],
+        rounding(), *at, **t,
+    )  # fmt: skip
+    report.law(
+        "projection", "x_t lies in the image of group.project", found["outside"], rounding(),
+        *at, **t,
+    )  # fmt: skip
+    report.law(
+        "equivariance", "the anchor at g x1 takes g x0 to g x_t, translations left out",
+        found["equivariance"], slack[:, None, None], "element", *at, **t,
+    )  # fmt: skip
+    if isinstance(path, AbstractGaussianPath):
+        report_gaussian_laws(report, path, found, list(times))
+    else:
+        report.law(
+            "start", "x_t at t = 0 has the prior's moments (in standard errors)", found["start"],
+            7, "point",
+        )  # fmt: skip
+    return report.finish()
+
+
+def _points(path: AbstractPath, prior: AbstractPrior, key: PRNGKeyArray) -> Array:
+    energy = getattr(path, "energy", None)
+    if energy is not None:
+        return relaxed_points(energy, key, 3)
+    x = jax.vmap(prior.sample)(jax.random.split(key, 3))
+    return x / jnp.sqrt(jnp.mean(x**2))
+
+
+def _group(path: AbstractPath, prior: AbstractPrior) -> Any:
+    return getattr(getattr(path, "energy", None), "group", prior.group)
+
+
+@compiled
+def _inputs(
+    path: Any, prior: AbstractPrior, points: Array, k_group: Array, k_prior: Array
+) -> tuple[Any, Any, list[Any], Array, Array]:
+    """Anchors at the points and at the points turned by every element; the elements; the spectral
+    radius at every point; samples of the prior."""
+    group = _group(path, prior)
+    points = jax.vmap(prior.group.project)(points)
+    turns = [group.sample(k, prior.event_shape) for k in k_group]
+    turned = [jax.vmap(lambda x, g=g: linear_part(group, g, x))(points) for g in turns]
+    every = jax.vmap(path.anchor)(jnp.concatenate([points, *turned]))
+    n = points.shape[0]
+    radius = jnp.zeros(n)
+    if hasattr(path, "energy") and hasattr(path, "hessian"):
+        spectra = jax.vmap(lambda x: path.hessian.spectrum(path.energy, x).eigenvalues)(points)
+        radius = jnp.max(jnp.abs(spectra), axis=1)
+    return (
+        jax.tree.map(lambda leaf: leaf[:n], every),
+        jax.tree.map(lambda leaf: leaf[n:].reshape(len(turns), n, *leaf.shape[1:]), every),
+        turns,
+        radius,
+        jax.vmap(prior.sample)(k_prior).astype(points.dtype),
+    )
+
+
+@compiled
+def _measure(
+    path: AbstractPath,
+    prior: AbstractPrior,
+    anchors: Any,
+    turned: Any,
+    turns: list[Any],
+    x0: Array,
+    times: Array,
+    end_scale: float,
+) -> dict[str, Array]:
+    """The violations, each with axes (point, t, sample) as far as it depends on them."""
+    group, few = _group(path, prior), x0[:4]
+    found = _laws_of_any_path(path, group, anchors, few, times)
+    found["equivariance"] = _equivariance(path, group, anchors, turned, turns, few, times)
+    if isinstance(path, AbstractGaussianPath):
+        return found | gaussian_violations(path, prior, anchors, x0, times, end_scale)
+    return found | {"start": _start(path, prior, anchors, x0)}
+
+
+def _laws_of_any_path(
+    path: AbstractPath, group: Any, anchors: Any, x0: Array, times: Array
+) -> dict[str, Array]:
+    def target(anchor: Any, t: Array, x: Array) -> Array:
+        x_t, x_dot = jax.jvp(lambda s: path.flow(x, anchor, s), (t,), (jnp.ones_like(t),))
+        moved, velocity = path.flow_and_velocity(x, anchor, t)
+        return jnp.maximum(
+            largest(moved - x_t) / (1 + largest(x_t)),
+            largest(velocity - x_dot) / (1 + largest(x_dot)),
+        )
+
+    def outside(anchor: Any, t: Array, x: Array) -> Array:
+        x_t = path.flow(x, anchor, t)
+        return largest(x_t - group.project(x_t)) / (1 + largest(x_t))
+
+    def infinite(anchor: Any, t: Array, x: Array) -> Array:
+        both = path.flow_and_velocity(x, anchor, t)
+        finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in both]).all()
+        return jnp.where(finite, 0, jnp.inf)
+
+    ends = jnp.asarray([0.0, 0.999], times.dtype)
+    return {
+        "infinite": everywhere(infinite, anchors, ends, x0),
+        "target": everywhere(target, anchors, times, x0),
+        "outside": everywhere(outside, anchors, times, x0),
+    }
+
+
+def _equivariance(
+    path: AbstractPath,
+    group: Any,
+    anchors: Any,
+    turned: Any,
+    turns: list[Any],
+    x0: Array,
+    times: Array,
+) -> Array:
+    """How far turning and flowing are from commuting: (element, point, t, sample)."""
+
+    def flow(anchor: Any, t: Array, x: Array) -> Array:
+        return path.flow(x, anchor, t)
+
+    x_t = everywhere(flow, anchors, times, x0)
+    errors = []
+    for i, g in enumerate(turns):
+        turn = jax.vmap(lambda x, g=g: linear_part(group, g, x))
+        expected = turn(x_t.reshape(-1, *x0.shape[1:])).reshape(x_t.shape)
+        there = jax.tree.map(lambda leaf, i=i: leaf[i], turned)
+        reached = everywhere(flow, there, times, turn(x0))
+        event = tuple(range(3, x_t.ndim))
+        size = 1 + jnp.max(jnp.abs(expected), axis=event)
+        errors.append(jnp.max(jnp.abs(reached - expected), axis=event) / size)
+    return jnp.stack(errors)
+
+
+def _start(path: AbstractPath, prior: AbstractPrior, anchors: Any, x0: Array) -> Array:
+    """Stein's identities of the prior for its samples after the flow to t = 0."""
+
+    def moved(anchor: Any, t: Array, x: Array) -> Array:
+        y = path.flow(x, anchor, t)
+        score = jax.grad(prior.log_prob)(y)
+        free = x.size - prior.group.null_modes(x).shape[1]
+        return jnp.append(score.ravel(), jnp.sum(y * score) + free)
+
+    values = everywhere(moved, anchors, jnp.zeros(1, x0.dtype), x0)[:, 0]
+    error = jnp.std(values, axis=1) / jnp.sqrt(1.0 * x0.shape[0])
+    return jnp.max(jnp.abs(values.mean(1)) / (error + rounding()), axis=1)

@@ -1,0 +1,125 @@
+"""The laws of a prior."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from hiflow.priors import AbstractPrior
+from hiflow.testing._compiled import compiled
+from hiflow.testing._points import free_directions
+from hiflow.testing._report import Report, largest, rounding, seed
+
+
+def check_prior(
+    prior: AbstractPrior, *, key: PRNGKeyArray | None = None, samples: int = 4000
+) -> dict[str, float]:
+    r"""Check that a prior's samples lie where its group projects to and belong to its density, and
+    that the density is normalised there and invariant.
+
+    Samples and density are compared by Stein's identities $E[s] = 0$, $E[x s^\top] = -P$ for the
+    score $s = \nabla\log p$; the normaliser is estimated by importance sampling from a Laplace
+    approximation, which is exact for a Gaussian.
+
+    **Arguments:**
+
+    - `samples`: how many samples to draw.
+
+    **Returns:** the largest violation of each law. **Raises:** `AssertionError` for broken laws.
+    """
+    key = seed(key)
+    k_samples, k_group, k_normaliser = jax.random.split(key, 3)
+    report = Report("check_prior", prior, key)
+    x = jax.vmap(prior.sample)(jax.random.split(k_samples, samples))
+    report.law(
+        "shape",
+        "a sample has the event shape",
+        0.0 if x.shape[1:] == prior.event_shape else jnp.inf,
+        0,
+    )
+    found = _measure(prior, x, jax.random.split(k_group, 8))
+    report.law("finite", "samples and log densities are finite", found["infinite"], 0, "sample")
+    report.law(
+        "projection",
+        "samples lie in the image of group.project",
+        found["outside"],
+        rounding(),
+        "sample",
+    )
+    report.law(
+        "samples", "samples have the density's moments (in standard errors)", found["stein"], 7
+    )
+    report.law(
+        "invariance", "log p(gx) = log p(x)", found["invariance"], rounding(), "sample", "element"
+    )
+    log_z, error = _log_normaliser(prior, x, k_normaliser)
+    report.law(
+        "normalised", "the density integrates to 1 over the free directions (log of the integral)",
+        jnp.abs(log_z), 6 * error + 10 * rounding() * x[0].size,
+    )  # fmt: skip
+    return report.finish()
+
+
+@compiled
+def _measure(prior: AbstractPrior, x: Array, keys: Array) -> dict[str, Array]:
+    group, basis = prior.group, free_directions(prior.group, x[0])
+    log_p, score = jax.vmap(jax.value_and_grad(prior.log_prob))(x)
+    y, s = (jnp.matmul(z.reshape(x.shape[0], -1), basis, precision="highest") for z in (x, score))
+    count = jnp.sqrt(1.0 * x.shape[0])
+
+    def standard_errors(mean: Array, square: Array, expected: Any) -> Array:
+        spread = jnp.sqrt(jnp.maximum(square - mean**2, 0)) / count
+        return largest((mean - expected) / (spread + rounding()))
+
+    first = standard_errors(s.mean(0), (s**2).mean(0), 0)
+    second = standard_errors(
+        jnp.matmul(y.T, s, precision="highest") / count**2,
+        jnp.matmul((y**2).T, s**2, precision="highest") / count**2,
+        -jnp.eye(y.shape[1]),
+    )
+
+    def moved(one: Array, value: Array) -> Array:
+        def by(key: Array) -> Array:
+            g = group.sample(key, prior.event_shape)
+            return jnp.abs(prior.log_prob(group.act(g, one)) - value) / (1 + jnp.abs(value))
+
+        return jax.vmap(by)(keys)
+
+    finite = jnp.isfinite(log_p) & jnp.isfinite(y).all(1)
+    return {
+        "infinite": jnp.where(finite, 0, jnp.inf),
+        "outside": jax.vmap(lambda z: largest(z - group.project(z)) / (1 + largest(z)))(x),
+        "stein": jnp.stack([first, second]),
+        "invariance": jax.vmap(moved)(x[:32], log_p[:32]),
+    }
+
+
+@compiled
+def _log_normaliser(prior: AbstractPrior, x: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
+    """The log of the density's integral and its standard error."""
+    basis = free_directions(prior.group, x[0])
+    centre = jnp.mean(x, axis=0).ravel()
+    centre = jnp.where(jnp.isfinite(centre), centre, 0)
+
+    def log_p(y: Array) -> Array:
+        return prior.log_prob(
+            (centre + jnp.matmul(basis, y, precision="highest")).reshape(x.shape[1:])
+        )
+
+    free = basis.shape[1]
+    start = jnp.zeros(free, x.dtype)
+    precision = -jax.hessian(log_p)(start)
+    spread = jnp.matmul(x.reshape(x.shape[0], -1) - centre, basis, precision="highest")
+    covariance = 1.2 * jnp.cov(spread.T).reshape(free, free)
+    definite = jnp.linalg.eigvalsh(precision)[0] > 1e-6
+    precision = jnp.where(definite, precision, jnp.linalg.inv(covariance))
+    mode = jnp.where(definite, jnp.linalg.solve(precision, jax.grad(log_p)(start)), 0)
+    factor = jnp.linalg.cholesky(precision)
+    noise = jax.random.normal(key, (*x.shape[:1], free), x.dtype)
+    draws = jax.scipy.linalg.solve_triangular(factor.T, noise.T, lower=False).T
+    log_q = jnp.sum(jnp.log(jnp.diagonal(factor))) - free / 2 * jnp.log(2 * jnp.pi)
+    log_w = jax.vmap(log_p)(mode + draws) - (log_q - jnp.sum(noise**2, axis=1) / 2)
+    top = jnp.max(log_w)
+    w = jnp.exp(log_w - top)
+    return top + jnp.log(w.mean()), jnp.std(w) / w.mean() / jnp.sqrt(1.0 * w.size)

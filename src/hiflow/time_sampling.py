@@ -1,0 +1,62 @@
+"""How the times of a training batch are drawn."""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hiflow._checks import as_scalar, check_positive
+from hiflow.registry import Registry
+
+
+class AbstractTimeSampler(eqx.Module):
+    """Draws the times of a batch, with the weights that keep the loss's expectation over uniform
+    times: $E_q[w(t) f(t)] = \\int_0^1 f$."""
+
+    @abc.abstractmethod
+    def __call__(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+        """`n` times in [0, 1) and their weights."""
+
+
+class Uniform(AbstractTimeSampler):
+    """Independent uniform times."""
+
+    def __call__(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+        return jax.random.uniform(key, (n,)), jnp.ones(n)
+
+
+class Stratified(AbstractTimeSampler):
+    """One uniform time in each of `n` equal parts of [0, 1]: the same expectation, less variance."""
+
+    def __call__(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+        return (jnp.arange(n) + jax.random.uniform(key, (n,))) / n, jnp.ones(n)
+
+
+class Importance(AbstractTimeSampler):
+    r"""More times near $t = 1$: density $q(t) = p(1-t)^{p-1}$ for `power` $0 < p \le 1$, weights
+    $1/q$, stratified. The weights keep the loss unbiased; they never exceed $1/p$."""
+
+    power: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.5)
+
+    def __check_init__(self):
+        check_positive(self, "power")
+        if self.power > 1:
+            raise ValueError(f"Importance: `power` must be at most 1, got {self.power}.")
+
+    def __call__(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+        uniform, _ = Stratified()(key, n)
+        left = (1 - uniform) ** (1 / self.power)
+        return 1 - left, left ** (1 - self.power) / self.power
+
+
+registry = Registry(
+    "time_sampling",
+    AbstractTimeSampler,
+    {
+        "uniform": "hiflow.time_sampling:Uniform",
+        "stratified": "hiflow.time_sampling:Stratified",
+        "importance": "hiflow.time_sampling:Importance",
+    },
+)

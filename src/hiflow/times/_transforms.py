@@ -1,0 +1,76 @@
+"""The time transforms: how fast the relaxation is gone through."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from hiflow._checks import as_scalar, check_at_least, check_positive
+from hiflow.times._base import AbstractTimeTransform
+
+
+def _check_cutoff(transform: AbstractTimeTransform) -> None:
+    check_at_least(transform, "cutoff", 0.0)
+    if transform.cutoff >= 1:
+        raise ValueError(
+            f"{type(transform).__name__}: `cutoff` must be below 1, got {transform.cutoff}."
+        )
+
+
+def _with_cutoff(remaining: Any, cutoff: Float[Array, ""]) -> Float[Array, ""]:
+    return cutoff + (1 - cutoff) * remaining
+
+
+class LogTime(AbstractTimeTransform):
+    r"""$\tau = -\ln(1 - t)$, so $e^{-a\tau} = (1-t)^a$: a mode of rate 1 moves on a straight line at
+    constant speed, as in optimal-transport flow matching."""
+
+    cutoff: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.0)
+
+    def __check_init__(self):
+        _check_cutoff(self)
+
+    def remaining(self, t: Float[Array, ""]) -> Float[Array, ""]:
+        return _with_cutoff(1 - t, self.cutoff)
+
+
+class LinearTime(AbstractTimeTransform):
+    r"""$\tau = -t \ln\varepsilon$: physical time, cut when a mode of rate 1 has $\varepsilon$ of its
+    deviation left. It can't end at infinity, so `cutoff` $\varepsilon$ must be positive."""
+
+    cutoff: Float[Array, ""] = eqx.field(converter=as_scalar, default=1e-3)
+
+    def __check_init__(self):
+        check_positive(self, "cutoff")
+        _check_cutoff(self)
+
+    def remaining(self, t: Float[Array, ""]) -> Float[Array, ""]:
+        return self.cutoff**t
+
+
+class PolynomialTime(AbstractTimeTransform):
+    r"""$\tau = -\ln(1 - t^p)$, $p \ge 1$: a slow start for `power` $p > 1$."""
+
+    power: Float[Array, ""] = eqx.field(converter=as_scalar, default=2.0)
+    cutoff: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.0)
+
+    def __check_init__(self):
+        check_at_least(self, "power", 1.0)
+        _check_cutoff(self)
+
+    def remaining(self, t: Float[Array, ""]) -> Float[Array, ""]:
+        return _with_cutoff(1 - t**self.power, self.cutoff)
+
+
+class CosineTime(AbstractTimeTransform):
+    r"""$\tau = -\ln\cos(\pi t/2)$: a gentle start, and the same end as `LogTime` up to a factor."""
+
+    cutoff: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.0)
+
+    def __check_init__(self):
+        _check_cutoff(self)
+
+    def remaining(self, t: Float[Array, ""]) -> Float[Array, ""]:
+        # sin of the complement: exactly 0 at t = 1, where cos(pi/2) rounds to -4e-8 in single precision.
+        return _with_cutoff(jnp.sin(jnp.pi / 2 * (1 - t)), self.cutoff)

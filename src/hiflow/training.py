@@ -1,0 +1,167 @@
+"""`fit`: a network, a path and data in, a flow out."""
+
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import PRNGKeyArray
+
+from hiflow import couplings, time_sampling
+from hiflow._checkpoint import Checkpoints
+from hiflow._preflight import check_fit
+from hiflow._progress import Bar
+from hiflow._training_step import Batches, Recipe, Scheduled, State, advance, initial_state
+from hiflow.energies import AbstractEnergy
+from hiflow.flow import Flow
+from hiflow.metrics import negative_log_likelihood
+from hiflow.networks import AbstractVelocityField
+from hiflow.paths import AbstractPath, make_anchors
+from hiflow.priors import AbstractPrior
+
+Row = dict[str, float]
+STEPS_PER_CALL = 50
+
+
+def fit(
+    network: AbstractVelocityField,
+    path: AbstractPath,
+    data: Any,
+    *,
+    prior: AbstractPrior,
+    key: PRNGKeyArray,
+    energy: AbstractEnergy | None = None,
+    steps: int = 2_000,
+    batch_size: int = 128,
+    learning_rate: float = 1e-3,
+    warmup: int = 100,
+    clip: float = 1.0,
+    optimiser: str | optax.GradientTransformation = "adam",
+    ema: float = 0.999,
+    coupling: Any = "independent",
+    time_sampler: Any = "stratified",
+    validation: Any = None,
+    validate_at: int | Sequence[int] = (),
+    solver_settings: dict[str, Any] | None = None,
+    callbacks: Sequence[Callable[[Row], None]] = (),
+    checkpoint_dir: str | os.PathLike[str] | None = None,
+    checkpoint_every: int = 500,
+    resume: bool = False,
+    progress: bool = True,
+) -> Flow:
+    r"""Train `network` by conditional flow matching and return the flow with its averaged weights.
+
+    Minimises $E\,w(t)\,\|v_\theta(t, x_t) - u_t(x_t|x_1)\|^2 / D$ over times, data points and prior
+    samples. All Hessian work (the anchors) is done once, before the first step.
+    The same key gives the same parameters, bit for bit, on the same machine, also after a resume.
+
+    **Arguments:**
+
+    - `network`: the velocity field to train.
+    - `path`: the conditional path.
+    - `data`: `(n, *event)`, an array or [`Samples`][hiflow.data.Samples].
+    - `prior`: the law at $t = 0$.
+    - `key`: makes batches, times and prior samples.
+    - `energy`: for the data–energy check; by default the path's.
+    - `learning_rate`, `warmup`: peak of a cosine schedule that ends at 1 % of it, and the steps of
+      linear rise before. `clip`: the gradient's largest global norm.
+    - `optimiser`: an Optax optimiser's name, or an Optax transformation, which then replaces the
+      schedule and the clipping too.
+    - `ema`: decay of the exponential moving average of the weights; 0 keeps the last weights.
+    - `coupling`, `time_sampler`: components, their names or tables.
+    - `validation`: test points; their NLL and NFE are logged at the steps `validate_at` (a number
+      means "every so many") and at the end.
+    - `solver_settings`: defaults of the returned flow, and of the validation.
+    - `callbacks`: each is called with a dict of numbers after every validation, or at the end if
+      there is none: step, seconds (training only), loss, nll, nll_se, nfe, nfe_max.
+    - `checkpoint_dir`: where the state is saved atomically every `checkpoint_every` steps;
+      `resume=True` goes on from the newest checkpoint there.
+
+    **Raises:** `ValueError` before any work is spent, if data, prior, path and network don't fit
+    together, or if `checkpoint_dir` belongs to another run.
+    """
+    points = jnp.asarray(data)
+    held_out = None if validation is None else jnp.asarray(validation)
+    coupling = couplings.registry.make(coupling)
+    time_sampler = time_sampling.registry.make(time_sampler)
+    check_fit(
+        network,
+        path,
+        prior,
+        energy=getattr(path, "energy", None) if energy is None else energy,
+        points={"data": points, "validation": held_out},
+        chains=getattr(data, "chains", None),
+        counts={"steps": steps, "batch_size": batch_size, "checkpoint_every": checkpoint_every},
+        ema=ema,
+    )
+    Flow(prior, network, **(solver_settings or {}))  # Its checks, before any training.
+    if isinstance(optimiser, str):
+        optimiser = Scheduled(optimiser, learning_rate, warmup, clip, steps)
+    parameters, static = eqx.partition(network, eqx.is_inexact_array)
+    validation_steps = _validation_steps(steps, validate_at) if held_out is not None else {steps}
+    stops = sorted({*validation_steps, *range(checkpoint_every, steps, checkpoint_every), steps})
+
+    def flow_of(state: State) -> Flow:
+        trained = jax.tree.map(jnp.copy, state.average if ema > 0 else state.parameters)
+        return Flow(prior, eqx.combine(trained, static), **(solver_settings or {}))
+
+    identity = {
+        "steps": steps,
+        "batch_size": batch_size,
+        "key": jax.random.key_data(key).tolist(),
+        "data": [list(points.shape), float(jnp.sum(points))],
+        "path": type(path).__name__,
+        "network": type(network).__name__,
+    }
+    with Checkpoints(checkpoint_dir, identity, resume) as checkpoints:
+        state, seconds = checkpoints.restore(initial_state(parameters, optimiser))
+        stops = [stop for stop in stops if stop > int(state.step)]
+        if not stops:
+            return flow_of(state)
+        anchors = make_anchors(path, points, progress=progress)
+        batches = Batches(
+            points, anchors, prior, path, coupling, time_sampler, key, size=batch_size
+        )
+        recipe = Recipe(batches, static, optimiser, ema)
+        with Bar(steps, int(state.step), enabled=progress) as bar:
+            for stop in stops:
+                state, spent, loss = _advance_to(stop, recipe, state, bar)
+                seconds += spent
+                if stop in validation_steps:
+                    row: Row = {"step": stop, "seconds": seconds, "loss": loss}
+                    if held_out is not None:
+                        bar.note("validating")
+                        row |= dataclasses.asdict(negative_log_likelihood(flow_of(state), held_out))
+                    for callback in callbacks:
+                        callback(row)
+                checkpoints.save(state, seconds)
+    return flow_of(state)
+
+
+def _validation_steps(steps: int, validate_at: int | Sequence[int]) -> set[int]:
+    if isinstance(validate_at, int):
+        validate_at = range(validate_at, steps, validate_at)
+    return {steps, *(step for step in validate_at if 0 < step < steps)}
+
+
+def _advance_to(stop: int, recipe: Recipe, state: State, bar: Bar) -> tuple[State, float, float]:
+    """Train up to a step; the state, the seconds that it took and the last mean loss."""
+    begun = time.perf_counter()
+    loss = float("nan")
+    while (step := int(state.step)) < stop:
+        until = min(step + STEPS_PER_CALL, stop)
+        state, mean = advance((recipe, jnp.asarray(until, jnp.int32)), state)
+        loss = float(mean)
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"fit: the loss is {loss} before step {until}. Lower `learning_rate`, or look at the "
+                "path's velocity near t = 1 (hiflow.testing.check_path)."
+            )
+        bar.show(until, loss)
+    return state, time.perf_counter() - begun, loss

@@ -1,0 +1,36 @@
+"""Runtime shape and type checks on the whole package, and the fixtures that the laws share."""
+
+from jaxtyping import install_import_hook
+
+with install_import_hook("hiflow", "beartype.beartype"):
+    import hiflow  # noqa: F401
+
+import jax
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Compilation dominates the first example of every property, so a deadline would only measure XLA.
+settings.register_profile(
+    "laws",
+    deadline=None,
+    max_examples=20,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("laws")
+
+
+@pytest.fixture
+def x64():
+    """Double precision for identities."""
+    with jax.enable_x64(True):
+        yield
+
+
+def pytest_collection_modifyitems(items):
+    if any(device.platform == "gpu" for device in jax.devices()):
+        return
+    skip = pytest.mark.skip(reason="needs a GPU that JAX can see")
+    for item in items:
+        if "gpu" in item.keywords:
+            item.add_marker(skip)

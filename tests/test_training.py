@@ -1,0 +1,269 @@
+"""Laws of `fit`: it learns, it repeats, it resumes, and it refuses what doesn't fit together."""
+
+import warnings
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import hiflow as hf
+
+KEY = jax.random.key(0)
+MEAN, PRECISION = jnp.array([1.0, -1.0]), jnp.array([[4.0, 1.0], [1.0, 2.0]])
+
+
+@pytest.fixture(scope="module")
+def gaussian():
+    energy = hf.energies.Gaussian(MEAN, PRECISION)
+    root = jnp.linalg.cholesky(jnp.linalg.inv(PRECISION))
+    points = MEAN + jax.random.normal(jax.random.key(5), (400, 2)) @ root.T
+    return energy, points
+
+
+def network(width=16):
+    return hf.networks.MLP(shape=(2,), width=width, depth=2, key=jax.random.key(1))
+
+
+def train(points, path=None, **keywords):
+    defaults = {
+        "prior": hf.priors.Normal(shape=(2,)),
+        "key": KEY,
+        "steps": 40,
+        "batch_size": 32,
+        "progress": False,
+    }
+    path = hf.paths.OptimalTransport() if path is None else path
+    return hf.fit(keywords.pop("network", network()), path, points, **{**defaults, **keywords})
+
+
+def test_training_reaches_the_entropy_of_a_gaussian(gaussian):
+    energy, points = gaussian
+    path = hf.paths.Linearised(energy=energy, hessian="analytic", rates="saturating")
+    rows = []
+    train(
+        points[100:],
+        path,
+        network=network(32),
+        steps=1500,
+        batch_size=128,
+        learning_rate=3e-3,
+        validation=points[:100],
+        callbacks=[rows.append],
+    )
+    entropy = energy.entropy()[0]
+    assert rows[-1]["nll"] < entropy + 0.15 + 2 * rows[-1]["nll_se"]
+    assert rows[-1]["nll"] > entropy - 4 * rows[-1]["nll_se"]
+
+
+def test_the_same_key_gives_the_same_parameters_bit_for_bit(gaussian):
+    _, points = gaussian
+    first = train(points)
+    assert eqx.tree_equal(first, train(points))
+    assert not eqx.tree_equal(first, train(points, key=jax.random.key(9)))
+
+
+def test_the_callers_network_is_left_alone(gaussian):
+    _, points = gaussian
+    given = network()
+    before = jax.tree.map(jnp.copy, eqx.filter(given, eqx.is_array))
+    trained = train(points, network=given)
+    assert eqx.tree_equal(before, eqx.filter(given, eqx.is_array))
+    assert not eqx.tree_equal(trained.network, given)
+
+
+def test_a_resumed_run_has_the_trajectory_of_an_uninterrupted_one(gaussian, tmp_path):
+    _, points = gaussian
+    whole = train(points, checkpoint_every=10)
+
+    def interrupt(row):
+        if row["step"] == 20:
+            raise KeyboardInterrupt
+
+    keywords = {
+        "checkpoint_dir": tmp_path / "run",
+        "checkpoint_every": 10,
+        "validation": points[:5],
+        "validate_at": [20],
+    }
+    with pytest.raises(KeyboardInterrupt):
+        train(points, callbacks=[interrupt], **keywords)
+    resumed = train(points, resume=True, **keywords)
+    assert eqx.tree_equal(whole, resumed)
+
+
+def test_a_finished_run_resumes_to_its_result(gaussian, tmp_path):
+    _, points = gaussian
+    first = train(points, checkpoint_dir=tmp_path / "run")
+    again = train(points, checkpoint_dir=tmp_path / "run", resume=True)
+    assert eqx.tree_equal(first, again)
+
+
+def test_checkpoints_of_another_run_are_refused(gaussian, tmp_path):
+    _, points = gaussian
+    train(points, checkpoint_dir=tmp_path / "run")
+    with pytest.raises(ValueError, match="holds a run already"):
+        train(points, checkpoint_dir=tmp_path / "run")
+    with pytest.raises(ValueError, match="another run, with other steps"):
+        train(points, checkpoint_dir=tmp_path / "run", resume=True, steps=50)
+    with pytest.raises(ValueError, match="needs `checkpoint_dir`"):
+        train(points, resume=True)
+
+
+def test_a_corrupt_checkpoint_is_named(gaussian, tmp_path):
+    _, points = gaussian
+    train(points, checkpoint_dir=tmp_path / "run")
+    for file in (tmp_path / "run" / "steps" / "40").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(ValueError, match=r"checkpoint of step 40 .* can't be read"):
+        train(points, checkpoint_dir=tmp_path / "run", resume=True)
+
+
+def test_validation_happens_at_the_chosen_steps(gaussian):
+    _, points = gaussian
+    rows = []
+    train(points, validation=points[:5], validate_at=15, callbacks=[rows.append])
+    assert [row["step"] for row in rows] == [15, 30, 40]
+    assert all(row["nfe"] >= 1 and np.isfinite(row["nll"]) for row in rows)
+    chosen = []
+    train(points, validation=points[:5], validate_at=[7], callbacks=[chosen.append])
+    assert [row["step"] for row in chosen] == [7, 40]
+
+
+def test_validation_does_not_change_the_training(gaussian):
+    _, points = gaussian
+    assert eqx.tree_equal(train(points), train(points, validation=points[:5], validate_at=7))
+
+
+def test_the_average_follows_the_weights(gaussian):
+    _, points = gaussian
+    last = train(points, ema=0.0)
+    slow = train(points, ema=0.999)
+    assert not eqx.tree_equal(last.network, slow.network)
+    frozen = train(points, ema=0.0, optimiser=optax.set_to_zero())
+    assert eqx.tree_equal(frozen.network, network())
+
+
+@pytest.mark.parametrize("sampler", ["uniform", "stratified", "importance"])
+def test_time_samplers_keep_expectations(sampler):
+    draw = hf.time_sampling.registry.make(sampler)
+    t, weight = draw(KEY, 20_000)
+    assert float(t.min()) >= 0
+    assert float(t.max()) <= 1
+    for power in (0, 1, 3):
+        values = weight * t**power
+        error = values.std() / np.sqrt(values.size)
+        assert abs(values.mean() - 1 / (power + 1)) < 4 * error + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "`steps` must be at least 1"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1"),
+        ({"ema": 1.0}, r"`ema` must be in \[0, 1\)"),
+        ({"optimiser": "adamm"}, "name of one of Optax's"),
+        ({"coupling": "optimal"}, "no component is called 'optimal'"),
+        ({"prior": hf.priors.Normal(shape=(3,))}, "`network` .* is for events of shape"),
+        ({"prior": hf.priors.Normal(shape=(2,), scale=2.0)}, "Pass prior_scale=2.0"),
+        ({"solver_settings": {"rtol": -1.0}}, "`rtol` must be positive"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_bad_arguments_are_refused(gaussian, tmp_path, change, message):
+    _, points = gaussian
+    with pytest.raises((ValueError, LookupError), match=message):
+        train(points, checkpoint_dir=tmp_path / "run", **change)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            lambda x: x.at[3, 0].set(jnp.nan),
+            "NaN or infinity in 1 of 400 samples, first at index 3",
+        ),
+        (lambda x: x[:, :1], r"must have shape \(n, 2\)"),
+        (lambda x: x[0], r"must have shape \(n, 2\)"),
+        (lambda x: x[:0], "n ≥ 1"),
+        (lambda x: x.astype(int), "float type"),
+    ],
+)
+def test_bad_data_are_refused(gaussian, tmp_path, spoil, message):
+    _, points = gaussian
+    with pytest.raises(ValueError, match=message):
+        train(spoil(points), checkpoint_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_prior_without_the_energys_symmetry_is_refused():
+    energy = hf.energies.LennardJones.preset("lj13")
+    path = hf.paths.Linearised(energy=energy, hessian="analytic")
+    with pytest.raises(ValueError, match=r"not invariant under .*CentredNormal"):
+        hf.fit(
+            hf.networks.EGNN(particles=13, dim=3, width=4, depth=1, key=KEY),
+            path,
+            jnp.zeros((4, 13, 3)),
+            prior=hf.priors.Normal(shape=(13, 3)),
+            key=KEY,
+        )
+
+
+def test_data_off_the_priors_subspace_are_refused():
+    prior = hf.priors.CentredNormal(particles=4, dim=2)
+    points = jax.random.normal(KEY, (10, 4, 2))
+    net = hf.networks.EGNN(particles=4, dim=2, width=4, depth=1, key=KEY)
+    with pytest.raises(ValueError, match="Centre them first"):
+        hf.fit(net, hf.paths.OptimalTransport(), points, prior=prior, key=KEY, steps=1)
+
+
+def test_a_network_that_leaves_the_subspace_is_refused():
+    prior = hf.priors.CentredNormal(particles=4, dim=2)
+    points = jax.vmap(prior.sample)(jax.random.split(KEY, 10))
+    free = hf.networks.MLP(shape=(4, 2), width=8, depth=1, key=KEY)
+    free = jax.tree.map(lambda leaf: leaf + 0.1 if eqx.is_inexact_array(leaf) else leaf, free)
+    with pytest.raises(ValueError, match="give the network the group"):
+        hf.fit(free, hf.paths.OptimalTransport(), points, prior=prior, key=KEY, steps=1)
+
+
+def test_data_of_another_convention_are_warned_of(gaussian):
+    energy, points = gaussian
+    path = hf.paths.Linearised(energy=energy, hessian="analytic")
+    with pytest.warns(UserWarning, match="virial"):
+        train(MEAN + 2 * (points - MEAN), path, steps=1)
+
+
+def test_plenty_of_thermal_samples_with_a_langevin_end_law_are_warned_of(gaussian):
+    energy, _ = gaussian
+    root = jnp.linalg.cholesky(jnp.linalg.inv(PRECISION))
+    points = MEAN + jax.random.normal(jax.random.key(7), (2000, 2)) @ root.T
+    langevin = hf.paths.Langevin(energy=energy, hessian="analytic")
+    with pytest.warns(UserWarning, match="counts the thermal noise twice"):
+        train(points, langevin, steps=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(points[:200], langevin, steps=1)
+
+
+def test_anchors_that_are_not_finite_are_refused():
+    energy = hf.energies.DoubleWell()
+    shifted = hf.spectral.Shifted(shift=1.0, least=0.0)
+    path = hf.paths.Linearised(energy=energy, rates=shifted)
+    with pytest.raises(ValueError, match=r"not finite at .* of 5 data points"):
+        hf.paths.make_anchors(path, jnp.zeros((5, 2)))
+
+
+def test_divergence_of_the_loss_stops_the_run(gaussian):
+    _, points = gaussian
+    with pytest.raises(FloatingPointError, match="Lower `learning_rate`"):
+        train(points, optimiser=optax.sgd(1e30), steps=60)
+
+
+@pytest.mark.gpu
+def test_training_repeats_on_the_gpu(gaussian):
+    _, points = gaussian
+    assert eqx.tree_equal(train(points), train(points))
