@@ -233,7 +233,7 @@ def test_a_network_that_leaves_the_subspace_is_refused():
 def test_data_of_another_convention_are_warned_of(gaussian):
     energy, points = gaussian
     path = hf.paths.Linearised(energy=energy, hessian="analytic")
-    with pytest.warns(UserWarning, match="virial"):
+    with pytest.warns(UserWarning, match=r"E\[x·∇V\]"):
         train(MEAN + 2 * (points - MEAN), path, steps=1)
 
 

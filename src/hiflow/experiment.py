@@ -238,7 +238,7 @@ def caption(energy: energies.AbstractEnergy | None, seeds: int) -> str:
     """What the NLL's numbers refer to: unit, measure, convention, floor and error."""
     where = "Lebesgue measure"
     convention = getattr(energy, "convention", None)
-    if energy is not None and energy.group.null_modes(np.zeros(energy.event_shape)).shape[1]:
+    if energy is not None and energy.group.null_modes(jnp.zeros(energy.event_shape)).shape[1]:
         where += " on the centred subspace"
     parts = [f"NLL in nats, with respect to {where}"]
     if convention:

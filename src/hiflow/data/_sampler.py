@@ -93,7 +93,9 @@ def sample(
     report = samples.report
     assert report is not None
     if progress:
-        Console().print(f"{report}{' [from the cache]' if cached else ''}", markup=False)
+        Console().print(
+            f"{report}{' [from the cache]' if cached else ''}", markup=False, soft_wrap=True
+        )
     if not report.virial.z <= 4:
         warnings.warn(
             f"sample: the virial of {report.energy} is {report.virial.mean:.2f} ± "

@@ -54,7 +54,12 @@ class Row(NamedTuple):
     vector: Float[Array, "dim width"]
 
 
-def _linearise(layer, clock, x, h):
+def _linearise(
+    layer: Layer,
+    clock: Float[Array, " features"],
+    x: Float[Array, "particles dim"],
+    h: Float[Array, "particles width"],
+) -> tuple[Float[Array, "particles dim"], Float[Array, "particles width"], Row]:
     """The layer's outputs, and a `Row` per particle."""
     space = geometry(x)
     squared = (space.offset**2).sum(-1)

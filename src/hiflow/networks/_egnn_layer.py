@@ -11,9 +11,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from hiflow.networks._time import TIME_FEATURES
 
 RADIAL_FEATURES = 16
-RADIAL_RANGE = (0.2, 3.2)
-RADIAL_WIDTH = 0.25
+RADIAL_RANGE = (0.3, 2.6)
+RADIAL_WIDTH = 0.15
 CORE = 0.1
+INITIAL_GATE = 0.1  # near 0, so that the velocity starts near c(t) x; not 0, a plateau of the loss
 
 
 class Layer(eqx.Module):
@@ -47,7 +48,8 @@ class Layer(eqx.Module):
         self.mix = eqx.nn.Linear(3 * width, width, use_bias=False, key=keys[4])
         self.node_clock = eqx.nn.Linear(TIME_FEATURES, width, key=keys[5])
         self.update = eqx.nn.Linear(width, width, key=keys[6])
-        self.gate = jax.tree.map(jnp.zeros_like, eqx.nn.Linear(width, width, key=keys[7]))
+        gate = eqx.nn.Linear(width, width, key=keys[7])
+        self.gate = jax.tree.map(lambda weight: INITIAL_GATE * weight, gate)
 
     def __call__(
         self,
@@ -97,7 +99,8 @@ def geometry(x: Float[Array, "particles dim"]) -> Geometry:
     squared = (offset**2).sum(-1)
     shrink = jax.lax.rsqrt(1 + squared)
     others = 1 - jnp.eye(x.shape[0], dtype=x.dtype)
-    return Geometry(offset, shrink, offset * shrink[..., None], radial_features(squared), others)
+    step = offset * shrink[..., None]
+    return Geometry(offset, shrink, step, radial_features(squared), others)
 
 
 def radial_features(squared: Float[Array, "*pairs"]) -> Float[Array, "*pairs features"]:

@@ -1,0 +1,211 @@
+"""The command line and run folders, as a user types them."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import hiflow as hf
+from hiflow import config, experiment
+from hiflow.cli import app
+
+TOML = """
+seeds = [3]
+[energy]
+name = "ring"
+[data]
+size = 20
+test = 8
+[network]
+name = "mlp"
+width = 8
+depth = 1
+[training]
+steps = 6
+batch_size = 8
+validate_at = 3
+checkpoint_every = 3
+[evaluation]
+rtol = 1e-3
+atol = 1e-3
+[[arm]]
+label = "OT-FM"
+path = {name = "optimal-transport"}
+[[arm]]
+label = "HI-FM"
+path = {name = "langevin", hessian = {name = "analytic"}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HIFLOW_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "300")
+    (tmp_path / "tiny.toml").write_text(TOML)
+    return tmp_path
+
+
+def hiflow(*arguments):
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_train_evaluate_and_sample(place):
+    result = hiflow("train", "tiny.toml")
+    assert result.exit_code == 0, result.output
+    assert "NLL in nats" in result.output
+    assert "floor 1.424" in result.output
+    run = place / "runs" / "tiny"
+    written = {path.name for path in run.iterdir()}
+    assert {"config.toml", "run.json", "results.json", "results.md", "nll-nfe.png"} <= written
+    assert "densities.png" in written
+    rows = [json.loads(x) for x in (run / "seed-3/ot-fm/history.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [3, 6]
+    assert json.loads((run / "run.json").read_text())["versions"]["jax"] == jax.__version__
+
+    ring = hf.energies.Ring()
+    points = hf.data.sample(ring, key=jax.random.key(1), size=12, progress=False)
+    np.save("test.npy", np.asarray(points))
+    result = hiflow("evaluate", str(run), "--data", "test.npy")
+    assert result.exit_code == 0, result.output
+    assert "OT-FM" in result.output
+    assert "HI-FM" in result.output
+
+    result = hiflow("sample", str(run), "--n", "5", "--out", "x.npz")
+    assert result.exit_code == 0, result.output
+    with np.load("x.npz") as arrays:
+        assert arrays["HI-FM-3/samples"].shape == (5, 2)
+        assert arrays["HI-FM-3/log_prob"].shape == (5,)
+
+    result = hiflow("train", "tiny.toml")
+    assert result.exit_code == 2
+    assert "--resume" in result.output
+    finished = hiflow("train", "tiny.toml", "--resume")
+    assert finished.exit_code == 0, finished.output
+
+    weights = run / "seed-3/ot-fm/flow.hiflow"
+    weights.write_bytes(weights.read_bytes()[:100])
+    result = hiflow("evaluate", str(run), "--data", "test.npy")
+    assert result.exit_code == 2
+    assert "truncated, corrupt" in result.output
+
+
+def test_the_shell_and_python_give_the_same_flow(place):
+    assert hiflow("train", "tiny.toml").exit_code == 0
+    from_shell = hf.load(place / "runs/tiny/seed-3/hi-fm/flow.hiflow")
+    what = config.read("tiny.toml")
+    energy = config.make_energy(what)
+    points, test = config.make_data(what, energy, 3, progress=False)
+    key_network, key_fit = jax.random.split(jax.random.key(3))
+    arm = config.make_arm(what, what.arms[1], energy, (2,), key_network)
+    from_python = hf.fit(
+        hf.networks.MLP(shape=(2,), width=8, depth=1, group=arm.prior.group, key=key_network),
+        hf.paths.Langevin(energy=hf.energies.Ring(), hessian=hf.hessians.Analytic()),
+        points,
+        prior=hf.priors.Normal(shape=(2,)),
+        key=key_fit,
+        steps=6,
+        batch_size=8,
+        validation=test,
+        validate_at=3,
+        checkpoint_every=3,
+        solver_settings={"rtol": 1e-3, "atol": 1e-3},
+        progress=False,
+    )
+    x = from_shell.sample(jax.random.key(0), 4)
+    np.testing.assert_array_equal(x, from_python.sample(jax.random.key(0), 4))
+
+
+def test_several_seeds_give_a_standard_error_over_seeds(place):
+    result = hiflow("train", "tiny.toml", "--seeds", "2")
+    assert result.exit_code == 0, result.output
+    assert "standard error over 2 seeds" in result.output
+    rows = json.loads((place / "runs/tiny/results.json").read_text())
+    assert [(row["label"], row["seed"]) for row in rows] == [
+        ("OT-FM", 0),
+        ("HI-FM", 0),
+        ("OT-FM", 1),
+        ("HI-FM", 1),
+    ]
+
+
+def test_data_come_from_a_file(place):
+    points = jax.random.normal(jax.random.key(0), (30, 2))
+    np.save("points.npy", np.asarray(points))
+    toml = TOML.replace('[energy]\nname = "ring"\n', "").replace("size = 20", 'file = "points.npy"')
+    toml = toml[: toml.rindex("[[arm]]")]
+    (place / "file.toml").write_text(toml)
+    result = hiflow("train", "file.toml")
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "ring"', 'name = "rign"', "did you mean 'ring'"),
+        ("steps = 6", "stepz = 6", "unknown name 'stepz'; did you mean 'steps'"),
+        ("[training]", "[trainign]", "unknown name 'trainign'; did you mean 'training'"),
+        ("steps = 6", "steps = ", "not valid TOML"),
+        ('label = "HI-FM"', 'label = "OT-FM"', "needs a `label` of its own"),
+        ("rtol = 1e-3", "rtol = -1", "`rtol` must be positive"),
+        ("rtol = 1e-3", 'solver = "Tsit6"', "diffrax has no solver 'Tsit6'"),
+        (
+            'name = "langevin"',
+            'name = "langevin", rates = {name = "power", least = 0.01}',
+            "rates must exceed 1/2",
+        ),
+        ("[data]", '[prior]\nname = "normal"\nscale = -1\n[data]', "`scale` must be positive"),
+        ("size = 20", 'file = "none.npy"', "none.npy"),
+        ("size = 20", "size = 20\nchain = 5", "unknown name 'chain'; did you mean 'chains'"),
+    ],
+)
+def test_a_wrong_file_is_refused_before_anything_is_written(place, old, new, message):
+    (place / "bad.toml").write_text(TOML.replace(old, new))
+    result = hiflow("train", "bad.toml")
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert not (place / "runs").exists()
+
+
+def test_an_unknown_experiment_lists_the_packaged_ones():
+    result = hiflow("train", "ring-quik")
+    assert result.exit_code == 2
+    assert "did you mean 'ring-quick'" in result.output
+
+
+@pytest.mark.parametrize("name", sorted(config.packaged_experiments()))
+def test_packaged_experiments_build(name):
+    what = config.read(name)
+    energy = config.make_energy(what)
+    for arm in what.arms:
+        built = config.make_arm(what, arm, energy, energy.event_shape, jax.random.key(0))
+        assert built.prior.event_shape == energy.event_shape
+
+
+def test_list_names_every_family():
+    result = hiflow("list")
+    assert result.exit_code == 0
+    for family in config.families():
+        assert family in result.output
+    one = hiflow("list", "paths")
+    assert "langevin" in one.output
+    assert "saturating" not in one.output
+    assert hiflow("list", "pahts").exit_code == 2
+
+
+def test_a_folder_that_is_no_run_is_refused(place):
+    (place / "empty").mkdir()
+    result = hiflow("sample", "empty")
+    assert result.exit_code == 2
+    assert "not a run folder" in result.output
+
+
+def test_particle_captions_name_convention_and_measure():
+    energy = hf.energies.LennardJones.preset("lj13")
+    text = experiment.caption(energy, 1)
+    assert "lj13" in text
+    assert "centred subspace" in text
+    assert "floor 16.9 to 17.0" in text
