@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 import hiflow as hf
-from hiflow import config, experiment
+from hiflow import config
+from hiflow._summary import caption
 from hiflow.cli import app
 
 TOML = """
@@ -205,7 +206,7 @@ def test_a_folder_that_is_no_run_is_refused(place):
 
 def test_particle_captions_name_convention_and_measure():
     energy = hf.energies.LennardJones.preset("lj13")
-    text = experiment.caption(energy, 1)
+    text = caption(energy, 1)
     assert "lj13" in text
     assert "centred subspace" in text
     assert "floor 16.9 to 17.0" in text

@@ -37,8 +37,7 @@ class Checkpoints:
 
     def restore(self, state: T) -> tuple[T, float]:
         """The newest state and the seconds trained so far, or what was given and 0."""
-        step = None if self._manager is None else self._manager.latest_step()
-        if step is None:
+        if self._manager is None or (step := self._manager.latest_step()) is None:
             return state, 0.0
         arrays, static = eqx.partition(state, eqx.is_array)
         leaves, structure = jax.tree.flatten(arrays)

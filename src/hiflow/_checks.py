@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 
@@ -36,8 +37,13 @@ def as_shape(value: Any) -> tuple[int, ...]:
     return tuple(map(int, shape))
 
 
+def is_concrete(value: Any) -> bool:
+    """Whether the value is known now, not only when the traced program runs."""
+    return not isinstance(value, Tracer)
+
+
 def _concrete(value: Any) -> np.ndarray | None:
-    return None if isinstance(value, jax.core.Tracer) else np.asarray(value)
+    return np.asarray(value) if is_concrete(value) else None
 
 
 def check_positive(component: eqx.Module, *names: str) -> None:

@@ -1,4 +1,4 @@
-"""Modules in one file: a readable manifest of classes and fields, and their arrays. No code, no pickle."""
+"""Modules in one file: a manifest of classes and fields, and their arrays. No code, no pickle."""
 
 import dataclasses
 import importlib
@@ -28,7 +28,7 @@ def save(tree: Any, path: str | os.PathLike[str]) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             text = np.frombuffer(json.dumps(manifest).encode(), np.uint8)
-            np.savez(file, manifest=text, **arrays)
+            np.savez(file, allow_pickle=False, manifest=text, **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)

@@ -57,7 +57,7 @@ def evaluate(
         settings = {"rtol": rtol, "atol": atol}
         given = {name: value for name, value in settings.items() if value is not None}
         rows, energy = experiment.evaluate_file(run, data, given)
-        console.print(experiment.rich_table(experiment.summarise(rows), energy))
+        experiment.print_table(experiment.summarise(rows), energy, console)
 
 
 @app.command()
@@ -106,7 +106,7 @@ def list_components(
             console.print("experiments: " + ", ".join(sorted(config.packaged_experiments())))
 
 
-class _plain_errors:
+class _plain_errors:  # noqa: N801  a context manager, used like a function
     """What a user did wrong is said in one line, without a traceback; warnings likewise."""
 
     def __enter__(self) -> None:

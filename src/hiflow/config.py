@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import inspect
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
@@ -15,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hiflow import data as hf_data
 from hiflow import (
     couplings,
     energies,
@@ -28,6 +28,7 @@ from hiflow import (
     time_sampling,
     times,
 )
+from hiflow import data as hf_data
 from hiflow.divergence import Exact, Hutchinson
 from hiflow.flow import Flow
 from hiflow.registry import Registry
@@ -36,9 +37,9 @@ from hiflow.training import fit
 _TOP = ("seeds", "energy", "data", "prior", "network", "training", "evaluation", "arm")
 _ARM = ("label", "path", "prior", "network", "training")
 _NOT_FROM_FILE = (
-    "network path data prior key energy validation callbacks checkpoint_dir resume progress "
-    "solver_settings"
-).split()
+    *("network", "path", "data", "prior", "key", "energy", "validation", "callbacks"),
+    *("checkpoint_dir", "resume", "progress", "solver_settings"),
+)
 
 
 class ConfigError(ValueError):
@@ -82,7 +83,7 @@ def packaged_experiments() -> dict[str, Any]:
     return {item.name[:-5]: item for item in folder.iterdir() if item.name.endswith(".toml")}
 
 
-def read(source: str | Path) -> Experiment:
+def read(source: str | os.PathLike[str]) -> Experiment:
     """Read a TOML file, or a packaged experiment by its name, and check its tables' names.
 
     **Raises:** `ConfigError` for a missing file, broken TOML, an unknown table or keyword.
@@ -120,13 +121,24 @@ def make_energy(experiment: Experiment) -> energies.AbstractEnergy | None:
 
 
 def event_shape(experiment: Experiment, energy: energies.AbstractEnergy | None) -> tuple[int, ...]:
-    """The shape of one event: the energy's, or that of the points in the data file."""
-    if energy is not None:
-        return energy.event_shape
-    file = experiment.tables.get("data", {}).get("file")
-    if file is None:
+    """The shape of one event: the energy's, or that of the points in the data file. Checks `[data]`.
+
+    **Raises:** `ConfigError` for an unknown keyword or missing data; what
+    [`hiflow.data.load`][hiflow.data.load] raises for a file that can't be read.
+    """
+    table = experiment.tables.get("data", {})
+    from_file = "file" in table or "test_file" in table
+    known = ["file", "test_file"] if from_file else _parameters(hf_data.sample)
+    hidden = ("energy", "key", "progress")
+    _check_names(table, ["size", "test", "seed", *(k for k in known if k not in hidden)], "[data]")
+    if energy is None and "file" not in table:
         raise ConfigError("[data] needs a `file`, or the experiment an [energy] to draw from.")
-    return tuple(jnp.shape(hf_data.load(file))[1:])
+    shape = None if energy is None else energy.event_shape
+    for name in ("file", "test_file"):
+        if name in table:
+            shape = tuple(jnp.shape(hf_data.load(table[name], event_shape=shape))[1:])
+    assert shape is not None
+    return shape
 
 
 def make_data(
@@ -145,7 +157,6 @@ def make_data(
         points, held_out = _from_files(table, shape, size, test, key_split)
     else:
         assert energy is not None, "event_shape has refused an experiment without data"
-        _check_names(table, _parameters(hf_data.sample), "[data]")
         drawn = hf_data.sample(
             energy, key=key_draw, size=(size or 10_000) + test, progress=progress, **table
         )
@@ -170,8 +181,8 @@ def make_arm(
     network = networks.registry.make(
         _table(experiment, arm, "network", "mlp"), **known, group=prior.group, key=key
     )
-    scale = {} if getattr(prior, "scale", None) is None else {"prior_scale": prior.scale}
-    context = {"group": prior.group, **scale, **({} if energy is None else {"energy": energy})}
+    context = {"group": prior.group, "prior_scale": getattr(prior, "scale", None), "energy": energy}
+    context = {name: value for name, value in context.items() if value is not None}
     if "path" not in arm:
         raise ConfigError(f"arm {arm['label']!r}: needs a `path`.")
     settings = make_solver_settings(experiment.tables.get("evaluation", {}))
@@ -232,7 +243,6 @@ def _from_files(
     test: int,
     key: PRNGKeyArray,
 ) -> tuple[Array, Array]:
-    _check_names(table, ("file", "test_file"), "[data]")
     points = jnp.asarray(hf_data.load(table["file"], event_shape=shape))
     if "test_file" in table:
         return points[:size], jnp.asarray(hf_data.load(table["test_file"], event_shape=shape))

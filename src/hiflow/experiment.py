@@ -14,28 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 from rich.console import Console
-from rich.table import Table
 
 from hiflow import config, data, energies
+from hiflow._summary import Result, entropy, markdown, print_table, summarise
 from hiflow.flow import load
 from hiflow.metrics import NLL, negative_log_likelihood
 from hiflow.training import fit
 
-_PACKAGES = "hiflow-jax jax jaxlib equinox diffrax optax lineax numpy".split()
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """What one arm and seed came to."""
-
-    label: str
-    seed: int
-    steps: int
-    seconds: float
-    nll: float
-    nll_se: float
-    nfe: float
-    nfe_max: int
+_PACKAGES = ["hiflow-jax", "jax", "jaxlib", "equinox", "diffrax", "optax", "lineax", "numpy"]
 
 
 class RunFolder:
@@ -137,7 +123,7 @@ def train(
             )
     summary = summarise(results)
     write_atomically(folder.root / "results.md", markdown(summary, energy))
-    console.print(rich_table(summary, energy))
+    print_table(summary, energy, console)
     return results
 
 
@@ -158,12 +144,12 @@ def evaluate_file(
     energy = None
     if Path(run).is_dir():
         energy = config.make_energy(RunFolder(run).experiment())
-    flows = flow_files(run)
+    flows = {key: load(path) for key, path in flow_files(run).items()}
+    prior = next(iter(flows.values())).prior
+    points = jnp.asarray(data.load(file, event_shape=prior.event_shape))
+    points = jax.vmap(prior.group.project)(points)
     results = []
-    for (label, seed), path in flows.items():
-        flow = load(path)
-        points = jnp.asarray(data.load(file, event_shape=flow.prior.event_shape))
-        points = jax.vmap(flow.prior.group.project)(points)
+    for (label, seed), flow in flows.items():
         figures = negative_log_likelihood(flow, points, **settings)
         results.append(Result(label, seed, 0, 0.0, **dataclasses.asdict(figures)))
     if energy is not None:
@@ -174,7 +160,7 @@ def evaluate_file(
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write an .npz atomically."""
     temporary = path.with_name(f".{path.name}.tmp.npz")
-    np.savez(temporary, **arrays)
+    np.savez(temporary, allow_pickle=False, **arrays)
     temporary.replace(path)
 
 
@@ -212,84 +198,11 @@ def read_history(place: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def summarise(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """One row per arm: means over seeds, with the standard error over seeds, or over the test points
-    where there is one seed."""
-    rows = []
-    for label in dict.fromkeys(result.label for result in results):
-        group = [result for result in results if result.label == label]
-        nll = np.array([result.nll for result in group])
-        several = len(group) > 1
-        rows.append(
-            {
-                "arm": label,
-                "seeds": len(group),
-                "nll": float(nll.mean()),
-                "se": float(nll.std(ddof=1) / np.sqrt(len(nll))) if several else group[0].nll_se,
-                "nfe": float(np.mean([result.nfe for result in group])),
-                "steps": group[0].steps,
-                "seconds": float(np.mean([result.seconds for result in group])),
-            }
-        )
-    return rows
-
-
-def caption(energy: energies.AbstractEnergy | None, seeds: int) -> str:
-    """What the NLL's numbers refer to: unit, measure, convention, floor and error."""
-    where = "Lebesgue measure"
-    convention = getattr(energy, "convention", None)
-    if energy is not None and energy.group.null_modes(jnp.zeros(energy.event_shape)).shape[1]:
-        where += " on the centred subspace"
-    parts = [f"NLL in nats, with respect to {where}"]
-    if convention:
-        parts.append(f"energy convention {convention}")
-    floor = entropy(energy)
-    if floor is not None:
-        low, high = floor
-        exact = high - low < 5e-3
-        parts.append(f"floor {low:.3f}" if exact else f"floor {low:.1f} to {high:.1f}")
-    parts.append(f"± standard error over {f'{seeds} seeds' if seeds > 1 else 'the test points'}")
-    return "; ".join(parts) + "."
-
-
-def entropy(energy: energies.AbstractEnergy | None) -> tuple[float, float] | None:
-    """The floor of any model's NLL on the energy's samples, where it is known."""
-    return energy.entropy() if isinstance(energy, energies.SupportsEntropy) else None
-
-
-def rich_table(rows: Sequence[Mapping[str, Any]], energy: energies.AbstractEnergy | None) -> Table:
-    """The summary for a terminal."""
-    table = Table(caption=caption(energy, rows[0]["seeds"]), caption_justify="left")
-    for column in ("arm", "NLL", "± s.e.", "NFE", "steps", "training s"):
-        table.add_column(column, justify="left" if column == "arm" else "right")
-    for row in rows:
-        table.add_row(*_cells(row))
-    return table
-
-
-def markdown(rows: Sequence[Mapping[str, Any]], energy: energies.AbstractEnergy | None) -> str:
-    """The summary as a Markdown table."""
-    lines = ["| arm | NLL | ± s.e. | NFE | steps | training s |", "|---|---|---|---|---|---|"]
-    lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
-    return "\n".join([*lines, "", caption(energy, rows[0]["seeds"]), ""])
-
-
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file so that a crash leaves the old one or the new one, never half of one."""
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text)
     temporary.replace(path)
-
-
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    return [
-        row["arm"],
-        f"{row['nll']:.3f}",
-        f"{row['se']:.3f}",
-        f"{row['nfe']:.1f}",
-        f"{row['steps']:,}",
-        f"{row['seconds']:.1f}",
-    ]
 
 
 def _train_arm(
@@ -333,5 +246,6 @@ def _train_arm(
         )
         flow.save(weights)
     last = rows[-1]
-    figures = {field.name: last[field.name] for field in dataclasses.fields(NLL)}
+    names = [field.name for field in dataclasses.fields(NLL)]
+    figures: dict[str, Any] = {name: last[name] for name in names}
     return Result(arm.label, seed, int(last["step"]), last["seconds"], **figures)

@@ -38,8 +38,8 @@ class Flow(eqx.Module):
     r"""The density that the ODE $\dot x = v_\theta(t, x)$ makes of the prior.
 
     Samples start at the prior and are carried to $t = 1$. The log density of $x$ is
-    $\log p_0(x_0) - \int_0^1 \nabla\cdot v_\theta\,dt$ along the trajectory that ends in $x$, in nats, with
-    respect to Lebesgue measure on the image of `prior.group.project` (for particles: the centred
+    $\log p_0(x_0) - \int_0^1 \nabla\cdot v_\theta\,dt$ along the trajectory that ends in $x$, in
+    nats, with respect to Lebesgue measure on the image of `prior.group.project` (for particles: the centred
     subspace). It is differentiable in `x` and in the network's parameters.
 
     The solver's settings are defaults that every method takes as keywords too: `solver` (an explicit
@@ -201,7 +201,7 @@ def _solve(flow: Flow, field: Any, state: Any, start: float, end: float) -> tupl
         flow.solver,
         start,
         end,
-        # An explicit first step: diffrax's own choice of one may cost evaluations that it doesn't report.
+        # An explicit first step: diffrax's own choice may cost evaluations that it doesn't report.
         dt0=(end - start) / (flow.steps or 100),
         y0=state,
         args=flow,
@@ -218,7 +218,8 @@ def _solve(flow: Flow, field: Any, state: Any, start: float, end: float) -> tupl
 def _count(solver: diffrax.AbstractSolver, stats: dict[str, Any]) -> SolverStats:
     steps = stats["num_steps"]
     if isinstance(solver, diffrax.AbstractERK):
-        stages, reuses = solver.tableau.num_stages, solver.tableau.fsal
+        tableau: Any = solver.tableau
+        stages, reuses = tableau.num_stages, tableau.fsal
     else:
         stages, reuses = 1, False
     # First-same-as-last: the last stage of a step is the first of the next, also after a rejection.

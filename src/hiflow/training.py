@@ -101,8 +101,11 @@ def fit(
         ema=ema,
     )
     Flow(prior, network, **(solver_settings or {}))  # Its checks, before any training.
-    if isinstance(optimiser, str):
-        optimiser = Scheduled(optimiser, learning_rate, warmup, clip, steps)
+    optimiser_or_schedule = (
+        Scheduled(optimiser, learning_rate, warmup, clip, steps)
+        if isinstance(optimiser, str)
+        else optimiser
+    )
     parameters, static = eqx.partition(network, eqx.is_inexact_array)
     validation_steps = _validation_steps(steps, validate_at) if held_out is not None else {steps}
     stops = sorted({*validation_steps, *range(checkpoint_every, steps, checkpoint_every), steps})
@@ -120,7 +123,7 @@ def fit(
         "network": type(network).__name__,
     }
     with Checkpoints(checkpoint_dir, identity, resume) as checkpoints:
-        state, seconds = checkpoints.restore(initial_state(parameters, optimiser))
+        state, seconds = checkpoints.restore(initial_state(parameters, optimiser_or_schedule))
         stops = [stop for stop in stops if stop > int(state.step)]
         if not stops:
             return flow_of(state)
@@ -128,7 +131,7 @@ def fit(
         batches = Batches(
             points, anchors, prior, path, coupling, time_sampler, key, size=batch_size
         )
-        recipe = Recipe(batches, static, optimiser, ema)
+        recipe = Recipe(batches, static, optimiser_or_schedule, ema)
         with Bar(steps, int(state.step), enabled=progress) as bar:
             for stop in stops:
                 state, spent, loss = _advance_to(stop, recipe, state, bar)

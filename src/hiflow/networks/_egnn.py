@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from hiflow._checks import check_event
 from hiflow.groups import AbstractGroup, Permutation, Product, Rotation, Translation
 from hiflow.networks._base import AbstractVelocityField
-from hiflow.networks._egnn_divergence import displacement_and_divergence
+from hiflow.networks._egnn_divergence import shift_and_divergence
 from hiflow.networks._egnn_layer import Layer
 from hiflow.networks._time import TIME_FEATURES, time_features
 
@@ -16,12 +16,14 @@ from hiflow.networks._time import TIME_FEATURES, time_features
 class EGNN(AbstractVelocityField):
     r"""An E(n)-equivariant graph network on all pairs of identical particles.
 
-    $v(t, x) = P\bigl[\ell\,(X^{(L)} - X^{(0)}) + c(t)\, x\bigr]$ with $X^{(0)} = x/\ell$ and
-    $P$ the projection onto centred configurations. Each of the $L$ layers moves the particles along
-    their pair directions, by amounts that depend on distances and on features of the particles, so
-    later layers see distances that earlier ones have corrected. $c(t)$ is the rate at which the
-    best Gaussian fit of the data flows, with a learned standard deviation, plus a learned smooth
-    function of $t$. Rotating, reflecting or permuting $x$ does the same to $v$; translating $x$
+    $v(t, x) = P\bigl[\ell \sum_l \delta^{(l)} + c(t)\, x\bigr]$, where $P$ projects onto centred
+    configurations. Each layer $l$ shifts the particles along their pair directions, by amounts
+    $\delta^{(l)}$ that depend on their distances and features, and sees them where the layers
+    before would take them by $t = 1$, at $X^{(l)} = x/\ell + (1 - t) \sum_{k<l} \delta^{(k)}$: later
+    layers judge distances that earlier ones have denoised. (The factor $1 - t$ is only where
+    the learned pace starts.) $c(t)$ is the rate at which the best Gaussian fit of the data expands, with a
+    learned standard deviation, plus a learned smooth function of $t$; with untrained weights,
+    $v = c(t)\, x$. Rotating, reflecting or permuting $x$ does the same to $v$; translating $x$
     leaves $v$ alone. The field is smooth everywhere, also where particles coincide.
 
     After Satorras, Hoogeboom and Welling, *E(n) Equivariant Graph Neural Networks* (2021,
@@ -50,7 +52,8 @@ class EGNN(AbstractVelocityField):
     node: eqx.nn.Linear
     layers: tuple[Layer, ...]
     log_scale: Float[Array, ""]
-    linear: eqx.nn.Linear
+    expansion_clock: eqx.nn.Linear
+    pace_clock: eqx.nn.Linear
 
     def __init__(
         self,
@@ -72,16 +75,15 @@ class EGNN(AbstractVelocityField):
                 raise ValueError(f"EGNN: `{name}` must be at least {least}, got {size}.")
         if not length > 0:
             raise ValueError(f"EGNN: `length` must be positive, got {length}.")
-        k_node, k_linear, *k_layers = jax.random.split(key, 2 + depth)
+        k_node, k_expansion, k_pace, *k_layers = jax.random.split(key, 3 + depth)
         self.event_shape = (particles, dim)
         self.group = Product((Permutation(), Rotation(dim, reflections=True), Translation()))
         self.length = float(length)
         self.node = eqx.nn.Linear(TIME_FEATURES, width, key=k_node)
         self.layers = tuple(Layer(width, key=k) for k in k_layers)
         self.log_scale = jnp.zeros(())
-        self.linear = jax.tree.map(
-            jnp.zeros_like, eqx.nn.Linear(TIME_FEATURES, "scalar", key=k_linear)
-        )
+        self.expansion_clock = _zeros(eqx.nn.Linear(TIME_FEATURES, "scalar", key=k_expansion))
+        self.pace_clock = _zeros(eqx.nn.Linear(TIME_FEATURES, "scalar", key=k_pace))
 
     def __call__(
         self, t: Float[Array, ""], x: Float[Array, "particles dim"]
@@ -90,11 +92,12 @@ class EGNN(AbstractVelocityField):
         # TensorFloat-32 products would break equivariance at the third digit.
         with jax.default_matmul_precision("highest"):
             clock = time_features(t)
-            start = position = x / self.length
+            start, shift = x / self.length, jnp.zeros_like(x)
             h = jnp.tile(self.node(clock), (x.shape[0], 1))
             for layer in self.layers:
-                position, h = layer(clock, position, h)
-        v = self.length * (position - start) + self.expansion(t) * x
+                moved, h = layer(clock, start + self.pace(t) * shift, h)
+                shift = shift + moved
+        v = self.length * shift + self.expansion(t) * x
         return v - v.mean(0)
 
     def velocity_and_divergence(
@@ -106,11 +109,11 @@ class EGNN(AbstractVelocityField):
         with jax.default_matmul_precision("highest"):
             clock = time_features(t)
             h = jnp.tile(self.node(clock), (x.shape[0], 1))
-            moved, divergence = displacement_and_divergence(
-                self.layers, clock, x / self.length, h
+            shift, divergence = shift_and_divergence(
+                self.layers, clock, self.pace(t), x / self.length, h
             )
         expansion = self.expansion(t)
-        v = self.length * moved + expansion * x
+        v = self.length * shift + expansion * x
         return v - v.mean(0), divergence + expansion * (x.size - x.shape[1])
 
     def expansion(self, t: Float[Array, ""]) -> Float[Array, ""]:
@@ -119,4 +122,13 @@ class EGNN(AbstractVelocityField):
         from a standard normal prior."""
         variance = jnp.exp(2 * self.log_scale)
         gaussian = (t * variance - (1 - t)) / ((1 - t) ** 2 + t**2 * variance)
-        return gaussian + self.linear(time_features(t))
+        return gaussian + self.expansion_clock(time_features(t))
+
+    def pace(self, t: Float[Array, ""]) -> Float[Array, ""]:
+        r"""$1 - t + \text{learned}(t)$: with it, layers see the particles where the shifts so far
+        would take them by $t = 1$."""
+        return 1 - t + self.pace_clock(time_features(t))
+
+
+def _zeros(linear: eqx.nn.Linear) -> eqx.nn.Linear:
+    return jax.tree.map(jnp.zeros_like, linear)

@@ -24,25 +24,28 @@ from hiflow.networks._egnn_layer import (
 )
 
 
-def displacement_and_divergence(
+def shift_and_divergence(
     layers: tuple[Layer, ...],
     clock: Float[Array, " features"],
+    pace: Float[Array, ""],
     x: Float[Array, "particles dim"],
     h: Float[Array, "particles width"],
 ) -> tuple[Float[Array, "particles dim"], Float[Array, ""]]:
-    r"""$f(x) = X^{(L)} - x$ for $X^{(0)} = x$, and $\nabla\cdot f$. $h$ mustn't depend on $x$."""
-    start, size = x, x.size
-    dx = jnp.eye(size, dtype=x.dtype).reshape(size, *x.shape)
-    dh = None
+    r"""The summed shift $V$ of all layers at $X = x + \text{pace} \cdot V$, and its divergence. $h$
+    mustn't depend on $x$."""
+    columns = jnp.eye(x.size, dtype=x.dtype).reshape(x.size, *x.shape)
+    v, dv, dh = jnp.zeros_like(x), jnp.zeros_like(columns), None
     for layer in layers[:-1]:
-        x, h, rows = _linearise(layer, clock, x, h)
-        dx, dh = _all_particles(layer, rows, dx, dh)
-    x, h, rows = _linearise(layers[-1], clock, x, h)
-    return x - start, _own_position(layers[-1], rows, dx, dh) - size
+        shift, h, rows = _linearise(layer, clock, x + pace * v, h)
+        d_shift, dh = _all_particles(layer, rows, columns + pace * dv, dh)
+        v, dv = v + shift, dv + d_shift
+    shift, h, rows = _linearise(layers[-1], clock, x + pace * v, h)
+    trace = _own_position(layers[-1], rows, columns + pace * dv, dh)
+    return v + shift, jnp.einsum("mm->", dv.reshape(x.size, x.size)) + trace
 
 
 class Row(NamedTuple):
-    """The derivative of one particle's new position and features: `o` runs over the sums that its
+    """The derivative of one particle's shift and new features: `o` runs over the sums that its
     features see (2 × width), `by_` names what a weight multiplies."""
 
     index: Array
@@ -60,7 +63,7 @@ def _linearise(
     x: Float[Array, "particles dim"],
     h: Float[Array, "particles width"],
 ) -> tuple[Float[Array, "particles dim"], Float[Array, "particles width"], Row]:
-    """The layer's outputs, and a `Row` per particle."""
+    """The layer's shift and features, and a `Row` per particle."""
     space = geometry(x)
     squared = (space.offset**2).sum(-1)
     _, slope = jax.jvp(radial_features, (squared,), (2 * jnp.ones_like(squared),))
@@ -98,31 +101,30 @@ def _linearise(
         hidden_rate,
         vector,
     )
-    x = x + (vector * gate[:, None]).sum(-1)
-    return x, h, rows
+    return (vector * gate[:, None]).sum(-1), h, rows
 
 
 def _all_particles(layer, rows, dx, dh):
-    """New `dx`, `dh` of every particle, along every column."""
+    """The derivatives of every particle's shift and features, along every column."""
     send = None if dh is None else over(layer.send, dh)
     push = jax.vmap(lambda row: _push(layer, row, dx, dh, send), out_axes=1)
     return push(rows)
 
 
 def _own_position(layer, rows, dx, dh):
-    """The trace: every particle along its own columns only."""
+    """The shift's trace: every particle along its own columns only."""
     particles, dim = dx.shape[1:]
     send = None if dh is None else over(layer.send, dh)
     own = jax.tree.map(lambda d: d.reshape(particles, dim, *d.shape[1:]), (dx, dh, send))
-    dx, _ = jax.vmap(lambda row, columns: _push(layer, row, *columns))(rows, own)
-    return jnp.einsum("icc->", dx)
+    shift, _ = jax.vmap(lambda row, columns: _push(layer, row, *columns))(rows, own)
+    return jnp.einsum("icc->", shift)
 
 
 def _push(layer, row, dx, dh, send):
     """One particle's new derivatives along the columns `m`, from those of all particles."""
     relative = dx[:, row.index, None] - dx
     sums = jnp.einsum("jco,mjc->mo", row.by_offset, relative)
-    shift = dx[:, row.index] + jnp.einsum("jcd,mjc->md", row.shift_by_offset, relative)
+    shift = jnp.einsum("jcd,mjc->md", row.shift_by_offset, relative)
     before = 0
     if dh is not None:
         own = dh[:, row.index]

@@ -1,4 +1,4 @@
-"""One layer of the particle network: messages along all pairs, then new features and positions."""
+"""One layer of the particle network: messages along all pairs, then features and shifts."""
 
 import math
 from typing import NamedTuple
@@ -14,17 +14,16 @@ RADIAL_FEATURES = 16
 RADIAL_RANGE = (0.3, 2.6)
 RADIAL_WIDTH = 0.15
 CORE = 0.1
-INITIAL_GATE = 0.1  # near 0, so that the velocity starts near c(t) x; not 0, a plateau of the loss
 
 
 class Layer(eqx.Module):
-    r"""Messages, features and displacements, for particles at $X$ with features $h$ at time $t$:
+    r"""Messages, new features and a shift, for particles at $X$ with features $h$ at time $t$:
 
     $m_{ij} = \sigma(W_a h_i + W_b h_j + W_d\,\rho(|X_i - X_j|) + b(t))$,
     $s_i = \frac{1}{N-1} \sum_{j \ne i} m_{ij}$,
     $p_i = \frac{1}{\sqrt{N-1}} \sum_j \frac{X_i - X_j}{\sqrt{1 + |X_i - X_j|^2}}\, m_{ij}$,
     $h_i' = h_i + W_u\,\sigma(W_m [h_i, s_i, \sqrt{1 + |p_i|^2}] + b'(t))$,
-    $X_i' = X_i + p_i \cdot W_g h_i'$.
+    $\delta_i = p_i \cdot W_g h_i'$.
 
     The sums come before every matrix product over channels, so an edge costs no width² products.
     $p_i$ holds one vector per channel; their lengths tell the features about angles.
@@ -48,8 +47,7 @@ class Layer(eqx.Module):
         self.mix = eqx.nn.Linear(3 * width, width, use_bias=False, key=keys[4])
         self.node_clock = eqx.nn.Linear(TIME_FEATURES, width, key=keys[5])
         self.update = eqx.nn.Linear(width, width, key=keys[6])
-        gate = eqx.nn.Linear(width, width, key=keys[7])
-        self.gate = jax.tree.map(lambda weight: INITIAL_GATE * weight, gate)
+        self.gate = jax.tree.map(jnp.zeros_like, eqx.nn.Linear(width, width, key=keys[7]))
 
     def __call__(
         self,
@@ -60,7 +58,7 @@ class Layer(eqx.Module):
         space = geometry(x)
         total, vector, length = gather(space, activation(self.edges(clock, space, h)))
         h = h + over(self.update, activation(self.nodes(clock, h, total, length)))
-        return x + (vector * over(self.gate, h)[:, None]).sum(-1), h
+        return (vector * over(self.gate, h)[:, None]).sum(-1), h
 
     def edges(
         self,
@@ -114,9 +112,7 @@ def radial_features(squared: Float[Array, "*pairs"]) -> Float[Array, "*pairs fea
 
 def gather(
     space: Geometry, messages: Float[Array, "i j width"]
-) -> tuple[
-    Float[Array, "i width"], Float[Array, "i dim width"], Float[Array, "i width"]
-]:
+) -> tuple[Float[Array, "i width"], Float[Array, "i dim width"], Float[Array, "i width"]]:
     r"""$s_i$, $p_i$ and $\sqrt{1 + |p_i|^2}$."""
     # Without the barrier XLA recomputes the messages for every component (5 times the forward time).
     messages = jax.lax.optimization_barrier(messages)

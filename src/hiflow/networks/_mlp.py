@@ -82,7 +82,7 @@ def _as_group(group: Any) -> AbstractGroup:
 def _as_activation(activation: Callable[[Array], Array] | str) -> Callable[[Array], Array]:
     if not isinstance(activation, str):
         return activation
-    function = getattr(jax.nn, activation, None)
+    function: Any = getattr(jax.nn, activation, None)
     if not callable(function):
         raise ValueError(
             f"MLP: `activation` must be a function or the name of one in jax.nn, got "

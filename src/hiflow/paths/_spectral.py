@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hiflow import energies, hessians, spectral, times
-from hiflow._checks import as_scalar, check_event, check_positive
+from hiflow._checks import as_scalar, check_event, check_positive, is_concrete
 from hiflow.paths._base import AbstractGaussianPath, SpectralAnchor
 from hiflow.spectrum import Spectrum
 
@@ -123,7 +123,8 @@ class Langevin(AbstractSpectralPath):
     def coefficients(
         self, t: Float[Array, ""], frame: SpectralAnchor
     ) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
-        return _relaxation(self.time.decay(t, frame.rates), frame, self.prior_scale)
+        alpha = self.time.decay(t, frame.rates)
+        return alpha, _relaxed_scale(alpha, frame.variance, self.prior_scale)
 
 
 class Relaxed(AbstractSpectralPath):
@@ -163,19 +164,22 @@ class Relaxed(AbstractSpectralPath):
     def coefficients(
         self, t: Float[Array, ""], frame: SpectralAnchor
     ) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
-        return _relaxation(self.time.decay(t, frame.rates), frame, self.prior_scale)
+        alpha = self.time.decay(t, frame.rates)
+        return alpha, _relaxed_scale(alpha, frame.variance, self.prior_scale)
 
 
-def _relaxation(
-    alpha: Float[Array, " modes"], frame: SpectralAnchor, prior_scale: Float[Array, ""]
-) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
-    variance = frame.variance + alpha**2 * (prior_scale**2 - frame.variance)
-    return alpha, jnp.sqrt(variance)
+def _relaxed_scale(
+    alpha: Float[Array, " modes"],
+    variance: Float[Array, " modes"] | None,
+    prior_scale: Float[Array, ""],
+) -> Float[Array, " modes"]:
+    assert variance is not None, "the anchor comes from a path without an end law"
+    return jnp.sqrt(variance + alpha**2 * (prior_scale**2 - variance))
 
 
 def _check_rates(rates: spectral.AbstractSpectralMap, time: times.AbstractTimeTransform) -> None:
     least, cutoff = rates.lower_bound, time.cutoff
-    if isinstance(least, jax.core.Tracer) or isinstance(cutoff, jax.core.Tracer):
+    if not (is_concrete(least) and is_concrete(cutoff)):
         return
     if np.asarray(cutoff) > 0 or np.asarray(least) > 0.5:
         return

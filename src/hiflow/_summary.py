@@ -1,0 +1,104 @@
+"""What an experiment came to: one row per arm, and the sentence that says what its numbers refer to."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from hiflow import energies
+
+COLUMNS = ("arm", "NLL", "± s.e.", "NFE", "steps", "training s")
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What one arm and seed came to."""
+
+    label: str
+    seed: int
+    steps: int
+    seconds: float
+    nll: float
+    nll_se: float
+    nfe: float
+    nfe_max: int
+
+
+def summarise(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """One row per arm: means over seeds, with the standard error over seeds, or over the test points
+    where there is one seed."""
+    rows = []
+    for label in dict.fromkeys(result.label for result in results):
+        group = [result for result in results if result.label == label]
+        nll = np.array([result.nll for result in group])
+        several = len(group) > 1
+        rows.append(
+            {
+                "arm": label,
+                "seeds": len(group),
+                "nll": float(nll.mean()),
+                "se": float(nll.std(ddof=1) / np.sqrt(len(nll))) if several else group[0].nll_se,
+                "nfe": float(np.mean([result.nfe for result in group])),
+                "steps": group[0].steps,
+                "seconds": float(np.mean([result.seconds for result in group])),
+            }
+        )
+    return rows
+
+
+def caption(energy: energies.AbstractEnergy | None, seeds: int) -> str:
+    """What the NLL's numbers refer to: unit, measure, convention, floor and error."""
+    where = "Lebesgue measure"
+    convention = getattr(energy, "convention", None)
+    if energy is not None and energy.group.null_modes(jnp.zeros(energy.event_shape)).shape[1]:
+        where += " on the centred subspace"
+    parts = [f"NLL in nats, with respect to {where}"]
+    if convention:
+        parts.append(f"energy convention {convention}")
+    floor = entropy(energy)
+    if floor is not None:
+        low, high = floor
+        exact = high - low < 5e-3
+        parts.append(f"floor {low:.3f}" if exact else f"floor {low:.1f} to {high:.1f}")
+    parts.append(f"± standard error over {f'{seeds} seeds' if seeds > 1 else 'the test points'}")
+    return "; ".join(parts) + "."
+
+
+def entropy(energy: energies.AbstractEnergy | None) -> tuple[float, float] | None:
+    """The floor of any model's NLL on the energy's samples, where it is known."""
+    return energy.entropy() if isinstance(energy, energies.SupportsEntropy) else None
+
+
+def print_table(
+    rows: Sequence[Mapping[str, Any]], energy: energies.AbstractEnergy | None, console: Console
+) -> None:
+    """Print the summary and what its numbers refer to."""
+    table = Table()
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column == "arm" else "right")
+    for row in rows:
+        table.add_row(*_cells(row))
+    console.print(table)
+    console.print(caption(energy, rows[0]["seeds"]), soft_wrap=True, highlight=False)
+
+
+def markdown(rows: Sequence[Mapping[str, Any]], energy: energies.AbstractEnergy | None) -> str:
+    """The summary as a Markdown table."""
+    lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
+    lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
+    return "\n".join([*lines, "", caption(energy, rows[0]["seeds"]), ""])
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    return [
+        row["arm"],
+        f"{row['nll']:.3f}",
+        f"{row['se']:.3f}",
+        f"{row['nfe']:.1f}",
+        f"{row['steps']:,}",
+        f"{row['seconds']:.1f}",
+    ]
