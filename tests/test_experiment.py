@@ -119,6 +119,13 @@ def test_the_shell_and_python_give_the_same_flow(place):
     np.testing.assert_array_equal(x, from_python.sample(jax.random.key(0), 4))
 
 
+def test_hutchinson_validation_needs_no_key_in_the_file(place):
+    toml = TOML.replace("rtol = 1e-3", 'divergence = {name = "hutchinson", probes = 2}')
+    (place / "probes.toml").write_text(toml[: toml.rindex("[[arm]]")])
+    result = hiflow("train", "probes.toml")
+    assert result.exit_code == 0, result.output
+
+
 def test_several_seeds_give_a_standard_error_over_seeds(place):
     result = hiflow("train", "tiny.toml", "--seeds", "2")
     assert result.exit_code == 0, result.output

@@ -3,9 +3,10 @@
 import warnings
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow.data import warn_if_inconsistent
 from hiflow.energies import AbstractEnergy
@@ -103,23 +104,28 @@ def _check_scale(prior: AbstractPrior, path: AbstractGaussianPath) -> None:
 
 
 def _check_symmetry(prior: AbstractPrior, energy: AbstractEnergy) -> None:
-    key_x, *keys = jax.random.split(jax.random.key(0), 5)
-    x = prior.sample(key_x)
-    for key in keys:
-        g = energy.group.sample(key, energy.event_shape)
-        change = jnp.abs(prior.log_prob(energy.group.act(g, x)) - prior.log_prob(x))
-        if change > 1e-3 * (1 + jnp.abs(prior.log_prob(x))):
+    @eqx.filter_jit
+    def change(key: PRNGKeyArray) -> tuple[Array, Array]:
+        key_x, key_g = jax.random.split(key)
+        x = prior.sample(key_x)
+        moved = energy.group.act(energy.group.sample(key_g, energy.event_shape), x)
+        before = prior.log_prob(x)
+        return jnp.abs(prior.log_prob(moved) - before), jnp.abs(before)
+
+    for seed in range(4):
+        difference, size = change(jax.random.key(seed))
+        if difference > 1e-3 * (1 + size):
             raise ValueError(
                 f"fit: `prior` ({type(prior).__name__}) is not invariant under {energy.group}, the "
-                f"symmetry of {type(energy).__name__}: its log density changed by {change:.3g}. For "
-                "particles use CentredNormal(particles, dim)."
+                f"symmetry of {type(energy).__name__}: its log density changed by {difference:.3g}. "
+                "For particles use CentredNormal(particles, dim)."
             )
 
 
 def _check_network(
     network: AbstractVelocityField, prior: AbstractPrior, x: Float[Array, "*event"]
 ) -> None:
-    velocity = network(jnp.asarray(0.5, x.dtype), x)
+    velocity = eqx.filter_jit(network)(jnp.asarray(0.5, x.dtype), x)
     off = jnp.abs(velocity - prior.group.project(velocity)).max()
     if off > 1e-3 * (1 + jnp.abs(velocity).max()):
         raise ValueError(

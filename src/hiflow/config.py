@@ -129,7 +129,7 @@ def event_shape(experiment: Experiment, energy: energies.AbstractEnergy | None) 
     table = experiment.tables.get("data", {})
     from_file = "file" in table or "test_file" in table
     known = ["file", "test_file"] if from_file else _parameters(hf_data.sample)
-    hidden = ("energy", "key", "progress")
+    hidden = ("energy", "key", "size", "progress")
     _check_names(table, ["size", "test", "seed", *(k for k in known if k not in hidden)], "[data]")
     if energy is None and "file" not in table:
         raise ConfigError("[data] needs a `file`, or the experiment an [energy] to draw from.")

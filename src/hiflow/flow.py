@@ -39,8 +39,8 @@ class Flow(eqx.Module):
 
     Samples start at the prior and are carried to $t = 1$. The log density of $x$ is
     $\log p_0(x_0) - \int_0^1 \nabla\cdot v_\theta\,dt$ along the trajectory that ends in $x$, in
-    nats, with respect to Lebesgue measure on the image of `prior.group.project` (for particles: the centred
-    subspace). It is differentiable in `x` and in the network's parameters.
+    nats, with respect to Lebesgue measure on the image of `prior.group.project` (for particles: the
+    centred subspace). It is differentiable in `x` and in the network's parameters.
 
     The solver's settings are defaults that every method takes as keywords too: `solver` (an explicit
     Runge–Kutta method of diffrax), `rtol` and `atol` of its adaptive steps or a fixed number of `steps`,

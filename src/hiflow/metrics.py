@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -36,8 +37,12 @@ class NLL:
 def negative_log_likelihood(
     flow: HasDensity, points: Float[Array, "n *event"], **settings: Any
 ) -> NLL:
-    """The flow's NLL on `points`; `settings` go to `log_prob_and_stats`."""
-    log_prob, stats = flow.log_prob_and_stats(points, **settings)
+    """The flow's NLL on `points`; `settings` go to `log_prob_and_stats`.
+
+    A Hutchinson estimate draws its probes from a fixed key unless `settings` hold another, so that two
+    flows, or one at two steps, are compared with the same probes.
+    """
+    log_prob, stats = flow.log_prob_and_stats(points, **{"key": jax.random.key(0), **settings})
     return NLL(
         nll=-float(jnp.mean(log_prob)),
         nll_se=standard_error(log_prob),

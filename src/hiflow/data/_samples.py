@@ -1,5 +1,6 @@
 """A set of samples: points, the chains that they come from, and how they were made."""
 
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ class Samples:
 
 
 def load(
-    path: str | Path, event_shape: tuple[int, ...] | None = None, key_name: str | None = None
+    path: str | os.PathLike[str], event_shape: tuple[int, ...] | None = None, key_name: str | None = None
 ) -> Samples:
     """Samples from an `.npy` or `.npz` file.
 

@@ -17,14 +17,14 @@ class EGNN(AbstractVelocityField):
     r"""An E(n)-equivariant graph network on all pairs of identical particles.
 
     $v(t, x) = P\bigl[\ell \sum_l \delta^{(l)} + c(t)\, x\bigr]$, where $P$ projects onto centred
-    configurations. Each layer $l$ shifts the particles along their pair directions, by amounts
-    $\delta^{(l)}$ that depend on their distances and features, and sees them where the layers
+    configurations. Layer $l$ shifts the particles along their pair directions, by amounts
+    $\delta^{(l)}$ that depend on distances and features. It sees the particles where the layers
     before would take them by $t = 1$, at $X^{(l)} = x/\ell + (1 - t) \sum_{k<l} \delta^{(k)}$: later
-    layers judge distances that earlier ones have denoised. (The factor $1 - t$ is only where
-    the learned pace starts.) $c(t)$ is the rate at which the best Gaussian fit of the data expands, with a
-    learned standard deviation, plus a learned smooth function of $t$; with untrained weights,
-    $v = c(t)\, x$. Rotating, reflecting or permuting $x$ does the same to $v$; translating $x$
-    leaves $v$ alone. The field is smooth everywhere, also where particles coincide.
+    layers judge distances that earlier ones have denoised. (The factor $1 - t$ is only where the
+    learned pace starts.) $c(t)$ is the rate at which the best Gaussian fit of the data expands,
+    with a learned standard deviation, plus a learned smooth function of $t$; with untrained
+    weights, $v = c(t)\, x$. Rotating, reflecting or permuting $x$ does the same to $v$; translating
+    $x$ leaves $v$ alone. The field is smooth everywhere, also where particles coincide.
 
     After Satorras, Hoogeboom and Welling, *E(n) Equivariant Graph Neural Networks* (2021,
     arXiv:2102.09844). Ours differ in three details: messages have one hidden layer and are summed before

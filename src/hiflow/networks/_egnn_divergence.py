@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from hiflow.networks._egnn_layer import (
     Layer,
@@ -48,7 +48,7 @@ class Row(NamedTuple):
     """The derivative of one particle's shift and new features: `o` runs over the sums that its
     features see (2 × width), `by_` names what a weight multiplies."""
 
-    index: Array
+    particle: Int[Array, ""]
     by_message: Float[Array, "j o"]
     by_offset: Float[Array, "j dim o"]
     shift_by_message: Float[Array, "j dim width"]
@@ -122,12 +122,12 @@ def _own_position(layer, rows, dx, dh):
 
 def _push(layer, row, dx, dh, send):
     """One particle's new derivatives along the columns `m`, from those of all particles."""
-    relative = dx[:, row.index, None] - dx
+    relative = dx[:, row.particle, None] - dx
     sums = jnp.einsum("jco,mjc->mo", row.by_offset, relative)
     shift = jnp.einsum("jcd,mjc->md", row.shift_by_offset, relative)
     before = 0
     if dh is not None:
-        own = dh[:, row.index]
+        own = dh[:, row.particle]
         received = over(layer.receive, own)
         width = own.shape[-1]
         sums = sums + jnp.tile(received, 2) * row.by_message.sum(0)

@@ -82,8 +82,8 @@ def _as_group(group: Any) -> AbstractGroup:
 def _as_activation(activation: Callable[[Array], Array] | str) -> Callable[[Array], Array]:
     if not isinstance(activation, str):
         return activation
-    function: Any = getattr(jax.nn, activation, None)
-    if not callable(function):
+    function: Callable[[Array], Array] | None = getattr(jax.nn, activation, None)
+    if function is None:
         raise ValueError(
             f"MLP: `activation` must be a function or the name of one in jax.nn, got "
             f"{activation!r}. Smooth ones are 'silu', 'softplus', 'gelu' and 'tanh'."

@@ -10,4 +10,4 @@ _OPTIONS = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_pas
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """`equinox.filter_jit` with the compiler's optimisation turned down."""
-    return eqx.filter_jit(function, compiler_options=_OPTIONS)
+    return eqx.filter_jit(compiler_options=_OPTIONS)(function)  # pyright: ignore[reportCallIssue]

@@ -8,7 +8,7 @@ from jaxtyping import PRNGKeyArray
 
 from hiflow.couplings import AbstractCoupling
 from hiflow.priors import AbstractPrior, Normal
-from hiflow.testing._report import Report, largest, rounding, seed
+from hiflow.testing._report import Report, largest, seed
 
 
 def check_coupling(
@@ -32,8 +32,9 @@ def check_coupling(
     """
     key = seed(key)
     k_x0, k_x1, k_draw = jax.random.split(key, 3)
-    prior = Normal((2,)) if prior is None else prior
-    report = Report("check_coupling", coupling, key)
+    if prior is None:
+        prior = Normal((2,))  # pyright: ignore[reportCallIssue]
+    report = Report("check_coupling", coupling, key, prior)
     if points is None:
         x1 = jax.vmap(prior.sample)(jax.random.split(k_x1, batch))
         points = jax.vmap(prior.group.project)(
@@ -53,11 +54,11 @@ def check_coupling(
     report.law(
         "prior", "x0 is reordered or moved by the prior's symmetry: log densities stay",
         jnp.abs(before - after) / (1 + jnp.abs(before)) if before.shape == after.shape else jnp.inf,
-        rounding(), "rank",
+        report.rounding, "rank",
     )  # fmt: skip
     report.law(
         "projection", "x0 stays in the image of prior.group.project",
-        _distance(jax.vmap(prior.group.project)(y0), y0), rounding() * (1 + float(largest(x0))),
+        _distance(jax.vmap(prior.group.project)(y0), y0), report.rounding * (1 + float(largest(x0))),
     )  # fmt: skip
     report.law(
         "key", "the same key gives the same pairs", _distance(coupling(x0, x1, k_draw)[0], y0), 0

@@ -35,7 +35,7 @@ def check_energy(
     points = relaxed_points(energy, k_points, 6) if points is None else jnp.asarray(points)
     report = Report("check_energy", energy, key)
     found = _measure(energy, points, jax.random.split(k_group, 4))
-    tolerance = rounding()
+    tolerance = report.rounding
     report.law("finite", "value, gradient and Hessian are finite", found["infinite"], 0, "point")
     report.law("invariance", "V(gx) = V(x)", found["invariance"], tolerance, "point", "element")
     report.law(

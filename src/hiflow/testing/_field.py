@@ -10,7 +10,7 @@ from jaxtyping import Array, PRNGKeyArray
 from hiflow.networks import AbstractVelocityField, SupportsDivergence
 from hiflow.testing._compiled import compiled
 from hiflow.testing._points import linear_part
-from hiflow.testing._report import Report, largest, rounding, seed
+from hiflow.testing._report import Report, largest, seed
 
 _TIMES = (0.0, 0.3, 0.7, 1.0)
 
@@ -38,7 +38,7 @@ def check_velocity_field(
     report.law("shape", "a velocity has the event shape", found["shape"], 0, *at, **t)
     if len(found) == 1:
         return report.finish()
-    tolerance = 10 * rounding()
+    tolerance = 10 * report.rounding
     report.law("finite", "velocities are finite", found["infinite"], 0, *at, **t)
     report.law(
         "projection", "velocities lie in the image of group.project", found["outside"], tolerance,

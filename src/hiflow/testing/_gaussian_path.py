@@ -9,7 +9,7 @@ from jaxtyping import Array
 from hiflow.paths import AbstractGaussianPath
 from hiflow.priors import AbstractPrior
 from hiflow.testing._points import everywhere, free_directions
-from hiflow.testing._report import Report, largest, rounding
+from hiflow.testing._report import Report, largest
 
 
 def gaussian_violations(
@@ -51,10 +51,10 @@ def report_gaussian_laws(
         )  # fmt: skip
     else:
         report.law(
-            "start", "at t = 0 the density is the prior's", found["start"], rounding(),
+            "start", "at t = 0 the density is the prior's", found["start"], report.rounding,
             "point", "t", "sample", t=[0],
         )  # fmt: skip
-    left = found["left"] + rounding()
+    left = found["left"] + report.rounding
     report.law(
         "end mean", "at t = 1 the mean is the anchor's centre", found["end mean"], left, "point"
     )
@@ -73,7 +73,7 @@ def report_gaussian_laws(
         ("divergence", "divergence is the trace of the velocity's Jacobian on free directions"),
         ("score", "score = ∇log p"),
     ]:
-        report.law(law, meaning, found[law], 10 * rounding(), "point", "t", "sample", t=times)
+        report.law(law, meaning, found[law], 10 * report.rounding, "point", "t", "sample", t=times)
 
 
 def _start(path: Any, prior: AbstractPrior, anchors: Any, x0: Array) -> Array:

@@ -9,7 +9,7 @@ from jaxtyping import Array, PRNGKeyArray
 from hiflow.groups import AbstractGroup
 from hiflow.testing._compiled import compiled
 from hiflow.testing._points import linear_part
-from hiflow.testing._report import Report, largest, rounding, seed
+from hiflow.testing._report import Report, largest, seed
 
 
 def check_group(
@@ -37,7 +37,7 @@ def check_group(
         ("commutes", "project commutes with the linear part of g"),
         ("null modes", "null_modes is an orthonormal basis of what project removes"),
     ]:
-        report.law(law, meaning, found[law], rounding(), "draw")
+        report.law(law, meaning, found[law], report.rounding, "draw")
     return report.finish()
 
 

@@ -11,7 +11,7 @@ from hiflow.energies import AbstractEnergy
 from hiflow.hessians import AbstractHessian
 from hiflow.testing._compiled import compiled
 from hiflow.testing._points import linear_part, relaxed_points
-from hiflow.testing._report import Report, largest, rounding, seed
+from hiflow.testing._report import Report, largest, seed
 
 
 def check_hessian(
@@ -23,7 +23,8 @@ def check_hessian(
     exact: bool = True,
 ) -> dict[str, float]:
     r"""Check that a provider's operator is symmetric, equals Hessian–vector products, is
-    equivariant, and that its spectrum diagonalises it on the directions that the energy's group leaves free.
+    equivariant, and that its spectrum diagonalises it on the directions that the energy's
+    group leaves free.
 
     **Arguments:**
 
@@ -37,10 +38,10 @@ def check_hessian(
     key = seed(key)
     k_points, k_group, k_vectors = jax.random.split(key, 3)
     points = relaxed_points(energy, k_points, 4) if points is None else jnp.asarray(points)
-    report = Report("check_hessian", hessian, key)
+    report = Report("check_hessian", hessian, key, energy)
     vectors = jax.random.normal(k_vectors, (3, points[0].size), points.dtype)
     found, tagged = _measure(hessian, energy, points, vectors, jax.random.split(k_group, 3))
-    tolerance = 10 * rounding()
+    tolerance = 10 * report.rounding
     at = ("point", "vector")
     report.law("tag", "the operator is tagged symmetric", 0.0 if tagged else jnp.inf, 0)
     report.law("symmetric", "the operator is symmetric", found["symmetric"], tolerance, "point")

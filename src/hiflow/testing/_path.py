@@ -34,7 +34,8 @@ def check_path(
 
     - `prior`: the prior that the path starts from; a Gaussian path's `prior_scale` must fit it.
     - `points`: data points to put anchors at, `(n, *event)`; by default normal draws that were
-      relaxed downhill in the path's energy, or the prior's samples brought to unit scale if it has none.
+      relaxed downhill in the path's energy, or the prior's samples brought to unit scale if it
+      has none.
     - `times`: where to check inside (0, 1).
     - `end_scale`: how close a Gaussian path without a time transform has to come to its end law, in
       standard deviations of the prior. With a transform the end is exact up to its cutoff.
@@ -43,16 +44,15 @@ def check_path(
     """
     key = seed(key)
     k_points, k_prior, k_group = jax.random.split(key, 3)
-    report = Report("check_path", path, key)
+    report = Report("check_path", path, key, prior)
     points = _points(path, prior, k_points) if points is None else jnp.asarray(points)
     inside = jnp.asarray(times, points.dtype)
     anchors, turned, turns, radius, x0 = _inputs(
         path, prior, points, jax.random.split(k_group, 3), jax.random.split(k_prior, 2000)
     )
     found = _measure(path, prior, anchors, turned, turns, x0, inside, end_scale)
-    double = points.dtype == jnp.float64
     # A spectral path can be no more equivariant than its Hessian's largest eigenvalue rounds.
-    slack = 10 * float(jnp.finfo(points.dtype).eps) * radius + (1e-8 if double else 2e-3)
+    slack = report.rounding * radius / 100 + (1e-8 if report.rounding < 1e-9 else 2e-3)
     at, t = ("point", "t", "sample"), {"t": list(times)}
     report.law(
         "finite", "x_t and its velocity are finite on [0, 1)", found["infinite"], 0, *at,
@@ -60,10 +60,10 @@ def check_path(
     )  # fmt: skip
     report.law(
         "flow_and_velocity", "it gives the flow and its time derivative", found["target"],
-        rounding(), *at, **t,
+        report.rounding, *at, **t,
     )  # fmt: skip
     report.law(
-        "projection", "x_t lies in the image of group.project", found["outside"], rounding(),
+        "projection", "x_t lies in the image of group.project", found["outside"], report.rounding,
         *at, **t,
     )  # fmt: skip
     report.law(

@@ -44,19 +44,24 @@ def check_prior(
         "projection",
         "samples lie in the image of group.project",
         found["outside"],
-        rounding(),
+        report.rounding,
         "sample",
     )
     report.law(
         "samples", "samples have the density's moments (in standard errors)", found["stein"], 7
     )
     report.law(
-        "invariance", "log p(gx) = log p(x)", found["invariance"], rounding(), "sample", "element"
+        "invariance",
+        "log p(gx) = log p(x)",
+        found["invariance"],
+        report.rounding,
+        "sample",
+        "element",
     )
     log_z, error = _log_normaliser(prior, x, k_normaliser)
     report.law(
         "normalised", "the density integrates to 1 over the free directions (log of the integral)",
-        jnp.abs(log_z), 6 * error + 10 * rounding() * x[0].size,
+        jnp.abs(log_z), 6 * error + 10 * report.rounding * x[0].size,
     )  # fmt: skip
     return report.finish()
 

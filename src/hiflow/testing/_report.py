@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,9 +17,16 @@ class Report:
     - `check`: name of the function that reports.
     - `component`: what was checked.
     - `key`: the key that the random inputs came from, for the message.
+    - `others`: what else took part.
+
+    `rounding` is the relative tolerance of identities: a thousand roundings of the coarsest float
+    type among the arrays that took part and the type in force.
     """
 
-    def __init__(self, check: str, component: Any, key: PRNGKeyArray | None = None):
+    rounding: float
+
+    def __init__(self, check: str, component: Any, key: PRNGKeyArray | None = None, *others: Any):
+        self.rounding = max(map(rounding, {jnp.result_type(float), *_dtypes((component, others))}))
         self._title = f"{check}({type(component).__name__})"
         self._origin = (
             "" if key is None else f", inputs from key {jax.random.key_data(key).tolist()}"
@@ -70,8 +78,12 @@ def seed(key: PRNGKeyArray | None) -> PRNGKeyArray:
     return jax.random.key(0) if key is None else key
 
 
+def _dtypes(tree: Any) -> list[Any]:
+    return [leaf.dtype for leaf in jax.tree.leaves(tree) if eqx.is_inexact_array(leaf)]
+
+
 def rounding(dtype: Any = float) -> float:
-    """A thousand roundings of the float type in force: relative tolerance of identities."""
+    """A thousand roundings of a float type, by default the one in force."""
     return 1e3 * float(jnp.finfo(jnp.result_type(dtype)).eps)
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from hiflow.spectral import AbstractSpectralMap, Shuffled
-from hiflow.testing._report import Report, rounding
+from hiflow.testing._report import Report
 
 _SPECTRA = {
     "convex": [0.0, 0.1, 1.0, 1.0, 30.0, 7000.0],
@@ -41,7 +41,7 @@ def check_spectral_map(
         for law, violation in _measure(map, jnp.asarray(spectrum, jnp.result_type(float))).items():
             found.setdefault(law, []).append(violation)
     columns = {law: jnp.stack(values) for law, values in found.items()}
-    names, tolerance = list(spectra), rounding()
+    names, tolerance = list(spectra), report.rounding
     where = {"axes": ("spectrum",), "spectrum": names}
     for law, meaning, allowed in [
         ("shape", "one value per eigenvalue", 0),

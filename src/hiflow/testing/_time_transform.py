@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from hiflow.testing._report import Report, rounding
+from hiflow.testing._report import Report
 from hiflow.times import AbstractTimeTransform
 
 
@@ -15,7 +15,7 @@ def check_time_transform(transform: AbstractTimeTransform) -> dict[str, float]:
     **Returns:** the largest violation of each law. **Raises:** `AssertionError` for broken laws.
     """
     report = Report("check_time_transform", transform)
-    tolerance = rounding()
+    tolerance = report.rounding
     t = jnp.linspace(0.0, 1.0, 65)
     rates = jnp.asarray([1.0, 1.5, 3.0, 20.0])
     tau, decay = jax.vmap(transform.tau)(t), _decay(transform, t, rates)

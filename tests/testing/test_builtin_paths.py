@@ -1,0 +1,128 @@
+"""Every built-in path obeys the laws of paths, for energies, spectral maps and times of all kinds."""
+
+import jax
+import jax.numpy as jnp
+import jaxlib
+import numpy as np
+import pytest
+
+from hiflow import energies, groups, hessians, paths, priors, spectral, times
+from hiflow.testing import check_path, relaxed_points
+
+PLANE = priors.Normal((2,))
+CASES = {
+    "gaussian": (lambda: energies.Gaussian(np.array([1.0, -1.0]), np.array([1.0, 100.0])), PLANE),
+    "ring": (energies.Ring, PLANE),
+    "double-well": (energies.DoubleWell, PLANE),
+    "lj4": (lambda: energies.LennardJones(4, 2), priors.CentredNormal(4, 2)),
+    "lj13": (lambda: energies.LennardJones.preset("lj13"), priors.CentredNormal(13, 3)),
+}
+MAPS = {
+    "absolute": spectral.Absolute(0.8),
+    "clamped": spectral.Clamped(1.0),
+    "identity": spectral.Identity(),
+    "mean-rate": spectral.MeanRate(),
+    "power": spectral.Power(0.3),
+    "saturating": spectral.Saturating(2.0, 5.0),
+    "shifted": spectral.Shifted(20.0, least=-19.0),
+    "shuffled": spectral.Shuffled(spectral.Saturating(2.0, 5.0)),
+    "trace-normalised": spectral.TraceNormalised(),
+}
+ISOTROPIC = {
+    "cosine": lambda: paths.Cosine(),
+    "optimal-transport": lambda: paths.OptimalTransport(),
+    "stable": lambda: paths.Stable(rate=1.7),
+    "variance-exploding": lambda: paths.VarianceExploding(),
+    "variance-preserving": lambda: paths.VariancePreserving(),
+}
+miscompiled = pytest.mark.xfail(
+    jaxlib.__version__ == "0.10.2" and jax.default_backend() == "cpu",
+    reason="jaxlib 0.10.2 miscompiles batched float32 reductions on CPUs (jax-ml/jax#39103)",
+)
+
+
+def test_every_built_in_path_and_map_is_checked():
+    spectral_paths = {"linearised", "langevin", "relaxed"}
+    assert set(paths.registry.names()) == spectral_paths | set(ISOTROPIC)
+    assert set(spectral.registry.names()) == set(MAPS)
+
+
+@pytest.mark.parametrize(
+    ("path", "case"),
+    [
+        ("linearised", "ring"),
+        ("linearised", "lj13"),
+        ("langevin", "gaussian"),
+        ("langevin", "lj4"),
+        ("relaxed", "double-well"),
+        ("relaxed", "lj4"),
+    ],
+)
+def test_spectral_path_obeys_its_laws(path, case, x64):
+    energy, prior = CASES[case]
+    check_path(paths.registry.make({"name": path, "energy": energy()}), prior=prior)
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_laws_hold_for_every_spectral_map(name, x64):
+    # Eigenvalues of the double well lie between -5.4 and 100 here, so no mode is lost to underflow.
+    path = paths.Langevin(
+        energy=energies.DoubleWell(),
+        curvature=MAPS[name],
+        rates=MAPS[name],
+        time=times.LogTime(1e-3),
+    )
+    points = jnp.asarray([[1.4, 0.1], [0.2, -0.3], [-1.9, 0.0]])
+    check_path(path, prior=PLANE, points=points, times=(0.1, 0.5))
+
+
+@pytest.mark.parametrize(
+    "time",
+    [times.CosineTime(), times.LinearTime(1e-2), times.LogTime(1e-2), times.PolynomialTime(3)],
+)
+def test_laws_hold_for_every_time_transform(time, x64):
+    check_path(paths.Stable(rate=1.3, time=time), prior=PLANE)
+
+
+@pytest.mark.parametrize("name", ISOTROPIC)
+def test_isotropic_path_obeys_its_laws(name, x64):
+    path = ISOTROPIC[name]()
+    check_path(path, prior=priors.Normal((2,), scale=path.prior_scale, group=groups.Rotation(2)))
+
+
+def test_isotropic_path_obeys_its_laws_on_the_centred_subspace(x64):
+    check_path(paths.OptimalTransport(group="translation"), prior=priors.CentredNormal(4, 2))
+
+
+def test_prior_of_another_scale_is_obeyed(x64):
+    path = paths.Langevin(
+        energy=energies.DoubleWell(), hessian="diagonal", prior_scale=2.5, beta=3.0
+    )
+    check_path(path, prior=priors.Normal((2,), scale=2.5))
+
+
+def test_laws_hold_at_high_energy_points(x64):
+    energy = energies.LennardJones(4, 2)
+    points = relaxed_points(energy, jax.random.key(3), 3, steps=4)
+    assert jax.vmap(energy)(points).max() > 20
+    path = paths.Linearised(energy=energy, hessian=hessians.Analytic())
+    check_path(path, prior=priors.CentredNormal(4, 2), points=points)
+
+
+@pytest.mark.parametrize("case", ["ring", "lj4"])
+def test_laws_hold_in_single_precision(case):
+    energy, prior = CASES[case]
+    check_path(paths.Langevin(energy=energy(), hessian=hessians.Analytic()), prior=prior)
+
+
+@miscompiled
+def test_laws_hold_in_single_precision_for_many_particles():
+    energy, prior = CASES["lj13"]
+    check_path(paths.Linearised(energy=energy(), hessian=hessians.Dense()), prior=prior)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("case", ["ring", "lj13"])
+def test_laws_hold_on_a_gpu(case):
+    energy, prior = CASES[case]
+    check_path(paths.Langevin(energy=energy(), hessian=hessians.Analytic()), prior=prior)

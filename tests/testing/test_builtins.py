@@ -1,0 +1,134 @@
+"""Every built-in component obeys the laws of its family, by the same functions that users call."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import hiflow as hf
+from hiflow import couplings, energies, groups, hessians, networks, priors, spectral, times
+from hiflow.testing import (
+    check_coupling,
+    check_energy,
+    check_group,
+    check_hessian,
+    check_prior,
+    check_spectral_map,
+    check_time_transform,
+    check_velocity_field,
+)
+
+ENERGIES = {
+    "double-well": energies.DoubleWell,
+    "double-well-particles": lambda: energies.DoubleWellParticles.preset("dw4"),
+    "function": lambda: energies.FunctionEnergy(lambda x: (x**4).sum(), shape=(2,)),
+    "gaussian": lambda: energies.Gaussian(np.array([1.0, -1.0]), np.array([1.0, 100.0])),
+    "gaussian-mixture": lambda: energies.GaussianMixture(
+        np.array([[-1.0, 0.0], [1.0, 0.5]]), np.array([3.0, 5.0])
+    ),
+    "lennard-jones": lambda: energies.LennardJones(4, 2),
+    "lennard-jones-13": lambda: energies.LennardJones.preset("lj13"),
+    "ring": energies.Ring,
+}
+GROUPS = {
+    "permutation": (groups.Permutation(), (4, 2)),
+    "product": (energies.LennardJones(4, 3).group, (4, 3)),
+    "rotation": (groups.Rotation(3), (4, 3)),
+    "translation": (groups.Translation(), (4, 2)),
+    "trivial": (groups.Trivial(), (3,)),
+}
+PRIORS = {
+    "centred-normal": lambda: priors.CentredNormal(5, 3, scale=0.7),
+    "normal": lambda: priors.Normal((2,), scale=2.0),
+}
+NETWORKS = {
+    "egnn": lambda key: networks.EGNN(4, 2, width=8, depth=2, key=key),
+    "mlp": lambda key: networks.MLP((2,), width=8, depth=2, key=key),
+    "mlp-centred": lambda key: networks.MLP((3, 2), 8, 2, group="translation", key=key),
+}
+HESSIANS = [
+    ("dense", "ring"),
+    ("dense", "lennard-jones"),
+    ("dense", "function"),
+    ("analytic", "gaussian"),
+    ("analytic", "double-well-particles"),
+    ("diagonal", "double-well"),
+]
+
+
+@pytest.mark.parametrize(
+    ("registry", "covered"),
+    [
+        (energies.registry, ENERGIES),
+        (groups.registry, GROUPS),
+        (priors.registry, PRIORS),
+        (networks.registry, NETWORKS),
+        (hessians.registry, dict(HESSIANS)),
+    ],
+)
+def test_every_built_in_is_checked(registry, covered):
+    built_in = [name for name in registry.names() if registry.origin(name) == "hiflow"]
+    assert set(built_in) <= set(covered)
+
+
+@pytest.mark.parametrize("name", ENERGIES)
+def test_energy_obeys_its_laws(name, x64):
+    found = check_energy(ENERGIES[name]())
+    assert {"finite", "invariance"} <= set(found)
+
+
+@pytest.mark.parametrize(("name", "energy"), HESSIANS)
+def test_hessian_obeys_its_laws(name, energy, x64):
+    check_hessian(hessians.registry.make(name), ENERGIES[energy]())
+
+
+@pytest.mark.parametrize("name", spectral.registry.names())
+def test_spectral_map_obeys_its_laws(name, x64):
+    check_spectral_map(spectral.registry.make(name))
+
+
+@pytest.mark.parametrize("cutoff", [0.0, 1e-3])
+@pytest.mark.parametrize("name", times.registry.names())
+def test_time_transform_obeys_its_laws(name, cutoff, x64):
+    table = {"name": name} if name == "linear" else {"name": name, "cutoff": cutoff}
+    check_time_transform(times.registry.make(table))
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_group_obeys_its_laws(name, x64):
+    check_group(*GROUPS[name])
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_prior_obeys_its_laws(name, x64):
+    check_prior(PRIORS[name]())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_velocity_field_obeys_its_laws(name, x64):
+    check_velocity_field(NETWORKS[name](jax.random.key(1)))
+
+
+@pytest.mark.parametrize("name", couplings.registry.names())
+def test_coupling_obeys_its_laws(name, x64):
+    coupling = couplings.registry.make(name)
+    check_coupling(coupling)
+    check_coupling(coupling, prior=priors.CentredNormal(4, 2))
+
+
+def test_laws_hold_in_single_precision():
+    check_energy(ENERGIES["lennard-jones"]())
+    check_hessian(hessians.Analytic(), ENERGIES["lennard-jones-13"]())
+    check_group(*GROUPS["product"])
+    check_prior(PRIORS["centred-normal"]())
+    check_velocity_field(NETWORKS["egnn"](jax.random.key(1)))
+    for name in spectral.registry.names():
+        check_spectral_map(spectral.registry.make(name))
+    for name in times.registry.names():
+        check_time_transform(times.registry.make(name))
+
+
+def test_checks_are_reached_from_the_package():
+    found = hf.testing.check_energy(energies.DoubleWell())
+    assert all(isinstance(violation, float) for violation in found.values())
+    assert jnp.isfinite(jnp.asarray(list(found.values()))).all()
