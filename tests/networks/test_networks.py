@@ -77,7 +77,7 @@ def test_egnn_is_equivariant_in_single_precision():
 @given(seed=seeds, size=sizes)
 def test_egnn_divergence_is_trace_of_jacobian(seed, size):
     with jax.enable_x64(True):
-        network = egnn(seed, size, length=1.7)
+        network = egnn(seed, size)
         t, x = event(seed, network.event_shape)
         v, divergence = exact(network, t, x)
         trace = jnp.trace(jacobian(network, t, x).reshape(x.size, x.size))
@@ -85,10 +85,9 @@ def test_egnn_divergence_is_trace_of_jacobian(seed, size):
         assert abs(divergence - trace) < 1e-9 * (1 + abs(trace))
 
 
-@pytest.mark.parametrize("depth", [1, 2])
-def test_egnn_divergence_is_differentiable(x64, depth):
-    network = egnn(3, (4, 2, depth))
-    t, x = event(5, (4, 2))
+def test_egnn_divergence_is_differentiable(x64):
+    network = egnn(3, (3, 2, 2))
+    t, x = event(5, (3, 2))
 
     def trace(network):
         return jnp.trace(jax.jacfwd(lambda y: network(t, y))(x).reshape(x.size, x.size))

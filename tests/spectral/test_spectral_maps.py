@@ -1,0 +1,71 @@
+"""Laws of the spectral maps beyond the conformance kit's."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hiflow import spectral
+
+eigenvalues = st.lists(
+    st.floats(-400, 7000, width=32, allow_nan=False), min_size=2, max_size=12
+).map(lambda values: jnp.asarray(sorted(values), jnp.float32))
+INNER = ["identity", "absolute", "clamped", "power", "saturating"]
+
+
+@given(eigenvalues, st.sampled_from(INNER))
+def test_normalised_rates_sum_to_the_dimension(values, inner):
+    rates = spectral.TraceNormalised(inner=inner)(values)
+    np.testing.assert_allclose(rates.sum(), values.size, rtol=1e-4)
+    assert float(rates.min()) >= 0.55 - 1e-6
+
+
+@given(eigenvalues, st.sampled_from(INNER))
+def test_the_mean_control_keeps_the_trace_and_drops_the_anisotropy(values, inner):
+    inner_values = spectral.registry.make(inner)(values)
+    control = spectral.MeanRate(inner=inner)(values)
+    np.testing.assert_allclose(control.sum(), inner_values.sum(), rtol=1e-4)
+    assert float(control.max() - control.min()) == 0
+
+
+@given(eigenvalues, st.sampled_from(INNER))
+def test_the_shuffled_control_keeps_the_values_and_moves_every_one(values, inner):
+    inner_values = np.asarray(spectral.registry.make(inner)(values))
+    control = np.asarray(spectral.Shuffled(inner=inner)(values))
+    np.testing.assert_array_equal(np.sort(control), np.sort(inner_values))
+    moved = (np.arange(values.size) + max(1, values.size // 2)) % values.size
+    np.testing.assert_array_equal(control[moved], inner_values)
+    assert (moved != np.arange(values.size)).all()
+
+
+@given(eigenvalues)
+def test_saturating_rates_grow_with_stiffness_between_their_bounds(values):
+    rates = spectral.Saturating(kappa=1.5, stiffness=50.0)(values)
+    assert bool((jnp.diff(rates) >= -1e-6).all())
+    assert float(rates.min()) >= 1
+    assert float(rates.max()) < 2.5 + 1e-6
+
+
+def test_an_eigenvalue_below_what_shifted_takes_is_nan():
+    rates = spectral.Shifted(shift=1.0, least=0.0)(jnp.array([-1.0, 0.0, 2.0]))
+    assert bool(jnp.isnan(rates[0]))
+    np.testing.assert_allclose(rates[1:], [1.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: spectral.Absolute(shift=0.0), "Absolute: `shift` must be positive"),
+        (lambda: spectral.Clamped(floor=-1.0), "Clamped: `floor` must be positive"),
+        (lambda: spectral.Shifted(shift=1.0, least=-2.0), "`lower_bound` must be positive"),
+        (lambda: spectral.Power(exponent=0.0), "`exponent` must be positive"),
+        (lambda: spectral.Saturating(kappa=-1.0), "`kappa` must be at least -0.5"),
+        (lambda: spectral.Saturating(stiffness=float("nan")), "`stiffness` must be positive"),
+        (lambda: spectral.TraceNormalised(floor=1.0), "`floor` must be below 1"),
+        (lambda: spectral.Absolute(shift=jnp.ones(2)), "expected a number"),
+    ],
+)
+def test_bad_parameters_are_refused(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()

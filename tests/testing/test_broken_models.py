@@ -1,0 +1,179 @@
+"""The checks of groups, priors, networks and couplings refuse what breaks a law, and say which."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from hiflow import couplings, groups, networks, priors
+from hiflow.testing import check_coupling, check_group, check_prior, check_velocity_field
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+
+class NotUndone(groups.Rotation):
+    def inverse(self, g):
+        return g
+
+
+class Backwards(groups.Permutation):
+    def compose(self, g, h):
+        return g[h]
+
+
+class Growing(groups.Translation):
+    def act(self, g, x):
+        return x * (1 + 0.1 * g[0] ** 2)
+
+
+class HalfWay(groups.Translation):
+    def project(self, x):
+        return x - 0.5 * x.mean(0, keepdims=True)
+
+
+class FirstAtOrigin(groups.Translation):
+    def project(self, x):
+        return x - x[:1]
+
+
+class Clipped(groups.Permutation):
+    def project(self, x):
+        return jnp.clip(x, -1, 1)
+
+
+class FirstFrozen(groups.Permutation):
+    def project(self, x):
+        return x.at[0].set(0)
+
+
+class Unnormalised(groups.Translation):
+    def null_modes(self, x):
+        return 2 * super().null_modes(x)
+
+
+@pytest.mark.parametrize(
+    ("law", "group"),
+    [
+        ("inverse", NotUndone(2)),
+        ("compose", Backwards()),
+        ("distances", Growing()),
+        ("idempotent", HalfWay()),
+        ("orthogonal", FirstAtOrigin()),
+        ("linear", Clipped()),
+        ("commutes", FirstFrozen()),
+        ("null modes", Unnormalised()),
+    ],
+)
+def test_broken_group_is_refused(refuses, law, group):
+    refuses(law, check_group, group, (5, 2))
+
+
+class ForgetsTheFreeDirections(priors.CentredNormal):
+    def log_prob(self, x):
+        return super().log_prob(x) - self.dim * jnp.log(2 * jnp.pi) / 2
+
+
+class OffCentre(priors.CentredNormal):
+    def sample(self, key):
+        return self.scale * jax.random.normal(key, self.event_shape)
+
+
+class TooWide(priors.Normal):
+    def sample(self, key):
+        return 1.2 * super().sample(key)
+
+
+class Oblong(priors.Normal):
+    def log_prob(self, x):
+        return super().log_prob(x * jnp.asarray([1.0, 2.0])) + jnp.log(2.0)
+
+
+class Undefined(priors.Normal):
+    def log_prob(self, x):
+        return jnp.log(x[0])
+
+
+@pytest.mark.parametrize(
+    ("law", "make"),
+    [
+        ("normalised", lambda: ForgetsTheFreeDirections(4, 2)),
+        ("projection", lambda: OffCentre(4, 2)),
+        ("samples", lambda: TooWide((2,))),
+        ("invariance", lambda: Oblong((2,), group=groups.Rotation(2))),
+        ("finite", lambda: Undefined((2,))),
+    ],
+)
+def test_broken_prior_is_refused(refuses, law, make):
+    refuses(law, check_prior, make())
+
+
+class Uncentred(networks.MLP):
+    def __call__(self, t, x):
+        return super().__call__(t, x) + 1.0
+
+
+class Exploding(networks.MLP):
+    def __call__(self, t, x):
+        return super().__call__(t, x) / (1 - t)
+
+
+class SaysVelocityAndDivergence(networks.MLP):
+    def velocity_and_divergence(self, t, x):
+        return 2 * self(t, x), jnp.sum(x) * 0
+
+
+@pytest.mark.parametrize(
+    ("law", "make", "shape", "group"),
+    [
+        ("projection", Uncentred, (3, 2), "translation"),
+        ("equivariance", networks.MLP, (3, 2), "permutation"),
+        ("finite", Exploding, (2,), None),
+        ("divergence", SaysVelocityAndDivergence, (2,), None),
+        ("velocity", SaysVelocityAndDivergence, (2,), None),
+    ],
+)
+def test_broken_velocity_field_is_refused(refuses, law, make, shape, group):
+    field = make(shape, width=4, depth=1, group=group, key=jax.random.key(0))
+    refuses(law, check_velocity_field, field)
+
+
+class MovesTheData(couplings.Independent):
+    def __call__(self, x0, x1, key):
+        return x0[::-1], x1[::-1]
+
+
+class Shrinks(couplings.Independent):
+    def __call__(self, x0, x1, key):
+        return 0.5 * (x0 + x1), x1
+
+
+class Decentres(couplings.Independent):
+    def __call__(self, x0, x1, key):
+        return x0 + 1.0, x1
+
+
+class Truncates(couplings.Independent):
+    def __call__(self, x0, x1, key):
+        return x0[:-1], x1[:-1]
+
+
+CALLS = []
+
+
+class Fickle(couplings.Independent):
+    def __call__(self, x0, x1, key):
+        CALLS.append(key)
+        return jnp.roll(x0, len(CALLS), axis=0), x1
+
+
+@pytest.mark.parametrize(
+    ("law", "coupling"),
+    [
+        ("data", MovesTheData()),
+        ("prior", Shrinks()),
+        ("projection", Decentres()),
+        ("shape", Truncates()),
+        ("key", Fickle()),
+    ],
+)
+def test_broken_coupling_is_refused(refuses, law, coupling):
+    refuses(law, check_coupling, coupling, prior=priors.CentredNormal(3, 2))
