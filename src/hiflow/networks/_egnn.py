@@ -27,10 +27,10 @@ class EGNN(AbstractVelocityField):
     $x$ leaves $v$ alone. The field is smooth everywhere, also where particles coincide.
 
     After Satorras, Hoogeboom and Welling, *E(n) Equivariant Graph Neural Networks* (2021,
-    arXiv:2102.09844). Ours differ in three details: messages have one hidden layer and are summed before
-    channels are mixed, distances enter through bumps, and each channel's summed pair vector
-    feeds its length back to the features. What they buy is an exact divergence at a
-    third of the cost of one Jacobian product per coordinate (`benchmarks/egnn.py`).
+    arXiv:2102.09844). Three details are ours: messages have one hidden layer and are summed before
+    channels are mixed, distances enter through bumps, and the length of each channel's summed
+    pair vector goes back into the features. They buy an exact divergence at about a third of the
+    cost of one forward evaluation per coordinate (`benchmarks/egnn.py`).
 
     **Arguments:**
 
