@@ -53,7 +53,8 @@ def learning_curves(
         if high - low < 5e-3:
             left.axhline(low, color="0.4", linestyle=":", linewidth=1.2)
     left.set(xlabel="training step", ylabel="test NLL [nats]")
-    right.set(xlabel="training step", ylabel="NFE per test point", ylim=(0, None))
+    right.set(xlabel="training step", ylabel="NFE per test point")
+    right.set_ylim(0, 1.1 * right.get_ylim()[1])
     left.legend(frameon=False, fontsize=8)
     return figure
 

@@ -52,7 +52,6 @@ def test_every_built_in_path_and_map_is_checked():
     [
         ("linearised", "lj13"),
         ("langevin", "gaussian"),
-        ("langevin", "lj4"),
         ("relaxed", "double-well"),
         ("relaxed", "lj4"),
     ],
@@ -100,12 +99,13 @@ def test_prior_of_another_scale_is_obeyed(x64):
     check_path(path, prior=priors.Normal((2,), scale=2.5))
 
 
-def test_laws_hold_at_high_energy_points(x64):
-    energy = energies.LennardJones(4, 2)
+def test_laws_hold_at_thermal_and_at_high_energy_points(x64):
+    energy, prior = energies.LennardJones(4, 2), priors.CentredNormal(4, 2)
+    path = paths.Langevin(energy=energy)
+    check_path(path, prior=prior)
     points = relaxed_points(energy, jax.random.key(3), 3, steps=0)
     assert jax.vmap(energy)(points).max() > 20
-    path = paths.Linearised(energy=energy, hessian=hessians.Analytic())
-    check_path(path, prior=priors.CentredNormal(4, 2), points=points)
+    check_path(path, prior=prior, points=points)
 
 
 def test_laws_hold_in_single_precision():
