@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hiflow.energies import AbstractEnergy
 from hiflow.divergence import Exact
+from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
 
 try:
@@ -88,7 +88,9 @@ def densities_in_the_plane(
         weights = np.exp(-np.asarray(jax.vmap(energy)(grid), np.float64))
         panels["data and energy"] = weights / (weights.sum() * cell)
     for label, flow in flows.items():
-        density = np.exp(np.asarray(flow.log_prob(grid, chunk_size=2048, divergence=Exact()), np.float64))
+        density = np.exp(
+            np.asarray(flow.log_prob(grid, chunk_size=2048, divergence=Exact()), np.float64)
+        )
         title = label if nll is None else f"{label}\nNLL {nll[label]:.2f} nats"
         panels[title] = density
     figure = Figure(figsize=(2.9 * len(panels), 3.3), layout="constrained")

@@ -27,11 +27,17 @@ class Modes(eqx.Module):
         r"""$Q f Q^\top y$ for a value $f$ per mode (the rest's value last)."""
         if self.vectors is None:
             return values * y
-        coefficients = jnp.matmul(self.vectors.T, y, precision="highest")
+        coefficients = self.coefficients(y)
         if not self.has_rest:
             return jnp.matmul(self.vectors, values * coefficients, precision="highest")
         scaled = (values[:-1] - values[-1]) * coefficients
         return values[-1] * y + jnp.matmul(self.vectors, scaled, precision="highest")
+
+    def coefficients(self, y: Float[Array, " dim"]) -> Float[Array, " k"]:
+        r"""$Q^\top y$; `y` itself in a basis without vectors."""
+        if self.vectors is None:
+            return y
+        return jnp.matmul(self.vectors.T, y, precision="highest")
 
     def combine(
         self,
@@ -39,18 +45,18 @@ class Modes(eqx.Module):
         y: Float[Array, " dim"],
         values_z: Float[Array, " modes"],
         z: Float[Array, " dim"],
+        y_coefficients: Float[Array, " k"] | None = None,
     ) -> Float[Array, " dim"]:
-        r"""$Q f Q^\top y + Q g Q^\top z$, going through $Q$ once in each direction."""
+        r"""$Q f Q^\top y + Q g Q^\top z$, multiplying by $Q$ once. Pass $Q^\top y$ if it is known."""
         if self.vectors is None:
             return values_y * y + values_z * z
-        pair = jnp.stack([y, z], axis=1)
-        values = jnp.stack([values_y, values_z], axis=1)
-        coefficients = jnp.matmul(self.vectors.T, pair, precision="highest")
+        a = self.coefficients(y) if y_coefficients is None else y_coefficients
+        b = self.coefficients(z)
         if not self.has_rest:
-            scaled = jnp.sum(values * coefficients, axis=1)
-            return jnp.matmul(self.vectors, scaled, precision="highest")
-        scaled = jnp.sum((values[:-1] - values[-1]) * coefficients, axis=1)
-        return pair @ values[-1] + jnp.matmul(self.vectors, scaled, precision="highest")
+            return jnp.matmul(self.vectors, values_y * a + values_z * b, precision="highest")
+        scaled = (values_y[:-1] - values_y[-1]) * a + (values_z[:-1] - values_z[-1]) * b
+        low_rank = jnp.matmul(self.vectors, scaled, precision="highest")
+        return values_y[-1] * y + values_z[-1] * z + low_rank
 
     def total(self, values: Float[Array, " modes"]) -> Float[Array, ""]:
         r"""The trace of $Q f Q^\top$ over the `size` free directions."""

@@ -3,7 +3,6 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jaxlib
 import numpy as np
 import pytest
 
@@ -18,10 +17,6 @@ ENERGIES = {
     "lj13": lambda: energies.LennardJones.preset("lj13"),
     "ring": energies.Ring,
 }
-miscompiled = pytest.mark.xfail(
-    jaxlib.__version__ == "0.10.2" and jax.default_backend() == "cpu",
-    reason="jaxlib 0.10.2 miscompiles batched float32 reductions on CPUs (jax-ml/jax#39103)",
-)
 
 
 @eqx.filter_jit
@@ -43,7 +38,6 @@ def test_dense_is_analytic(name, x64):
     assert_dense_is_analytic(energy, 3, 1e-12)
 
 
-@miscompiled
 def test_dense_is_analytic_on_batches_in_single_precision():
     assert_dense_is_analytic(ENERGIES["lj13"](), 64, 1e-5)
 

@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-import jaxlib
 import numpy as np
 import pytest
 
@@ -35,10 +34,6 @@ ISOTROPIC = {
     "variance-exploding": lambda: paths.VarianceExploding(),
     "variance-preserving": lambda: paths.VariancePreserving(),
 }
-miscompiled = pytest.mark.xfail(
-    jaxlib.__version__ == "0.10.2" and jax.default_backend() == "cpu",
-    reason="jaxlib 0.10.2 miscompiles batched float32 reductions on CPUs (jax-ml/jax#39103)",
-)
 
 
 def test_every_built_in_path_and_map_is_checked():
@@ -113,7 +108,6 @@ def test_laws_hold_in_single_precision():
     check_path(paths.Langevin(energy=energy(), hessian=hessians.Analytic()), prior=prior)
 
 
-@miscompiled
 def test_laws_hold_in_single_precision_for_many_particles():
     energy, prior = CASES["lj13"]
     check_path(paths.Linearised(energy=energy(), hessian=hessians.Dense()), prior=prior)

@@ -113,7 +113,9 @@ class Samples:
 
 
 def load(
-    path: str | os.PathLike[str], event_shape: tuple[int, ...] | None = None, key_name: str | None = None
+    path: str | os.PathLike[str],
+    event_shape: tuple[int, ...] | None = None,
+    key_name: str | None = None,
 ) -> Samples:
     """Samples from an `.npy` or `.npz` file.
 

@@ -45,12 +45,15 @@ class SpectralAnchor(eqx.Module):
     - `modes`: the basis in which the path is diagonal.
     - `rates`: how fast each mode relaxes.
     - `variance`: each mode's variance at the end of an infinite relaxation; `None` if it is 0.
+    - `coefficients`: $Q^\top$ times the centre, so that no training step computes it; `None` to compute
+      it when needed.
     """
 
     centre: Float[Array, "*event"]
     modes: Modes
     rates: Float[Array, " modes"]
     variance: Float[Array, " modes"] | None = None
+    coefficients: Float[Array, " k"] | None = None
 
 
 class AbstractGaussianPath(AbstractPath):
@@ -86,7 +89,11 @@ class AbstractGaussianPath(AbstractPath):
         frame = self.frame(anchor)
         alpha, sigma = self.coefficients(t, frame)
         moved = frame.modes.combine(
-            -alpha, frame.centre.ravel(), sigma / self.prior_scale, x0.ravel()
+            -alpha,
+            frame.centre.ravel(),
+            sigma / self.prior_scale,
+            x0.ravel(),
+            frame.coefficients,
         )
         return frame.centre + moved.reshape(x0.shape)
 

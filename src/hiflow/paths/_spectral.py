@@ -72,7 +72,7 @@ class Linearised(AbstractSpectralPath):
     prior_scale: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)
 
     def anchor_from(self, spectrum: Spectrum, x1: Float[Array, "*event"]) -> SpectralAnchor:
-        return SpectralAnchor(x1, spectrum.modes, spectrum.map(self.rates))
+        return _anchor(x1, spectrum, self.rates)
 
     def coefficients(
         self, t: Float[Array, ""], frame: SpectralAnchor
@@ -118,7 +118,7 @@ class Langevin(AbstractSpectralPath):
 
     def anchor_from(self, spectrum: Spectrum, x1: Float[Array, "*event"]) -> SpectralAnchor:
         variance = 1 / (self.beta * spectrum.map(self.curvature))
-        return SpectralAnchor(x1, spectrum.modes, spectrum.map(self.rates), variance)
+        return _anchor(x1, spectrum, self.rates, variance)
 
     def coefficients(
         self, t: Float[Array, ""], frame: SpectralAnchor
@@ -159,13 +159,23 @@ class Relaxed(AbstractSpectralPath):
         gradient = jax.grad(self.energy)(x1).ravel()
         centre = x1 - self.step * spectrum.modes.apply(covariance, gradient).reshape(x1.shape)
         variance = self.step * (2 - self.step) * covariance
-        return SpectralAnchor(centre, spectrum.modes, spectrum.map(self.rates), variance)
+        return _anchor(centre, spectrum, self.rates, variance)
 
     def coefficients(
         self, t: Float[Array, ""], frame: SpectralAnchor
     ) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
         alpha = self.time.decay(t, frame.rates)
         return alpha, _relaxed_scale(alpha, frame.variance, self.prior_scale)
+
+
+def _anchor(
+    centre: Float[Array, "*event"],
+    spectrum: Spectrum,
+    rates: spectral.AbstractSpectralMap,
+    variance: Float[Array, " modes"] | None = None,
+) -> SpectralAnchor:
+    coefficients = spectrum.modes.coefficients(centre.ravel())
+    return SpectralAnchor(centre, spectrum.modes, spectrum.map(rates), variance, coefficients)
 
 
 def _relaxed_scale(
