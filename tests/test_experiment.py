@@ -165,6 +165,16 @@ def test_data_come_from_a_file(place):
             "rates must exceed 1/2",
         ),
         ("[data]", '[prior]\nname = "normal"\nscale = -1\n[data]', "`scale` must be positive"),
+        (
+            'name = "langevin"',
+            'name = "langevin", prior_scale = 2.0',
+            "Pass prior_scale=1.0",
+        ),
+        (
+            'name = "ring"\n[data]',
+            'name = "lennard-jones"\npreset = "lj13"\n[data]',
+            "is not invariant under",
+        ),
         ("size = 20", 'file = "none.npy"', "none.npy"),
         ("size = 20", "size = 20\nchain = 5", "unknown name 'chain'; did you mean 'chains'"),
     ],

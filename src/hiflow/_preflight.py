@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from hiflow.data import warn_if_inconsistent
 from hiflow.energies import AbstractEnergy
@@ -36,17 +36,12 @@ def check_fit(
             raise ValueError(f"fit: `{name}` must be at least 1, got {count}.")
     if not 0 <= ema < 1:
         raise ValueError(f"fit: `ema` must be in [0, 1), got {ema}.")
-    check_shapes(prior.event_shape, network=network, energy=energy)
-    if isinstance(path, AbstractGaussianPath):
-        _check_scale(prior, path)
-    if energy is not None:
-        _check_symmetry(prior, energy)
+    check_components(network, path, prior, energy)
     for name, array in points.items():
         if array is not None:
             check_points(array, prior, argument=name)
     data = points["data"]
     assert data is not None
-    _check_network(network, prior, data[0])
     if energy is not None and data.shape[0] >= _FEWEST_FOR_VIRIAL:
         agrees = warn_if_inconsistent(energy, data, chains).z <= 4
         if agrees and isinstance(path, Langevin) and data.shape[0] >= _PLENTY:
@@ -58,7 +53,22 @@ def check_fit(
             )
 
 
-def check_shapes(event_shape: tuple[int, ...], **components: Any) -> None:
+def check_components(
+    network: AbstractVelocityField,
+    path: AbstractPath,
+    prior: AbstractPrior,
+    energy: AbstractEnergy | None,
+) -> None:
+    """Raise `ValueError` unless the components are for the same events, scale and symmetry."""
+    _check_shapes(prior.event_shape, network=network, energy=energy)
+    if isinstance(path, AbstractGaussianPath):
+        _check_scale(prior, path)
+    if energy is not None:
+        _check_symmetry(prior, energy)
+    _check_network(network, prior)
+
+
+def _check_shapes(event_shape: tuple[int, ...], **components: Any) -> None:
     """Raise `ValueError` unless all components are for the prior's events."""
     for name, component in components.items():
         if component is not None and tuple(component.event_shape) != tuple(event_shape):
@@ -122,9 +132,8 @@ def _check_symmetry(prior: AbstractPrior, energy: AbstractEnergy) -> None:
             )
 
 
-def _check_network(
-    network: AbstractVelocityField, prior: AbstractPrior, x: Float[Array, "*event"]
-) -> None:
+def _check_network(network: AbstractVelocityField, prior: AbstractPrior) -> None:
+    x = prior.sample(jax.random.key(0))
     velocity = eqx.filter_jit(network)(jnp.asarray(0.5, x.dtype), x)
     off = jnp.abs(velocity - prior.group.project(velocity)).max()
     if off > 1e-3 * (1 + jnp.abs(velocity).max()):

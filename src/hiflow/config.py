@@ -29,6 +29,7 @@ from hiflow import (
     times,
 )
 from hiflow import data as hf_data
+from hiflow._preflight import check_components
 from hiflow.divergence import Exact, Hutchinson
 from hiflow.flow import Flow
 from hiflow.registry import Registry
@@ -97,7 +98,7 @@ def read(source: str | os.PathLike[str]) -> Experiment:
     else:
         raise ConfigError(
             f"{source}: no such file, and no packaged experiment of that name"
-            f"{_nearest(str(source), packaged)}. Packaged: {', '.join(sorted(packaged))}."
+            f"{_nearest(str(source), packaged)} Packaged: {', '.join(sorted(packaged))}."
         )
     try:
         tables = tomllib.loads(text)
@@ -188,6 +189,7 @@ def make_arm(
     settings = make_solver_settings(experiment.tables.get("evaluation", {}))
     Flow(prior, network, **settings)  # Its checks, before any training.
     path = paths.registry.make(arm["path"], **context)
+    check_components(network, path, prior, energy)
     return Arm(arm["label"], network, path, prior, _training(experiment, arm), settings)
 
 
@@ -264,10 +266,10 @@ def _check_names(table: Mapping[str, Any], known: Iterable[str], where: str) -> 
     for name in table:
         if name not in known:
             raise ConfigError(
-                f"{where}: unknown name {name!r}{_nearest(name, known)}. Known: {', '.join(known)}."
+                f"{where}: unknown name {name!r}{_nearest(name, known)} Known: {', '.join(known)}."
             )
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f"; did you mean {close[0]!r}?" if close else "."

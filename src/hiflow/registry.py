@@ -126,7 +126,7 @@ class Registry(Generic[T]):
             if argument not in accepted:
                 raise RegistryError(
                     f"{self.family}: {value['name']!r} takes no argument {argument!r}"
-                    f"{_nearest(argument, accepted)}. It takes: {', '.join(accepted)}."
+                    f"{_nearest(argument, accepted)} It takes: {', '.join(accepted)}."
                 )
         known = {
             key: item for key, item in context.items() if key in accepted and key not in arguments
@@ -160,7 +160,7 @@ class Registry(Generic[T]):
         claims = self._plugins().get(name, [])
         if not claims:
             raise RegistryError(
-                f"{self.family}: no component is called {name!r}{_nearest(name, self.names())}. "
+                f"{self.family}: no component is called {name!r}{_nearest(name, self.names())} "
                 f"Known names: {', '.join(self.names())}."
             )
         if len({entry.value for entry in claims}) > 1:
@@ -182,4 +182,4 @@ class Registry(Generic[T]):
 
 def _nearest(word: str, known: Any) -> str:
     close = difflib.get_close_matches(word, list(known), n=2)
-    return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+    return f"; did you mean {' or '.join(map(repr, close))}?" if close else "."
