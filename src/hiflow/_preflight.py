@@ -114,16 +114,8 @@ def _check_scale(prior: AbstractPrior, path: AbstractGaussianPath) -> None:
 
 
 def _check_symmetry(prior: AbstractPrior, energy: AbstractEnergy) -> None:
-    @eqx.filter_jit
-    def change(key: PRNGKeyArray) -> tuple[Array, Array]:
-        key_x, key_g = jax.random.split(key)
-        x = prior.sample(key_x)
-        moved = energy.group.act(energy.group.sample(key_g, energy.event_shape), x)
-        before = prior.log_prob(x)
-        return jnp.abs(prior.log_prob(moved) - before), jnp.abs(before)
-
     for seed in range(4):
-        difference, size = change(jax.random.key(seed))
+        difference, size = _change_under_symmetry(prior, energy, jax.random.key(seed))
         if difference > 1e-3 * (1 + size):
             raise ValueError(
                 f"fit: `prior` ({type(prior).__name__}) is not invariant under {energy.group}, the "
@@ -134,10 +126,27 @@ def _check_symmetry(prior: AbstractPrior, energy: AbstractEnergy) -> None:
 
 def _check_network(network: AbstractVelocityField, prior: AbstractPrior) -> None:
     x = prior.sample(jax.random.key(0))
-    velocity = eqx.filter_jit(network)(jnp.asarray(0.5, x.dtype), x)
+    velocity = _velocity(network, x)
     off = jnp.abs(velocity - prior.group.project(velocity)).max()
     if off > 1e-3 * (1 + jnp.abs(velocity).max()):
         raise ValueError(
             f"fit: `network` ({type(network).__name__}) leaves the subspace of {type(prior).__name__} "
             f"by {off:.3g}. Use EGNN, or give the network the group: MLP(..., group=prior.group)."
         )
+
+
+# Compiled once for all arms: a run checks its components when it is read and again in `fit`.
+@eqx.filter_jit
+def _change_under_symmetry(
+    prior: AbstractPrior, energy: AbstractEnergy, key: PRNGKeyArray
+) -> tuple[Array, Array]:
+    key_x, key_g = jax.random.split(key)
+    x = prior.sample(key_x)
+    moved = energy.group.act(energy.group.sample(key_g, energy.event_shape), x)
+    before = prior.log_prob(x)
+    return jnp.abs(prior.log_prob(moved) - before), jnp.abs(before)
+
+
+@eqx.filter_jit
+def _velocity(network: AbstractVelocityField, x: Array) -> Array:
+    return network(jnp.asarray(0.5, x.dtype), x)
