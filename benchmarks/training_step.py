@@ -13,6 +13,7 @@ import numpy as np
 import optax
 
 import hiflow as hf
+from hiflow._pairing import Pairing
 from hiflow._training_step import Batches, Recipe, Scheduled, advance, initial_state
 
 PARTICLES, DIM, BATCH, STEPS, ROUNDS, POINTS = 13, 3, 256, 20, 7, 2_000
@@ -24,13 +25,14 @@ def hiflow_loop(network, path, points, prior):
     optimiser = Scheduled("adam", 1e-3, 100, 1.0, 10_000)
     anchors = hf.paths.make_anchors(path, points)
     parts = (hf.couplings.Independent(), hf.time_sampling.Stratified())
-    recipe = Recipe(
-        Batches(points, anchors, prior, path, *parts, KEY, size=BATCH), static, optimiser, 0.999
-    )
+    batches = Batches(points, prior, *parts, KEY, size=BATCH)
+    recipe = Recipe(anchors, path, static, optimiser, 0.999)
 
     def run():
         state = initial_state(parameters, optimiser)
-        return advance((recipe, jnp.asarray(STEPS, jnp.int32)), state)[1]
+        with Pairing(batches, [(0, STEPS)], STEPS) as pairing:
+            draws = pairing.draws((0, STEPS))
+            return advance((recipe, draws, jnp.asarray(STEPS, jnp.int32)), state)[1]
 
     return run
 

@@ -27,6 +27,17 @@ def x64():
         yield
 
 
+@pytest.fixture(scope="module")
+def quick_compilation():
+    """For what runs once and compiles long. No other test may meet what was compiled here."""
+    name = "jax_disable_most_optimizations"
+    before = jax.config.read(name)
+    jax.config.update(name, True)
+    yield
+    jax.config.update(name, before)
+    jax.clear_caches()
+
+
 def pytest_collection_modifyitems(items):
     if any(device.platform == "gpu" for device in jax.devices()):
         return

@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from hiflow.couplings import AbstractCoupling
 from hiflow.data import warn_if_inconsistent
 from hiflow.energies import AbstractEnergy
+from hiflow.groups import AbstractGroup
 from hiflow.networks import AbstractVelocityField
 from hiflow.paths import AbstractGaussianPath, AbstractPath, Langevin
 from hiflow.priors import AbstractPrior
@@ -25,6 +27,7 @@ def check_fit(
     path: AbstractPath,
     prior: AbstractPrior,
     energy: AbstractEnergy | None,
+    coupling: AbstractCoupling,
     points: dict[str, Array | None],
     chains: Any,
     counts: dict[str, int],
@@ -37,6 +40,7 @@ def check_fit(
     if not 0 <= ema < 1:
         raise ValueError(f"fit: `ema` must be in [0, 1), got {ema}.")
     check_components(network, path, prior, energy)
+    _check_coupling(network, prior, coupling)
     for name, array in points.items():
         if array is not None:
             check_points(array, prior, argument=name)
@@ -135,6 +139,23 @@ def _check_network(network: AbstractVelocityField, prior: AbstractPrior) -> None
         )
 
 
+def _check_coupling(
+    network: AbstractVelocityField, prior: AbstractPrior, coupling: AbstractCoupling
+) -> None:
+    group = getattr(coupling, "group", None)
+    if group is None:
+        return
+    for seed in range(4):
+        off, size = _inequivariance(network, prior, group, jax.random.key(seed))
+        if off > 1e-2 * (1 + size):
+            raise ValueError(
+                f"fit: `coupling` ({type(coupling).__name__}) moves prior samples by {group}, and "
+                f"`network` ({type(network).__name__}) isn't equivariant under it: velocities differ by "
+                f"{off:.3g}, so the flow would no longer start from the prior. Use EGNN for particles, "
+                "or the coupling 'minibatch-ot'."
+            )
+
+
 # Compiled once for all arms: a run checks its components when it is read and again in `fit`.
 @eqx.filter_jit
 def _change_under_symmetry(
@@ -145,6 +166,28 @@ def _change_under_symmetry(
     moved = energy.group.act(energy.group.sample(key_g, energy.event_shape), x)
     before = prior.log_prob(x)
     return jnp.abs(prior.log_prob(moved) - before), jnp.abs(before)
+
+
+@eqx.filter_jit
+def _inequivariance(
+    network: AbstractVelocityField, prior: AbstractPrior, group: AbstractGroup, key: PRNGKeyArray
+) -> tuple[Array, Array]:
+    """Of the network with perturbed weights: fresh ones often give 0, which is equivariant."""
+    k_x, k_g, k_noise = jax.random.split(key, 3)
+    leaves, structure = jax.tree.flatten(network)
+    noise = [jax.random.fold_in(k_noise, i) for i in range(len(leaves))]
+    moved = [
+        leaf + 0.1 * jax.random.normal(k, leaf.shape, leaf.dtype)
+        if eqx.is_inexact_array(leaf)
+        else leaf
+        for leaf, k in zip(leaves, noise, strict=True)
+    ]
+    network = jax.tree.unflatten(structure, moved)
+    x, g = prior.sample(k_x), group.sample(k_g, prior.event_shape)
+    velocity = _velocity(network, x)
+    turned = group.act(g, velocity) - group.act(g, jnp.zeros_like(x))
+    there = _velocity(network, prior.group.project(group.act(g, x)))
+    return jnp.abs(there - turned).max(), jnp.abs(velocity).max()
 
 
 @eqx.filter_jit

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hiflow._devices import shard_batch
 from hiflow.couplings import AbstractCoupling
@@ -25,20 +25,27 @@ class State(eqx.Module):
     step: Array
 
 
+class Draw(eqx.Module):
+    """Which data points meet which prior samples, when, and with what weight."""
+
+    index: Int[Array, " batch"]
+    x0: Float[Array, "batch *event"]
+    t: Float[Array, " batch"]
+    weight: Float[Array, " batch"]
+
+
 class Batches(eqx.Module):
-    """Data, anchors and all that a step draws from."""
+    """All that a step draws from."""
 
     points: Float[Array, "n *event"]
-    anchors: Any
     prior: AbstractPrior
-    path: AbstractPath
     coupling: AbstractCoupling
     time_sampler: AbstractTimeSampler
     key: PRNGKeyArray
     size: int = eqx.field(static=True)
 
-    def __call__(self, step: Array) -> tuple[Array, Array, Array, Array]:
-        """Times, weights, points and target velocities of one step."""
+    def draw(self, step: Array) -> "Draw":
+        """What one step draws, paired."""
         # Folding the step into the key makes a resumed run draw what the uninterrupted one drew.
         key = jax.random.fold_in(self.key, step)
         key_index, key_prior, key_pair, key_time = jax.random.split(key, 4)
@@ -46,10 +53,7 @@ class Batches(eqx.Module):
         x0 = jax.vmap(self.prior.sample)(jax.random.split(key_prior, self.size))
         t, weight = self.time_sampler(key_time, self.size)
         x0, _ = self.coupling(x0, self.points[index], key_pair)
-        anchors = jax.tree.map(lambda leaf: leaf[index], self.anchors)
-        x0, anchors, t, weight = shard_batch((x0, anchors, t, weight))
-        x, target = jax.vmap(self.path.flow_and_velocity)(x0, anchors, t)
-        return t, weight, x, target
+        return Draw(index, x0, t, weight)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +90,8 @@ Optimiser = Scheduled | optax.GradientTransformation
 class Recipe(eqx.Module):
     """What a step does with a batch: nothing here changes during a run."""
 
-    batches: Batches
+    anchors: Any
+    path: AbstractPath
     static: Any
     optimiser: Optimiser = eqx.field(static=True)
     ema: float = eqx.field(static=True)
@@ -103,9 +108,16 @@ class Recipe(eqx.Module):
         errors = jnp.sum((velocity - target).reshape(t.shape[0], -1) ** 2, axis=1)
         return jnp.sum(weight * errors) / x.size
 
-    def step(self, state: State) -> tuple[State, Array]:
+    def batch(self, draw: Draw) -> tuple[Array, Array, Array, Array]:
+        """Times, weights, points and target velocities."""
+        anchors = jax.tree.map(lambda leaf: leaf[draw.index], self.anchors)
+        x0, anchors, t, weight = shard_batch((draw.x0, anchors, draw.t, draw.weight))
+        x, target = jax.vmap(self.path.flow_and_velocity)(x0, anchors, t)
+        return t, weight, x, target
+
+    def step(self, state: State, draw: Draw) -> tuple[State, Array]:
         """One update."""
-        batch = self.batches(state.step)
+        batch = self.batch(draw)
         loss, gradient = jax.value_and_grad(self.loss)(state.parameters, batch)
         updates, memory = self.transformation.update(gradient, state.optimiser, state.parameters)
         parameters = optax.apply_updates(state.parameters, updates)
@@ -123,16 +135,30 @@ def initial_state(parameters: Any, optimiser: Optimiser) -> State:
     return State(copy, average, _transformation(optimiser).init(copy), jnp.zeros((), jnp.int32))
 
 
+@eqx.filter_jit
+def draw(batches: Batches, first: Array, until: Array, room: int) -> Draw:
+    """What the steps from `first` to before `until` draw, in arrays with room for `room` steps."""
+    shapes = jax.eval_shape(batches.draw, first)
+    empty = jax.tree.map(lambda leaf: jnp.zeros((room, *leaf.shape), leaf.dtype), shapes)
+
+    def body(step: Array, drawn: Draw) -> Draw:
+        return jax.tree.map(
+            lambda all, one: all.at[step - first].set(one), drawn, batches.draw(step)
+        )
+
+    return jax.lax.fori_loop(first, until, body, empty)
+
+
 # The state comes second because Equinox donates all arguments but the first.
 @eqx.filter_jit(donate="all-except-first")
-def advance(kept: tuple[Recipe, Array], state: State) -> tuple[State, Array]:
+def advance(kept: tuple[Recipe, Draw, Array], state: State) -> tuple[State, Array]:
     """Train up to a step; the new state and the mean loss on the way."""
-    recipe, until = kept
+    recipe, draws, until = kept
     first = state.step
 
-    def body(_: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
+    def body(step: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
         state, total = carry
-        state, loss = recipe.step(state)
+        state, loss = recipe.step(state, jax.tree.map(lambda leaf: leaf[step - first], draws))
         return state, total + loss
 
     state, total = jax.lax.fori_loop(first, until, body, (state, jnp.zeros(())))

@@ -1,6 +1,7 @@
-"""The command line: `hiflow train | evaluate | sample | list`."""
+"""The command line: `hiflow train | evaluate | sample | list | check`."""
 
 import sys
+import tomllib
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ import jax
 import numpy as np
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 app = typer.Typer(
@@ -88,6 +90,7 @@ def sample(
 @app.command(name="list")
 def list_components(
     family: Annotated[str | None, typer.Argument(help="One family; default all.")] = None,
+    load: Annotated[bool, typer.Option("--load", help="Load each, and say which fail.")] = False,
 ) -> None:
     """The components that this installation knows, plug-ins included, and the packaged experiments."""
     from hiflow import config
@@ -96,14 +99,94 @@ def list_components(
         families = config.families()
         if family is not None and family not in families:
             raise ValueError(f"no family {family!r}; there are {', '.join(families)}.")
-        table = Table("family", "name", "from")
+        table = Table("family", "name", "from", *(["loads"] if load else []))
         for name, registry in families.items():
             if family in (None, name):
                 for component in registry.names():
-                    table.add_row(name, component, registry.origin(component))
+                    state = [_state(registry, component)] if load else []
+                    table.add_row(name, component, registry.origin(component), *state)
         console.print(table)
         if family is None:
             console.print("experiments: " + ", ".join(sorted(config.packaged_experiments())))
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="A component's name, as `hiflow list` shows it.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(help="The component's arguments as key=value, values as in TOML."),
+    ] = None,
+    family: Annotated[
+        str | None, typer.Option(help="The family, if several know the name.")
+    ] = None,
+    energy: Annotated[
+        str | None, typer.Option(help="For Hessian providers: name or table.")
+    ] = None,
+    prior: Annotated[str | None, typer.Option(help="For paths and couplings.")] = None,
+    event_shape: Annotated[str | None, typer.Option(help="For groups, as [4, 3].")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the random inputs.")] = 0,
+    single: Annotated[bool, typer.Option("--single", help="Single precision.")] = False,
+) -> None:
+    """Check that a component obeys the laws of its family; print each with its largest violation."""
+    from hiflow import config, testing
+
+    with _plain_errors(), jax.enable_x64(not single):
+        options = dict(_setting(setting) for setting in settings or [])
+        known = {f: r for f, r in config.families().items() if name in r.names()}
+        known = {f: r for f, r in known.items() if family in (None, f)}
+        if len(known) != 1:
+            what = f"is in {', '.join(known)}: choose by --family" if known else "is unknown"
+            raise ValueError(f"{name!r} {what}; `hiflow list` shows all components.")
+        (registry,) = known.values()
+        component = testing.example(registry, name, **options)
+        given = {"energy": energy, "prior": prior, "event_shape": event_shape}
+        surroundings = {k: _value(v) for k, v in given.items() if v is not None}
+        try:
+            found = testing.check(component, key=jax.random.key(seed), **surroundings)
+        except testing.BrokenLawsError as error:
+            found = error.findings
+        _print_laws(found, f"{name} ({registry.family}, from {registry.origin(name)})")
+        if any(law.broken_at is not None for law in found.laws):
+            sys.exit(1)
+
+
+def _print_laws(found: Any, title: str) -> None:
+    table = Table("law", "", "largest violation", "tolerance", "inputs", title=title)
+    for law in found.laws:
+        mark = "[green]held[/]" if law.broken_at is None else "[red]broken[/]"
+        numbers = (f"{law.violation:.2g}", f"{law.tolerance:.2g}", f"{law.inputs:,}")
+        table.add_row(law.name, mark, *numbers)
+    console.print(table)
+    for law in found.laws:
+        if law.broken_at is not None:
+            where = f" ({law.broken_at})" if law.broken_at else ""
+            console.print(f"[red]{law.name}[/] must mean: {escape(law.meaning)}.{where}")
+
+
+def _state(registry: Any, name: str) -> str:
+    from hiflow import RegistryError
+
+    try:
+        registry.get(name)
+    except RegistryError as error:
+        return f"[red]no[/]: {escape(str(error))}"
+    return "yes"
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r}: write a setting as key=value, e.g. kappa=2.0.")
+    return key.strip(), _value(value)
+
+
+def _value(text: str) -> Any:
+    """A TOML value; a bare word is a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 class _plain_errors:  # noqa: N801  a context manager, used like a function

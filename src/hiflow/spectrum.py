@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 
 class Modes(eqx.Module):
@@ -73,10 +73,13 @@ class Spectrum(eqx.Module):
     - `eigenvalues`: the $k$ eigenvalues, and last the one that stands for the rest if
       `modes.has_rest`.
     - `modes`: the eigenvectors ([`Modes`][hiflow.spectrum.Modes]).
+    - `orbit`: which modes lie along the orbit of a symmetry and have no curvature for that reason
+      alone, as rotations at a stationary point; `None` if none was looked for.
     """
 
     eigenvalues: Float[Array, " modes"]
     modes: Modes
+    orbit: Bool[Array, " modes"] | None = None
 
     def map(self, function: Callable[[Array], Array]) -> Float[Array, " modes"]:
         """`function` of all `size` eigenvalues at once, one value per mode.
@@ -91,6 +94,12 @@ class Spectrum(eqx.Module):
         rest = jnp.broadcast_to(self.eigenvalues[-1], (self.modes.size - k,))
         values = function(jnp.concatenate([self.eigenvalues[:k], rest]))
         return jnp.append(values[:k], jnp.mean(values[k:]))
+
+    def rates(self, function: Callable[[Array], Array]) -> Float[Array, " modes"]:
+        """`map`, with the optimal-transport rate 1 for modes along an orbit: there the energy is flat
+        whatever it looks like elsewhere, so it has no pace of its own."""
+        values = self.map(function)
+        return values if self.orbit is None else jnp.where(self.orbit, 1.0, values)
 
     def apply(
         self, function: Callable[[Array], Array], y: Float[Array, " dim"]

@@ -15,6 +15,7 @@ from jaxtyping import PRNGKeyArray
 
 from hiflow import couplings, time_sampling
 from hiflow._checkpoint import Checkpoints
+from hiflow._pairing import Pairing
 from hiflow._preflight import check_fit
 from hiflow._progress import Bar
 from hiflow._training_step import Batches, Recipe, Scheduled, State, advance, initial_state
@@ -88,13 +89,16 @@ def fit(
     """
     points = jnp.asarray(data)
     held_out = None if validation is None else jnp.asarray(validation)
-    coupling = couplings.registry.make(coupling)
+    known_energy = getattr(path, "energy", None) if energy is None else energy
+    group = prior.group if known_energy is None else known_energy.group
+    coupling = couplings.registry.make(coupling, group=group)
     time_sampler = time_sampling.registry.make(time_sampler)
     check_fit(
         network,
         path,
         prior,
-        energy=getattr(path, "energy", None) if energy is None else energy,
+        energy=known_energy,
+        coupling=coupling,
         points={"data": points, "validation": held_out},
         chains=getattr(data, "chains", None),
         counts={"steps": steps, "batch_size": batch_size, "checkpoint_every": checkpoint_every},
@@ -128,13 +132,15 @@ def fit(
         if not stops:
             return flow_of(state)
         anchors = make_anchors(path, points, progress=progress)
-        batches = Batches(
-            points, anchors, prior, path, coupling, time_sampler, key, size=batch_size
-        )
-        recipe = Recipe(batches, static, optimiser_or_schedule, ema)
-        with Bar(steps, int(state.step), enabled=progress) as bar:
+        if isinstance(coupling, couplings.SupportsPreparation):
+            coupling = coupling.prepare(prior, points, jax.random.fold_in(key, steps))
+        batches = Batches(points, prior, coupling, time_sampler, key, size=batch_size)
+        recipe = Recipe(anchors, path, static, optimiser_or_schedule, ema)
+        calls = {stop: _calls(start, stop) for start, stop in _spans(int(state.step), stops)}
+        pairing = Pairing(batches, [c for some in calls.values() for c in some], STEPS_PER_CALL)
+        with Bar(steps, int(state.step), enabled=progress) as bar, pairing:
             for stop in stops:
-                state, spent, loss = _advance_to(stop, recipe, state, bar)
+                state, spent, loss = _advance(calls[stop], recipe, pairing, state, bar)
                 seconds += spent
                 if stop in validation_steps:
                     row: Row = {"step": stop, "seconds": seconds, "loss": loss}
@@ -153,13 +159,25 @@ def _validation_steps(steps: int, validate_at: int | Sequence[int]) -> set[int]:
     return {steps, *(step for step in validate_at if 0 < step < steps)}
 
 
-def _advance_to(stop: int, recipe: Recipe, state: State, bar: Bar) -> tuple[State, float, float]:
-    """Train up to a step; the state, the seconds that it took and the last mean loss."""
+def _spans(start: int, stops: list[int]) -> list[tuple[int, int]]:
+    return list(zip([start, *stops[:-1]], stops, strict=True))
+
+
+def _calls(start: int, stop: int) -> list[tuple[int, int]]:
+    """The steps of every jitted call on the way."""
+    firsts = range(start, stop, STEPS_PER_CALL)
+    return [(first, min(first + STEPS_PER_CALL, stop)) for first in firsts]
+
+
+def _advance(
+    calls: list[tuple[int, int]], recipe: Recipe, pairing: Pairing, state: State, bar: Bar
+) -> tuple[State, float, float]:
+    """Train through some calls; the state, the seconds that it took and the last mean loss."""
     begun = time.perf_counter()
     loss = float("nan")
-    while (step := int(state.step)) < stop:
-        until = min(step + STEPS_PER_CALL, stop)
-        state, mean = advance((recipe, jnp.asarray(until, jnp.int32)), state)
+    for first, until in calls:
+        draws = pairing.draws((first, until))
+        state, mean = advance((recipe, draws, jnp.asarray(until, jnp.int32)), state)
         loss = float(mean)
         if not math.isfinite(loss):
             raise FloatingPointError(

@@ -56,15 +56,7 @@ def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT).with_suffix(""))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Examples are compiled to run once. No other test may meet what was compiled here."""
-    name = "jax_disable_most_optimizations"
-    before = jax.config.read(name)
-    jax.config.update(name, True)
-    yield
-    jax.config.update(name, before)
-    jax.clear_caches()
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 @pytest.fixture

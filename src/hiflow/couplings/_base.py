@@ -1,20 +1,46 @@
 """What a coupling is: how the prior samples of a batch are paired with its data points."""
 
 import abc
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
+
+from hiflow.priors import AbstractPrior
 
 
 class AbstractCoupling(eqx.Module):
     """Pairs a batch of prior samples with a batch of data points.
 
-    `x1` keeps its order, because each data point carries its anchor: a coupling reorders (or moves by
-    a symmetry of the prior) `x0` only, so the data's marginal is kept exactly.
+    `x1` keeps its order, because each data point carries its anchor: a coupling reorders `x0` or moves
+    it by a symmetry, so the data's marginal is kept exactly. The prior's is kept too, in one of two
+    senses. A coupling that reorders keeps it as it is (a batch at a time). One that moves `x0` by
+    elements of a group keeps the law of its *orbit*: that suffices for a prior that is invariant and a
+    network that is equivariant under the group, and `fit` refuses others.
+
+    A coupling that moves samples names that group as its field `group`.
     """
+
+    in_background: ClassVar[bool] = False
+    """Whether `fit` pairs coming batches on the CPU, in a thread of its own, while the device trains.
+    For work that a GPU does slowly, such as assignments."""
+
+    redraws: ClassVar[bool] = False
+    """Whether `x0` is replaced by other draws from the prior instead of being reordered."""
 
     @abc.abstractmethod
     def __call__(
         self, x0: Float[Array, "batch *event"], x1: Float[Array, "batch *event"], key: PRNGKeyArray
     ) -> tuple[Float[Array, "batch *event"], Float[Array, "batch *event"]]:
         """The paired batch."""
+
+
+@runtime_checkable
+class SupportsPreparation(Protocol):
+    """A coupling that looks at the whole data set once, before training."""
+
+    def prepare(
+        self, prior: AbstractPrior, points: Float[Array, "n *event"], key: PRNGKeyArray
+    ) -> Any:
+        """The coupling that `fit` trains with."""
+        ...

@@ -59,6 +59,11 @@ class FunctionEnergy(AbstractEnergy):
                 f"scalar, got {value}. Sum over the event's axes; the batch is added by jax.vmap."
             )
 
+    @classmethod
+    def example(cls) -> "FunctionEnergy":
+        """A small instance, as `hiflow check function` takes without arguments."""
+        return cls(lambda x: jnp.sum(x**4), (2,))
+
     @property
     def event_shape(self) -> tuple[int, ...]:
         """The shape of one event."""

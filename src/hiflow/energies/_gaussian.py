@@ -33,6 +33,11 @@ class Gaussian(AbstractEnergy):
         check_finite(self, "mean", "precision")
         check_precision(self.precision, self.mean.size, owner="Gaussian", argument="precision")
 
+    @classmethod
+    def example(cls) -> "Gaussian":
+        """A small instance, as `hiflow check gaussian` takes without arguments."""
+        return cls(jnp.array([1.0, -1.0]), jnp.array([1.0, 100.0]))
+
     @property
     def event_shape(self) -> tuple[int, ...]:
         """The shape of `mean`."""

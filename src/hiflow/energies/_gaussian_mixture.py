@@ -54,6 +54,11 @@ class GaussianMixture(AbstractEnergy):
                 precision, self._dim, owner="GaussianMixture", argument=f"precisions[{k}]"
             )
 
+    @classmethod
+    def example(cls) -> "GaussianMixture":
+        """A small instance, as `hiflow check gaussian-mixture` takes without arguments."""
+        return cls(jnp.array([[-1.0, 0.0], [1.0, 0.5]]), jnp.array([3.0, 5.0]))
+
     @property
     def event_shape(self) -> tuple[int, ...]:
         """The shape of one mean."""

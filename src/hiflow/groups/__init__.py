@@ -1,17 +1,27 @@
 """Symmetry groups: what an energy, a prior or a path is invariant or equivariant under."""
 
-from hiflow.groups._base import AbstractGroup
-from hiflow.groups._permutation import Permutation
-from hiflow.groups._product import Product
-from hiflow.groups._rotation import Rotation
-from hiflow.groups._translation import Translation
-from hiflow.groups._trivial import Trivial
+from hiflow.groups._base import AbstractDiscreteGroup as AbstractDiscreteGroup
+from hiflow.groups._base import AbstractGroup as AbstractGroup
+from hiflow.groups._base import SupportsAlignment as SupportsAlignment
+from hiflow.groups._base import reference_measure as reference_measure
+from hiflow.groups._finite import AbstractFiniteGroup as AbstractFiniteGroup
+from hiflow.groups._image import Cyclic as Cyclic
+from hiflow.groups._image import Dihedral as Dihedral
+from hiflow.groups._permutation import Permutation as Permutation
+from hiflow.groups._product import Product as Product
+from hiflow.groups._representation import LinearRepresentation as LinearRepresentation
+from hiflow.groups._rotation import Rotation as Rotation
+from hiflow.groups._translation import Translation as Translation
+from hiflow.groups._trivial import Trivial as Trivial
 from hiflow.registry import Registry
 
 registry = Registry(
     "groups",
     AbstractGroup,
     {
+        "cyclic": "hiflow.groups:Cyclic",
+        "dihedral": "hiflow.groups:Dihedral",
+        "linear-representation": "hiflow.groups:LinearRepresentation",
         "permutation": "hiflow.groups:Permutation",
         "product": "hiflow.groups:Product",
         "rotation": "hiflow.groups:Rotation",
@@ -19,13 +29,3 @@ registry = Registry(
         "trivial": "hiflow.groups:Trivial",
     },
 )
-
-__all__ = [
-    "AbstractGroup",
-    "Permutation",
-    "Product",
-    "Rotation",
-    "Translation",
-    "Trivial",
-    "registry",
-]

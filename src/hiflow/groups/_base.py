@@ -1,9 +1,10 @@
 """What a symmetry group is: elements that act on events, and the directions that it leaves free."""
 
 import abc
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 Element = TypeVar("Element")
@@ -14,11 +15,13 @@ class AbstractGroup(eqx.Module, Generic[Element]):
 
     Laws (`hiflow.testing.check_group`): `act(compose(g, h), x) = act(g, act(h, x))`,
     `act(inverse(g), act(g, x)) = x`, distances are kept, `project` is a linear idempotent
-    that commutes with the group's linear part, and `null_modes` is an orthonormal basis of what
-    `project` removes.
+    that commutes with the group's linear part, `null_modes` is an orthonormal basis of what
+    `project` removes, and `tangents` move with the event and span the null modes too.
 
     An element may be any PyTree. Only a *translation* removes directions: along it no invariant
-    density can be normalised, so densities live on the image of `project`.
+    density can be normalised, so densities live on the image of `project`. A group without
+    continuous directions needs four methods only: subclass
+    [`AbstractDiscreteGroup`][hiflow.groups.AbstractDiscreteGroup].
     """
 
     @abc.abstractmethod
@@ -46,3 +49,50 @@ class AbstractGroup(eqx.Module, Generic[Element]):
     def null_modes(self, x: Float[Array, "*event"]) -> Float[Array, "dim null"]:
         """An orthonormal basis (as columns, over the flattened event) of the directions that
         `project` removes; `(dim, 0)` if there are none."""
+
+    @abc.abstractmethod
+    def tangents(self, x: Float[Array, "*event"]) -> Float[Array, "dim generators"]:
+        r"""The directions $\xi x$ in which the group moves `x`, one column for every generator $\xi$ of
+        its Lie algebra, over the flattened event; `(dim, 0)` for a discrete group.
+
+        They span the tangent space of the orbit of `x` and needn't be independent: a collinear
+        molecule isn't moved by turning it about its axis.
+        """
+
+
+class AbstractDiscreteGroup(AbstractGroup[Element]):
+    """A group without continuous directions: it removes none, and its orbits have no tangents."""
+
+    def project(self, x: Float[Array, "*event"]) -> Float[Array, "*event"]:
+        """`x`: every direction is free."""
+        return x
+
+    def null_modes(self, x: Float[Array, "*event"]) -> Float[Array, "dim null"]:
+        """None."""
+        return jnp.zeros((x.size, 0), x.dtype)
+
+    def tangents(self, x: Float[Array, "*event"]) -> Float[Array, "dim generators"]:
+        """None."""
+        return jnp.zeros((x.size, 0), x.dtype)
+
+
+@runtime_checkable
+class SupportsAlignment(Protocol):
+    """A group that can bring one event near to another, as symmetry-aligned couplings need."""
+
+    def align(self, x: Float[Array, "*event"], y: Float[Array, "*event"]) -> Any:
+        r"""An element $g$ that makes $\|gx - y\|$ small: the least for a single factor, a fixed point
+        of alternating over the factors for a product."""
+        ...
+
+
+def reference_measure(group: AbstractGroup, event_shape: tuple[int, ...]) -> str:
+    """In words, the measure that densities on events of this shape refer to."""
+    x = jnp.zeros(event_shape)
+    free = x.size - group.null_modes(x).shape[1]
+    if free == x.size:
+        return f"Lebesgue measure on R^{free}"
+    return (
+        f"Lebesgue measure on the {free}-dimensional image of {type(group).__name__}.project in "
+        f"R^{x.size}"
+    )

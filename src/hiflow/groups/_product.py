@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hiflow.groups._base import AbstractGroup
+from hiflow.groups._base import AbstractGroup, SupportsAlignment
 from hiflow.groups._permutation import Permutation
 from hiflow.groups._translation import Translation
 from hiflow.groups._trivial import Trivial
@@ -42,11 +42,13 @@ class Product(AbstractGroup[tuple]):
 
     - `groups`: the factors, as instances, names or tables. `Product((Permutation(), Rotation(3,
       reflections=True), Translation()))` is the symmetry of identical particles in space.
+    - `rounds`: at most how often `align` goes over the factors.
 
     **Raises:** `ValueError` if two factors are of the same class or `groups` isn't a sequence.
     """
 
     groups: tuple[AbstractGroup, ...] = eqx.field(converter=_as_groups)
+    rounds: int = eqx.field(static=True, default=8)
 
     def __check_init__(self):
         classes = [type(group).__name__ for group in self.groups]
@@ -55,6 +57,11 @@ class Product(AbstractGroup[tuple]):
                 f"Product: each factor may occur once, got {', '.join(classes)}. Two factors of "
                 "one class needn't commute, so they have no product: write a group of your own."
             )
+
+    @classmethod
+    def example(cls) -> "Product":
+        """The symmetry of identical particles in space, as `hiflow check product` takes."""
+        return cls(("permutation", {"name": "rotation", "reflections": True}, "translation"))
 
     def sample(self, key: PRNGKeyArray, event_shape: tuple[int, ...]) -> tuple:
         keys = jax.random.split(key, len(self.groups))
@@ -86,6 +93,57 @@ class Product(AbstractGroup[tuple]):
     def null_modes(self, x: Float[Array, "*event"]) -> Float[Array, "flat null"]:
         none = jnp.zeros((x.size, 0), x.dtype)
         return jnp.concatenate([none, *(group.null_modes(x) for group in self.groups)], axis=1)
+
+    def tangents(self, x: Float[Array, "*event"]) -> Float[Array, "flat generators"]:
+        none = jnp.zeros((x.size, 0), x.dtype)
+        return jnp.concatenate([none, *(group.tangents(x) for group in self.groups)], axis=1)
+
+    def align(self, x: Float[Array, "*event"], y: Float[Array, "*event"]) -> tuple:
+        r"""An element with a small $\|gx - y\|$: aligned factor by factor, each given the others,
+        until the distance no longer falls or `rounds` is reached. A local optimum: which one depends
+        on where `x` and `y` start.
+
+        **Raises:** `ValueError` if a factor has no `align`.
+        """
+        for group in self.groups:
+            if not isinstance(group, SupportsAlignment):
+                raise ValueError(
+                    f"Product: {type(group).__name__} can't align events; give it a method "
+                    "align(x, y)."
+                )
+        if self._translates:
+            # The best shift brings the means together whatever the linear factors are.
+            centred = Product(self.groups[:-1], rounds=self.rounds)
+            shift: Any = self.groups[-1]
+            linear = centred.align(shift.project(x), shift.project(y))
+            return (*linear, shift.align(centred.act(linear, x), y))
+        return self._alternate(x, y)
+
+    def _alternate(self, x: Array, y: Array) -> tuple:
+        some = self.sample(jax.random.key(0), x.shape)
+        identity = self.compose(self.inverse(some), some)
+
+        def distance(g: tuple) -> Array:
+            return jnp.sum((self.act(g, x) - y) ** 2)
+
+        def improve(g: tuple) -> tuple:
+            for k, group in enumerate(self.groups):
+                moved = self.act(g, x)
+                g = (*g[:k], group.compose(group.align(moved, y), g[k]), *g[k + 1 :])  # pyright: ignore
+            return g
+
+        def go_on(state: tuple) -> Array:
+            step, _, now, before = state
+            return (step < self.rounds) & (now < before)
+
+        def step(state: tuple) -> tuple:
+            count, g, now, _ = state
+            better = improve(g)
+            return count + 1, better, distance(better), now
+
+        start = distance(identity)
+        state = (0, identity, start, jnp.full_like(start, jnp.inf))
+        return jax.lax.while_loop(go_on, step, state)[1]
 
     @property
     def _translates(self) -> bool:

@@ -48,11 +48,33 @@ class Rotation(AbstractGroup[Array]):
     ) -> Float[Array, "dim dim"]:
         return jnp.matmul(g, h, precision="highest")
 
+    def align(
+        self, x: Float[Array, "*event"], y: Float[Array, "*event"]
+    ) -> Float[Array, "dim dim"]:
+        r"""The rotation with the least $\|gx - y\|$ (Kabsch, Acta Cryst. A32, 922, 1976)."""
+        self._check(x.shape)
+        a, b = (z.reshape(-1, self.dim) for z in (x, y))
+        U, _, Vt = jnp.linalg.svd(jnp.matmul(b.T, a, precision="highest"))
+        if not self.reflections:
+            # A reflection gives the least distance where this is -1; turn its weakest axis back.
+            mirrored = jnp.linalg.det(U) * jnp.linalg.det(Vt) < 0
+            U = jnp.where(mirrored & (jnp.arange(self.dim) == self.dim - 1), -U, U)
+        return jnp.matmul(U, Vt, precision="highest")
+
     def project(self, x: Float[Array, "*event"]) -> Float[Array, "*event"]:
         return x
 
     def null_modes(self, x: Float[Array, "*event"]) -> Float[Array, "flat null"]:
         return jnp.zeros((x.size, 0), x.dtype)
+
+    def tangents(self, x: Float[Array, "*event"]) -> Float[Array, "flat generators"]:
+        self._check(x.shape)
+        planes = [(i, j) for i in range(self.dim) for j in range(i)]
+        turned = [
+            jnp.zeros_like(x).at[..., i].set(x[..., j]).at[..., j].set(-x[..., i]).ravel()
+            for i, j in planes
+        ]
+        return jnp.stack(turned, axis=1) if turned else jnp.zeros((x.size, 0), x.dtype)
 
     def _check(self, event_shape: tuple[int, ...]):
         if event_shape[-1:] != (self.dim,):

@@ -32,6 +32,12 @@ class Translation(AbstractGroup[Array]):
     def compose(self, g: Float[Array, " dim"], h: Float[Array, " dim"]) -> Float[Array, " dim"]:
         return g + h
 
+    def align(
+        self, x: Float[Array, "particles dim"], y: Float[Array, "particles dim"]
+    ) -> Float[Array, " dim"]:
+        """The shift that brings the means together."""
+        return y.mean(0) - x.mean(0)
+
     def project(self, x: Float[Array, "*event"]) -> Float[Array, "*event"]:
         _particles(x.shape)
         return x - x.mean(0, keepdims=True)
@@ -41,6 +47,9 @@ class Translation(AbstractGroup[Array]):
         return jnp.tile(jnp.eye(dim, dtype=x.dtype), (particles, 1)) / jnp.sqrt(
             jnp.asarray(particles, x.dtype)
         )
+
+    def tangents(self, x: Float[Array, "*event"]) -> Float[Array, "flat generators"]:
+        return self.null_modes(x)
 
 
 def _particles(event_shape: tuple[int, ...]) -> tuple[int, int]:

@@ -1,12 +1,11 @@
 """The group of one element: no symmetry."""
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hiflow.groups._base import AbstractGroup
+from hiflow.groups._base import AbstractDiscreteGroup
 
 
-class Trivial(AbstractGroup[tuple[()]]):
+class Trivial(AbstractDiscreteGroup[tuple[()]]):
     """No symmetry: the only element is the empty tuple, and it does nothing."""
 
     def sample(self, key: PRNGKeyArray, event_shape: tuple[int, ...]) -> tuple[()]:
@@ -21,8 +20,6 @@ class Trivial(AbstractGroup[tuple[()]]):
     def compose(self, g: tuple[()], h: tuple[()]) -> tuple[()]:
         return g
 
-    def project(self, x: Float[Array, "*event"]) -> Float[Array, "*event"]:
-        return x
-
-    def null_modes(self, x: Float[Array, "*event"]) -> Float[Array, "dim null"]:
-        return jnp.zeros((x.size, 0), x.dtype)
+    def align(self, x: Float[Array, "*event"], y: Float[Array, "*event"]) -> tuple[()]:
+        """The only element."""
+        return ()

@@ -175,7 +175,7 @@ def _anchor(
     variance: Float[Array, " modes"] | None = None,
 ) -> SpectralAnchor:
     coefficients = spectrum.modes.coefficients(centre.ravel())
-    return SpectralAnchor(centre, spectrum.modes, spectrum.map(rates), variance, coefficients)
+    return SpectralAnchor(centre, spectrum.modes, spectrum.rates(rates), variance, coefficients)
 
 
 def _relaxed_scale(

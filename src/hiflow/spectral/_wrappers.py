@@ -60,13 +60,17 @@ class Shuffled(AbstractSpectralMap):
     information in its directions is gone.
 
     The values move on by half the number of modes (in two dimensions they swap), so no mode keeps its
-    own and the result is deterministic.
+    own and the result is deterministic. Equal eigenvalues share the mean of what they are handed:
+    their eigenvectors are any basis of one space, on which nothing may depend.
     """
 
     inner: AbstractSpectralMap = eqx.field(converter=_as_map, default="absolute")
 
     def __call__(self, eigenvalues: Float[Array, " k"]) -> Float[Array, " k"]:
-        return jnp.roll(self.inner(eigenvalues), max(1, eigenvalues.shape[0] // 2))
+        moved = jnp.roll(self.inner(eigenvalues), max(1, eigenvalues.shape[0] // 2))
+        gaps = jnp.abs(eigenvalues[:, None] - eigenvalues[None, :])
+        equal = gaps <= 1e-5 * jnp.max(jnp.abs(eigenvalues), initial=0.0)
+        return jnp.matmul(equal, moved, precision="highest") / jnp.sum(equal, axis=1)
 
     @property
     def lower_bound(self) -> Float[Array, ""]:

@@ -9,7 +9,7 @@ from jaxtyping import Array, PRNGKeyArray
 from hiflow.energies import AbstractEnergy, SupportsHessian, SupportsSampling
 from hiflow.testing._compiled import compiled
 from hiflow.testing._points import relaxed_points
-from hiflow.testing._report import Report, largest, rounding, seed
+from hiflow.testing._report import Findings, Report, largest, rounding, seed
 
 
 def check_energy(
@@ -18,7 +18,7 @@ def check_energy(
     key: PRNGKeyArray | None = None,
     points: Any = None,
     samples: int = 4000,
-) -> dict[str, float]:
+) -> Findings:
     r"""Check that an energy is finite with a finite gradient and Hessian, invariant under its
     group, and that its own `hessian` and `sample`, where it has them, belong to it.
 
@@ -28,7 +28,7 @@ def check_energy(
     - `samples`: how many of the energy's own samples test $E[\nabla V] = 0$ and
       $E[x\cdot\nabla V] = D$.
 
-    **Returns:** the largest violation of each law. **Raises:** `AssertionError` for broken laws.
+    **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws.
     """
     key = seed(key)
     k_points, k_group, k_samples = jax.random.split(key, 3)
@@ -41,6 +41,10 @@ def check_energy(
     report.law(
         "projection", "the gradient lies in the image of group.project", found["outside"],
         tolerance, "point",
+    )  # fmt: skip
+    report.law(
+        "orbit", "the gradient is orthogonal to the group's tangents", found["orbit"], tolerance,
+        "point",
     )  # fmt: skip
     if isinstance(energy, SupportsHessian):
         report.law(
@@ -77,6 +81,7 @@ def _measure(energy: AbstractEnergy, points: Array, keys: Array) -> dict[str, Ar
             "infinite": jnp.where(finite, 0, jnp.inf),
             "invariance": jax.vmap(moved)(keys),
             "outside": largest(gradient - energy.group.project(gradient)) / (1 + length),
+            "orbit": _along_orbit(energy, x, gradient),
         }
         if isinstance(energy, SupportsHessian):
             own = energy.hessian(x)
@@ -84,6 +89,13 @@ def _measure(energy: AbstractEnergy, points: Array, keys: Array) -> dict[str, Ar
         return found
 
     return jax.vmap(at)(points)
+
+
+def _along_orbit(energy: AbstractEnergy, x: Array, gradient: Array) -> Array:
+    tangents = energy.group.tangents(x)
+    slopes = jnp.matmul(tangents.T, gradient.ravel(), precision="highest")
+    sizes = jnp.matmul(jnp.abs(tangents.T), jnp.abs(gradient.ravel()), precision="highest")
+    return largest(slopes / (1 + sizes))
 
 
 @compiled

@@ -10,14 +10,14 @@ from jaxtyping import Array, PRNGKeyArray
 from hiflow.networks import AbstractVelocityField, SupportsDivergence
 from hiflow.testing._compiled import compiled
 from hiflow.testing._points import linear_part
-from hiflow.testing._report import Report, largest, seed
+from hiflow.testing._report import Findings, Report, largest, seed
 
 _TIMES = (0.0, 0.3, 0.7, 1.0)
 
 
 def check_velocity_field(
     field: AbstractVelocityField, *, key: PRNGKeyArray | None = None, perturb: float = 0.1
-) -> dict[str, float]:
+) -> Findings:
     """Check that a field is finite, equivariant under its group, and that its own divergence,
     where it has one, is the trace of its Jacobian.
 
@@ -26,7 +26,7 @@ def check_velocity_field(
     - `perturb`: noise added to every floating-point leaf before the check, because a fresh network
       is often 0, where every law holds. 0 if your field keeps constants in arrays.
 
-    **Returns:** the largest violation of each law. **Raises:** `AssertionError` for broken laws.
+    **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws.
     """
     key = seed(key)
     k_noise, k_x, k_group = jax.random.split(key, 3)

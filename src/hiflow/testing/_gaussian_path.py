@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from hiflow.paths import AbstractGaussianPath
+from hiflow.paths import AbstractGaussianPath, AbstractSpectralPath
 from hiflow.priors import AbstractPrior
 from hiflow.testing._points import everywhere, free_directions
 from hiflow.testing._report import Report, largest
@@ -28,9 +28,11 @@ def gaussian_violations(
         start = _start(path, prior, anchors, x0[:16])
     end = _end(path, anchors, x0[0], basis, end_scale)
     samples = _samples(path, anchors, x0, times, basis)
+    stability = _stability(path, anchors, x0[:4]) if isinstance(path, AbstractSpectralPath) else {}
     return (
         {"start": start, "samples": samples}
         | end
+        | stability
         | everywhere(
             lambda anchor, t, x: _identities(path, prior, anchor, basis, x, t),
             anchors,
@@ -62,6 +64,12 @@ def report_gaussian_laws(
         "end covariance", "at t = 1 the covariance is the anchor's `variance`, 0 without one",
         found["end covariance"], left, "point",
     )  # fmt: skip
+    for law, meaning in [
+        ("contraction", "the distance to the centre never grows in any direction of the basis"),
+        ("Lyapunov", "y·Ay/2, y = x_t - centre, falls strictly and is at least a_min |y|²/2"),
+    ]:
+        if law in found:
+            report.law(law, meaning, found[law], report.rounding, "point", "distance", "sample")
     report.law(
         "samples", "the flow's samples have the density's mean and covariance (in standard errors)",
         found["samples"], 7, "point", "t", t=times,
@@ -115,6 +123,45 @@ def _end(path: Any, anchors: Any, x: Array, basis: Array, end_scale: float) -> d
         return {"end mean": shift, "end covariance": excess, "left": left}
 
     return jax.vmap(one)(anchors)
+
+
+_DISTANCES = (1.0, 1e3)
+
+
+def _stability(path: AbstractSpectralPath, anchors: Any, x0: Array) -> dict[str, Array]:
+    """How far the flow is from contracting, from starts near and far: (point, distance, sample).
+
+    Of a path with an end law it is the mean that contracts; the spread goes to the law's.
+    """
+    times = jnp.linspace(0, 1, 17).astype(x0.dtype)
+
+    def one(anchor: Any, far: Array, x: Array) -> dict[str, Array]:
+        frame = path.frame(anchor)
+
+        def offset(t: Array) -> Array:
+            if frame.variance is None:
+                return (path.flow(far * x, anchor, t) - frame.centre).ravel()
+            return far * (path.mean(anchor, t) - frame.centre).ravel()
+
+        # float32 knows x_t to a rounding of the centre, so far starts are compared relatively.
+        y = jax.vmap(offset)(times)
+        size = 1 + largest(y)
+        along = jax.vmap(frame.modes.coefficients)(y)
+        value = jax.vmap(lambda z: jnp.sum(z * frame.modes.apply(frame.rates, z)) / 2)(y)
+        floor = jnp.min(frame.rates) * jnp.sum(y**2, axis=1) / 2
+        over = 10 * jnp.finfo(x0.dtype).eps * size**2 * jnp.max(frame.rates)
+        stays = (value[1:] >= value[:-1]) & (value[:-1] > over * 1e3)
+        return {
+            "contraction": largest(jnp.maximum(jnp.abs(along[1:]) - jnp.abs(along[:-1]), 0)) / size,
+            "Lyapunov": jnp.where(stays.any(), jnp.inf, 0)
+            + largest(jnp.maximum(floor - value, 0)) / (value[0] + size**2),
+        }
+
+    return jax.vmap(
+        lambda a: jax.vmap(lambda d: jax.vmap(lambda x: one(a, d, x))(x0))(
+            jnp.asarray(_DISTANCES, x0.dtype)
+        )
+    )(anchors)
 
 
 def _identities(

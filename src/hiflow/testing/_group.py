@@ -6,28 +6,29 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from hiflow.groups import AbstractGroup
+from hiflow.groups import AbstractGroup, SupportsAlignment
 from hiflow.testing._compiled import compiled
 from hiflow.testing._points import linear_part
-from hiflow.testing._report import Report, largest, seed
+from hiflow.testing._report import Findings, Report, largest, seed
 
 
 def check_group(
     group: AbstractGroup, event_shape: Any, *, key: PRNGKeyArray | None = None
-) -> dict[str, float]:
-    """Check that a group's elements compose, invert and keep distances, and that `project` is the
-    orthogonal projection along `null_modes` and commutes with the group.
+) -> Findings:
+    """Check that a group's elements compose, invert and keep distances, that `project` is the
+    orthogonal projection along `null_modes` and commutes with the group, that the tangents of an
+    orbit move with the event, and that `align`, where there is one, brings events nearer.
 
     **Arguments:**
 
     - `event_shape`: the shape of events that it acts on.
 
-    **Returns:** the largest violation of each law. **Raises:** `AssertionError` for broken laws.
+    **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws.
     """
     key = seed(key)
     report = Report("check_group", group, key)
     found = _measure(group, tuple(event_shape), jax.random.split(key, 8))
-    for law, meaning in [
+    laws = [
         ("compose", "act(compose(g, h), x) = act(g, act(h, x))"),
         ("inverse", "act(inverse(g), act(g, x)) = x, and the other way round"),
         ("distances", "|gx - gy| = |x - y|"),
@@ -36,7 +37,12 @@ def check_group(
         ("orthogonal", "project is symmetric"),
         ("commutes", "project commutes with the linear part of g"),
         ("null modes", "null_modes is an orthonormal basis of what project removes"),
-    ]:
+        ("tangents", "the tangents at gx are those at x, moved by g, and span the null modes"),
+        ("align", "|align(x, y) x - y| is at most |x - y|"),
+    ]
+    for law, meaning in laws:
+        if law not in found:
+            continue
         report.law(law, meaning, found[law], report.rounding, "draw")
     return report.finish()
 
@@ -52,7 +58,7 @@ def _measure(group: AbstractGroup, event_shape: tuple[int, ...], keys: Array) ->
         null = group.null_modes(x)
         removed = jnp.matmul(null, jnp.matmul(null.T, x.ravel(), precision="highest"))
         gram = jnp.matmul(null.T, null, precision="highest") - jnp.eye(null.shape[1])
-        return {
+        found = {
             "compose": largest(group.act(group.compose(g, h), x) - group.act(g, group.act(h, x))),
             "inverse": jnp.maximum(largest(there - x), largest(back - x)),
             "distances": jnp.abs(jnp.sum((gx - gy) ** 2) - jnp.sum((x - y) ** 2)) / x.size,
@@ -61,6 +67,29 @@ def _measure(group: AbstractGroup, event_shape: tuple[int, ...], keys: Array) ->
             "orthogonal": jnp.abs(jnp.sum(P(x) * y) - jnp.sum(x * P(y))) / x.size,
             "commutes": largest(P(linear_part(group, g, x)) - linear_part(group, g, P(x))),
             "null modes": jnp.maximum(largest(gram), largest((x - P(x)).ravel() - removed)),
+            "tangents": _tangents(group, g, x, null),
         }
+        if isinstance(group, SupportsAlignment):
+            before = jnp.sum((x - y) ** 2)
+            after = jnp.sum((group.act(group.align(x, y), x) - y) ** 2)
+            found["align"] = jnp.maximum(after - before, 0) / before
+        return found
 
     return jax.vmap(one)(keys)
+
+
+def _tangents(group: AbstractGroup, g: Any, x: Array, null: Array) -> Array:
+    """How far the orbit's tangent space is from moving with `x`, and from holding the null modes."""
+    here, there = _projector(group.tangents(x)), _projector(group.tangents(group.act(g, x)))
+    turn = jax.vmap(lambda v: linear_part(group, g, v.reshape(x.shape)).ravel(), 1, 1)
+    moved = largest(turn(here) - jnp.matmul(there, turn(jnp.eye(x.size)), precision="highest"))
+    return jnp.maximum(moved, largest(null - jnp.matmul(here, null, precision="highest")))
+
+
+def _projector(tangents: Array) -> Array:
+    """Onto the span of the columns, which may be dependent."""
+    if tangents.shape[1] == 0:
+        return jnp.zeros((tangents.shape[0], tangents.shape[0]), tangents.dtype)
+    U, s, _ = jnp.linalg.svd(tangents, full_matrices=False)
+    kept = U * (s > 1e-5 * s[0])
+    return jnp.matmul(kept, kept.T, precision="highest")

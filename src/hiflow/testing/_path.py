@@ -12,7 +12,7 @@ from hiflow.priors import AbstractPrior
 from hiflow.testing._compiled import compiled
 from hiflow.testing._gaussian_path import gaussian_violations, report_gaussian_laws
 from hiflow.testing._points import everywhere, linear_part, relaxed_points
-from hiflow.testing._report import Report, largest, rounding, seed
+from hiflow.testing._report import Findings, Report, largest, rounding, seed
 
 
 def check_path(
@@ -23,7 +23,7 @@ def check_path(
     points: Any = None,
     times: Sequence[float] = (0.1, 0.5, 0.8),
     end_scale: float = 0.02,
-) -> dict[str, float]:
+) -> Findings:
     r"""Check a path: it starts at the prior, its velocity is the time derivative of its flow, it
     stays in the image of the group's projection and moves with the group. For a Gaussian path also
     that the end law, density, velocity, divergence and score belong to the flow and to each other.
@@ -40,7 +40,7 @@ def check_path(
     - `end_scale`: how close a Gaussian path without a time transform has to come to its end law, in
       standard deviations of the prior. With a transform the end is exact up to its cutoff.
 
-    **Returns:** the largest violation of each law. **Raises:** `AssertionError` for broken laws.
+    **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws.
     """
     key = seed(key)
     k_points, k_prior, k_group = jax.random.split(key, 3)

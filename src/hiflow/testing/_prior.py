@@ -9,12 +9,12 @@ from jaxtyping import Array, PRNGKeyArray
 from hiflow.priors import AbstractPrior
 from hiflow.testing._compiled import compiled
 from hiflow.testing._points import free_directions
-from hiflow.testing._report import Report, largest, rounding, seed
+from hiflow.testing._report import Findings, Report, largest, rounding, seed
 
 
 def check_prior(
     prior: AbstractPrior, *, key: PRNGKeyArray | None = None, samples: int = 4000
-) -> dict[str, float]:
+) -> Findings:
     r"""Check that a prior's samples lie where its group projects to and belong to its density, and
     that the density is normalised there and invariant.
 
@@ -26,7 +26,7 @@ def check_prior(
 
     - `samples`: how many samples to draw.
 
-    **Returns:** the largest violation of each law. **Raises:** `AssertionError` for broken laws.
+    **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws.
     """
     key = seed(key)
     k_samples, k_group, k_normaliser = jax.random.split(key, 3)

@@ -1,5 +1,7 @@
 """What a check found: the largest violation of every law, and the message for the broken ones."""
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -7,6 +9,42 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
+
+
+@dataclasses.dataclass(frozen=True)
+class Law:
+    """One law as it was found: its name and meaning, the largest violation, the tolerance there, over
+    how many inputs, and, if it is broken, where."""
+
+    name: str
+    meaning: str
+    violation: float
+    tolerance: float
+    inputs: int
+    broken_at: str | None = None
+
+
+class Findings(dict[str, float]):
+    """The largest violation of every law, by the law's name; `laws` tells the rest of each.
+
+    **Arguments:**
+
+    - `component`: the name of the component's class.
+    - `laws`: what was found.
+    """
+
+    def __init__(self, component: str, laws: Sequence[Law]):
+        super().__init__({law.name: law.violation for law in laws})
+        self.component = component
+        self.laws = tuple(laws)
+
+
+class BrokenLawsError(AssertionError):
+    """A component breaks laws of its family. The message names them; `findings` holds all laws."""
+
+    def __init__(self, message: str, findings: Findings):
+        super().__init__(message)
+        self.findings = findings
 
 
 class Report:
@@ -31,8 +69,8 @@ class Report:
         self._origin = (
             "" if key is None else f", inputs from key {jax.random.key_data(key).tolist()}"
         )
-        self._violations: dict[str, float] = {}
-        self._broken: list[str] = []
+        self._component = type(component).__name__
+        self._laws: list[Law] = []
 
     def law(
         self, name: str, meaning: str, violation: Any, tolerance: Any, *axes: str, **labels: Any
@@ -49,28 +87,34 @@ class Report:
         violation = np.asarray(violation, np.float64)
         violation = np.where(np.isnan(violation), np.inf, violation)
         tolerance = np.broadcast_to(np.asarray(tolerance, np.float64), violation.shape)
-        self._violations[name] = float(violation.max(initial=0.0))
         excess = np.where(violation <= tolerance, -np.inf, violation - np.nan_to_num(tolerance))
-        if violation.size == 0 or not (excess > -np.inf).any():
+        if violation.size == 0:
             return
-        index = np.unravel_index(np.argmax(excess), violation.shape)
+        broken = bool((excess > -np.inf).any())
+        worst = np.argmax(excess if broken else violation)
+        index = np.unravel_index(worst, violation.shape)
         where = ", ".join(
             f"{axis} {labels[axis][i] if axis in labels else i}"
             for axis, i in zip(axes, index, strict=False)
         )
-        self._broken.append(
-            f"  {name}: {meaning}. Violation {violation[index]:.3g} exceeds the tolerance "
-            f"{tolerance[index]:.3g}{' at ' + where if where else ''}."
-        )
+        found, allowed = float(violation[index]), float(tolerance[index])
+        at = where if broken else None
+        self._laws.append(Law(name, meaning, found, allowed, violation.size, at))
 
-    def finish(self) -> dict[str, float]:
-        """The largest violation of every law. **Raises:** `AssertionError` if one is broken."""
-        if self._broken:
-            laws = "a law is" if len(self._broken) == 1 else f"{len(self._broken)} laws are"
-            raise AssertionError(
-                "\n".join([f"{self._title}: {laws} broken{self._origin}.", *self._broken])
-            )
-        return self._violations
+    def finish(self) -> Findings:
+        """The largest violation of every law. **Raises:** `BrokenLawsError` if one is broken."""
+        findings = Findings(self._component, self._laws)
+        broken = [
+            f"  {law.name}: {law.meaning}. Violation {law.violation:.3g} exceeds the tolerance "
+            f"{law.tolerance:.3g}{' at ' + law.broken_at if law.broken_at else ''}."
+            for law in self._laws
+            if law.broken_at is not None
+        ]
+        if broken:
+            laws = "a law is" if len(broken) == 1 else f"{len(broken)} laws are"
+            message = "\n".join([f"{self._title}: {laws} broken{self._origin}.", *broken])
+            raise BrokenLawsError(message, findings)
+        return findings
 
 
 def seed(key: PRNGKeyArray | None) -> PRNGKeyArray:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from hiflow.spectral import AbstractSpectralMap, Shuffled
-from hiflow.testing._report import Report
+from hiflow.testing._report import Findings, Report
 
 _SPECTRA = {
     "convex": [0.0, 0.1, 1.0, 1.0, 30.0, 7000.0],
@@ -19,7 +19,7 @@ _SPECTRA = {
 
 def check_spectral_map(
     map: AbstractSpectralMap, *, eigenvalues: Any = None, ordered: bool = True
-) -> dict[str, float]:
+) -> Findings:
     """Check that a map gives positive values that respect its bound and move with eigenvalues.
 
     A NaN is a map's way to refuse an eigenvalue; it is allowed for negative ones only.
@@ -30,7 +30,7 @@ def check_spectral_map(
       and overlapping particles.
     - `ordered`: `False` for a control whose values don't follow their eigenvalues, as `Shuffled`'s.
 
-    **Returns:** the largest violation of each law. **Raises:** `AssertionError` for broken laws.
+    **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws.
     """
     report = Report("check_spectral_map", map)
     bound = jnp.asarray(map.lower_bound)

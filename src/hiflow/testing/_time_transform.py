@@ -4,15 +4,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from hiflow.testing._report import Report
+from hiflow.testing._report import Findings, Report
 from hiflow.times import AbstractTimeTransform
 
 
-def check_time_transform(transform: AbstractTimeTransform) -> dict[str, float]:
+def check_time_transform(transform: AbstractTimeTransform) -> Findings:
     r"""Check a transform's ends, that it increases, and that `decay` is $e^{-a\tau}$ with a finite
     derivative on $[0, 1]$ for rates of at least 1.
 
-    **Returns:** the largest violation of each law. **Raises:** `AssertionError` for broken laws.
+    **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws.
     """
     report = Report("check_time_transform", transform)
     tolerance = report.rounding
