@@ -205,3 +205,7 @@ class _plain_errors:  # noqa: N801  a context manager, used like a function
                 f"error: {error}", style="red", markup=False, highlight=False
             )
             sys.exit(2)
+
+
+if __name__ == "__main__":
+    app()

@@ -4,10 +4,13 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, version
 from typing import Any, Generic, TypeVar
 
+from packaging.requirements import Requirement
+
 T = TypeVar("T")
+_DISTRIBUTION = "hiflow-jax"
 
 
 class RegistryError(LookupError):
@@ -64,13 +67,14 @@ class Registry(Generic[T]):
         return decorate
 
     def origin(self, name: str) -> str:
-        """Where `name` comes from: `"hiflow"`, `"this process"` or the plug-in's distribution."""
+        """Where `name` comes from: `"hiflow"`, `"this process"` or the plug-in's distribution; all of
+        them if several claim it."""
         if name in self._builtins:
             return "hiflow"
         if name in self._registered:
             return "this process"
-        entry = self._find_plugin(name)
-        return entry.dist.name if entry.dist is not None else entry.value
+        claims = self._plugins().get(name, [])
+        return _packages(claims) if claims else self._find_plugin(name).value
 
     def get(self, name: str) -> type[T]:
         """The class registered under `name`.
@@ -85,6 +89,7 @@ class Registry(Generic[T]):
             return getattr(importlib.import_module(module), attribute)
         entry = self._find_plugin(name)
         source = f"plug-in {entry.value!r} of {self.origin(name)}"
+        self._check_version(entry, name)
         try:
             loaded = entry.load()
         except Exception as error:
@@ -136,7 +141,6 @@ class Registry(Generic[T]):
     def name_of(self, component: T) -> str:
         """The name under which the component's class is registered, else the class's own name."""
         cls = type(component)
-        target = f"{cls.__module__}:{cls.__qualname__}"
         for name, value in self._builtins.items():
             if value.rpartition(":")[2] == cls.__qualname__ and cls.__module__.startswith(
                 "hiflow."
@@ -146,9 +150,23 @@ class Registry(Generic[T]):
             if registered is cls:
                 return name
         for name, entries in self._plugins().items():
-            if any(entry.value == target for entry in entries):
+            if any(_names(entry, cls) for entry in entries):
                 return name
         return cls.__name__
+
+    def _check_version(self, entry: EntryPoint, name: str) -> None:
+        """Raise unless the plug-in's own requirement admits this hiflow. Installers check it too, but
+        hiflow may be upgraded later, or the plug-in installed without its dependencies."""
+        requirements = [] if entry.dist is None else entry.dist.requires or []
+        for requirement in map(Requirement, requirements):
+            if requirement.name != _DISTRIBUTION or requirement.marker is not None:
+                continue
+            if not requirement.specifier.contains(version(_DISTRIBUTION), prereleases=True):
+                raise RegistryError(
+                    f"{self.family}: {name!r} is provided by {self.origin(name)}, which was made for "
+                    f"{requirement}, and this is {version(_DISTRIBUTION)}. Upgrade or uninstall "
+                    "it; the rest of hiflow works."
+                )
 
     def _plugins(self) -> dict[str, list[EntryPoint]]:
         found: dict[str, list[EntryPoint]] = {}
@@ -164,10 +182,9 @@ class Registry(Generic[T]):
                 f"Known names: {', '.join(self.names())}."
             )
         if len({entry.value for entry in claims}) > 1:
-            packages = " and ".join(sorted({e.dist.name if e.dist else e.value for e in claims}))
             raise RegistryError(
-                f"{self.family}: {name!r} is claimed by {packages}. Uninstall one of them, or pass "
-                "an instance instead of the name."
+                f"{self.family}: {name!r} is claimed by {_packages(claims)}. Uninstall one of them, or "
+                "pass an instance instead of the name."
             )
         return claims[0]
 
@@ -178,6 +195,16 @@ class Registry(Generic[T]):
                 f"{self.base.__module__}.{self.base.__qualname__}, got {cls!r}."
             )
         return cls
+
+
+def _names(entry: EntryPoint, cls: type) -> bool:
+    """Whether an entry point means a class, which its package may re-export from a private module."""
+    same_package = entry.module.partition(".")[0] == cls.__module__.partition(".")[0]
+    return same_package and entry.attr == cls.__qualname__
+
+
+def _packages(claims: list[EntryPoint]) -> str:
+    return " and ".join(sorted({e.dist.name if e.dist else e.value for e in claims}))
 
 
 def _nearest(word: str, known: Any) -> str:

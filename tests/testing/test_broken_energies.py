@@ -36,9 +36,23 @@ class Held(energies.LennardJones):
         return super().__call__(x) + jnp.sum(x[:, 0])
 
 
+class WrongResiduals(energies.Ring):
+    def residuals(self, x):
+        return 1.1 * super().residuals(x)
+
+
+class Cornered(energies.Ring):
+    """Invariant under nothing but quarter turns, and it says any."""
+
+    def __call__(self, x):
+        return super().__call__(x) + 0.1 * x[0] ** 2 * x[1] ** 2
+
+
 @pytest.mark.parametrize(
     ("law", "make"),
     [
+        ("orbit", Cornered),
+        ("residuals", WrongResiduals),
         ("finite", Infinite),
         ("invariance", Tilted),
         ("projection", lambda: Held(3, 2)),

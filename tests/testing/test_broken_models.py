@@ -4,8 +4,14 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from hiflow import couplings, groups, networks, priors
-from hiflow.testing import check_coupling, check_group, check_prior, check_velocity_field
+from hiflow import couplings, groups, networks, priors, time_sampling
+from hiflow.testing import (
+    check_coupling,
+    check_group,
+    check_prior,
+    check_time_sampler,
+    check_velocity_field,
+)
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -45,6 +51,21 @@ class FirstFrozen(groups.Permutation):
         return x.at[0].set(0)
 
 
+class StandsStill(groups.Translation):
+    def tangents(self, x):
+        return jnp.zeros((x.size, 0), x.dtype)
+
+
+class TurnsAlongAxes(groups.Rotation):
+    def tangents(self, x):
+        return jnp.eye(x.size, dtype=x.dtype)[:, :2]
+
+
+class Repels(groups.Translation):
+    def align(self, x, y):
+        return x.mean(0) - y.mean(0)
+
+
 class Unnormalised(groups.Translation):
     def null_modes(self, x):
         return 2 * super().null_modes(x)
@@ -61,6 +82,9 @@ class Unnormalised(groups.Translation):
         ("linear", Clipped()),
         ("commutes", FirstFrozen()),
         ("null modes", Unnormalised()),
+        ("tangents", StandsStill()),
+        ("tangents", TurnsAlongAxes(2)),
+        ("align", Repels()),
     ],
 )
 def test_broken_group_is_refused(refuses, law, group):
@@ -156,6 +180,19 @@ class Truncates(couplings.Independent):
         return x0[:-1], x1[:-1]
 
 
+class PicksTheFirst(couplings.Independent):
+    def __call__(self, x0, x1, key):
+        return jnp.broadcast_to(x0[:1], x0.shape), x1
+
+
+class DrawsWithHeavyTails(couplings.Independent):
+    redraws = True
+
+    def __call__(self, x0, x1, key):
+        x = jax.random.cauchy(key, x0.shape)
+        return x - x.mean(1, keepdims=True), x1
+
+
 CALLS = []
 
 
@@ -173,7 +210,43 @@ class Fickle(couplings.Independent):
         ("projection", Decentres()),
         ("shape", Truncates()),
         ("key", Fickle()),
+        ("even use", PicksTheFirst()),
+        ("prior", DrawsWithHeavyTails()),
     ],
 )
 def test_broken_coupling_is_refused(refuses, law, coupling):
     refuses(law, check_coupling, coupling, prior=priors.CentredNormal(3, 2))
+
+
+class LeavesTheInterval(time_sampling.Uniform):
+    def __call__(self, key, n):
+        return 1.1 * jax.random.uniform(key, (n,)), jnp.ones(n)
+
+
+class ForgetsItsWeights(time_sampling.Importance):
+    def __call__(self, key, n):
+        t, _ = super().__call__(key, n)
+        return t, jnp.ones(n)
+
+
+class NegativeWeights(time_sampling.Uniform):
+    def __call__(self, key, n):
+        return jax.random.uniform(key, (n,)), -jnp.ones(n)
+
+
+class TooFew(time_sampling.Uniform):
+    def __call__(self, key, n):
+        return jax.random.uniform(key, (n - 1,)), jnp.ones(n)
+
+
+@pytest.mark.parametrize(
+    ("law", "sampler"),
+    [
+        ("interval", LeavesTheInterval()),
+        ("integral", ForgetsItsWeights()),
+        ("weights", NegativeWeights()),
+        ("shape", TooFew()),
+    ],
+)
+def test_broken_time_sampler_is_refused(refuses, law, sampler):
+    refuses(law, check_time_sampler, sampler)

@@ -150,3 +150,16 @@ def test_points_are_brought_to_the_free_directions(x64):
     points = jnp.ones((2, 3, 2)) + jnp.arange(6.0).reshape(3, 2)
     path = paths.OptimalTransport(group="translation")
     check_path(path, prior=priors.CentredNormal(3, 2), points=points)
+
+
+class PushesAway(paths.Linearised):
+    def coefficients(self, t, frame):
+        decay = self.time.decay(t, frame.rates) * (1 + 4 * t * (1 - t))
+        return decay, self.prior_scale * decay
+
+
+def test_spectral_path_that_leaves_its_anchor_is_refused(x64):
+    with pytest.raises(AssertionError) as error:
+        check_path(PushesAway("double-well"), prior=priors.Normal((2,)))
+    assert "\n  contraction: " in str(error.value)
+    assert "\n  Lyapunov: " in str(error.value)

@@ -1,6 +1,12 @@
 """Energies: potentials in units of kT whose Boltzmann density is the target."""
 
-from hiflow.energies._base import AbstractEnergy, SupportsEntropy, SupportsHessian, SupportsSampling
+from hiflow.energies._base import (
+    AbstractEnergy,
+    SupportsEntropy,
+    SupportsHessian,
+    SupportsResiduals,
+    SupportsSampling,
+)
 from hiflow.energies._double_well import DoubleWell
 from hiflow.energies._double_well_particles import DoubleWellParticles
 from hiflow.energies._function import FunctionEnergy
@@ -37,6 +43,7 @@ __all__ = [
     "Ring",
     "SupportsEntropy",
     "SupportsHessian",
+    "SupportsResiduals",
     "SupportsSampling",
     "registry",
 ]

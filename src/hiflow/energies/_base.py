@@ -41,6 +41,16 @@ class SupportsHessian(Protocol):
 
 
 @runtime_checkable
+class SupportsResiduals(Protocol):
+    r"""An energy that is a sum of squares, $V(x) = \tfrac12\|r(x)\|^2$ up to a constant, as
+    `hiflow.hessians.GaussNewton` needs."""
+
+    def residuals(self, x: Float[Array, "*event"]) -> Float[Array, " m"]:
+        """$r(x)$."""
+        ...
+
+
+@runtime_checkable
 class SupportsEntropy(Protocol):
     """An energy whose density has a known entropy: the floor of any model's NLL on its samples."""
 

@@ -62,7 +62,7 @@ class FunctionEnergy(AbstractEnergy):
     @classmethod
     def example(cls) -> "FunctionEnergy":
         """A small instance, as `hiflow check function` takes without arguments."""
-        return cls(lambda x: jnp.sum(x**4), (2,))
+        return cls(lambda x: jnp.sum(x**4), (2,))  # pyright: ignore[reportCallIssue]
 
     @property
     def event_shape(self) -> tuple[int, ...]:

@@ -36,7 +36,7 @@ class Gaussian(AbstractEnergy):
     @classmethod
     def example(cls) -> "Gaussian":
         """A small instance, as `hiflow check gaussian` takes without arguments."""
-        return cls(jnp.array([1.0, -1.0]), jnp.array([1.0, 100.0]))
+        return cls(jnp.array([1.0, -1.0]), jnp.array([1.0, 100.0]))  # pyright: ignore[reportCallIssue]
 
     @property
     def event_shape(self) -> tuple[int, ...]:

@@ -57,7 +57,7 @@ class GaussianMixture(AbstractEnergy):
     @classmethod
     def example(cls) -> "GaussianMixture":
         """A small instance, as `hiflow check gaussian-mixture` takes without arguments."""
-        return cls(jnp.array([[-1.0, 0.0], [1.0, 0.5]]), jnp.array([3.0, 5.0]))
+        return cls(jnp.array([[-1.0, 0.0], [1.0, 0.5]]), jnp.array([3.0, 5.0]))  # pyright: ignore[reportCallIssue]
 
     @property
     def event_shape(self) -> tuple[int, ...]:

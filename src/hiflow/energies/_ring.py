@@ -50,6 +50,10 @@ class Ring(AbstractEnergy):
         check_event(x, self.event_shape, owner="Ring.hessian")
         return radial_blocks(x, *continued_derivatives(self._derivatives, x @ x, self._core))
 
+    def residuals(self, x: Float[Array, " dim"]) -> Float[Array, " m"]:
+        r"""$(\|x\| - R)/w$, away from the rounded cusp."""
+        return jnp.atleast_1d((jnp.linalg.norm(x) - self.radius) / self.width)
+
     def entropy(self) -> tuple[float, float]:
         r"""In nats, by quadrature over the radius: $\log Z + \langle V \rangle$."""
         R, w = float(self.radius), float(self.width)

@@ -86,10 +86,24 @@ class SupportsAlignment(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsPeriods(Protocol):
+    """A group that shifts coordinates by whole periods, as joints that turn all the way round.
+
+    Densities are normalised over one period of such a coordinate.
+    """
+
+    def periods(self, event_shape: tuple[int, ...]) -> Float[Array, "*event"]:
+        """Every coordinate's period, infinite where it has none."""
+        ...
+
+
 def reference_measure(group: AbstractGroup, event_shape: tuple[int, ...]) -> str:
     """In words, the measure that densities on events of this shape refer to."""
     x = jnp.zeros(event_shape)
     free = x.size - group.null_modes(x).shape[1]
+    if isinstance(group, SupportsPeriods):
+        return f"Lebesgue measure on R^{free}, one period of every periodic coordinate"
     if free == x.size:
         return f"Lebesgue measure on R^{free}"
     return (

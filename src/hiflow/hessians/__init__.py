@@ -5,6 +5,7 @@ from hiflow.hessians._base import free_basis as free_basis
 from hiflow.hessians._dense import Analytic as Analytic
 from hiflow.hessians._dense import Dense as Dense
 from hiflow.hessians._diagonal import Diagonal as Diagonal
+from hiflow.hessians._gauss_newton import GaussNewton as GaussNewton
 from hiflow.hessians._symmetry_projected import SymmetryProjected as SymmetryProjected
 from hiflow.registry import Registry
 
@@ -15,6 +16,7 @@ registry = Registry(
         "dense": "hiflow.hessians:Dense",
         "analytic": "hiflow.hessians:Analytic",
         "diagonal": "hiflow.hessians:Diagonal",
+        "gauss-newton": "hiflow.hessians:GaussNewton",
         "symmetry-projected": "hiflow.hessians:SymmetryProjected",
     },
 )

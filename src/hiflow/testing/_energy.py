@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from hiflow.energies import AbstractEnergy, SupportsHessian, SupportsSampling
+from hiflow.energies import AbstractEnergy, SupportsHessian, SupportsResiduals, SupportsSampling
 from hiflow.testing._compiled import compiled
 from hiflow.testing._points import relaxed_points
 from hiflow.testing._report import Findings, Report, largest, rounding, seed
@@ -51,6 +51,11 @@ def check_energy(
             "hessian", "hessian(x) is the second derivative of V", found["hessian"], 10 * tolerance,
             "point",
         )  # fmt: skip
+    if isinstance(energy, SupportsResiduals):
+        report.law(
+            "residuals", "half the residuals' squared norm is V up to a constant",
+            found["residuals"], 10 * tolerance, "point",
+        )  # fmt: skip
     if isinstance(energy, SupportsSampling):
         scores = _moments(energy, jax.random.split(k_samples, samples))
         report.law(
@@ -86,6 +91,10 @@ def _measure(energy: AbstractEnergy, points: Array, keys: Array) -> dict[str, Ar
         if isinstance(energy, SupportsHessian):
             own = energy.hessian(x)
             found["hessian"] = largest(own - automatic) / (1 + largest(automatic))
+        if isinstance(energy, SupportsResiduals):
+            residuals = energy.residuals
+            slope = jax.grad(lambda y: jnp.sum(residuals(y) ** 2) / 2)(x)
+            found["residuals"] = largest(slope - gradient) / (1 + length)
         return found
 
     return jax.vmap(at)(points)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from hiflow.groups import SupportsPeriods
 from hiflow.priors import AbstractPrior
 from hiflow.testing._compiled import compiled
 from hiflow.testing._points import free_directions
@@ -71,6 +72,7 @@ def _measure(prior: AbstractPrior, x: Array, keys: Array) -> dict[str, Array]:
     group, basis = prior.group, free_directions(prior.group, x[0])
     log_p, score = jax.vmap(jax.value_and_grad(prior.log_prob))(x)
     y, s = (jnp.matmul(z.reshape(x.shape[0], -1), basis, precision="highest") for z in (x, score))
+    f, f_slope = _test_functions(y, _periods(prior, y.shape[1]))
     count = jnp.sqrt(1.0 * x.shape[0])
 
     def standard_errors(mean: Array, square: Array, expected: Any) -> Array:
@@ -78,11 +80,8 @@ def _measure(prior: AbstractPrior, x: Array, keys: Array) -> dict[str, Array]:
         return largest((mean - expected) / (spread + rounding()))
 
     first = standard_errors(s.mean(0), (s**2).mean(0), 0)
-    second = standard_errors(
-        jnp.matmul(y.T, s, precision="highest") / count**2,
-        jnp.matmul((y**2).T, s**2, precision="highest") / count**2,
-        -jnp.eye(y.shape[1]),
-    )
+    both = f[:, :, None] * s[:, None, :] + jnp.eye(y.shape[1]) * f_slope[:, :, None]
+    second = standard_errors(both.mean(0), (both**2).mean(0), 0)
 
     def moved(one: Array, value: Array) -> Array:
         def by(key: Array) -> Array:
@@ -100,6 +99,24 @@ def _measure(prior: AbstractPrior, x: Array, keys: Array) -> dict[str, Array]:
     }
 
 
+def _periods(prior: AbstractPrior, free: int) -> Array:
+    """Of the coordinates in the basis of free directions; the coordinates themselves if any is
+    periodic."""
+    if isinstance(prior.group, SupportsPeriods):
+        return prior.group.periods(prior.event_shape).ravel()
+    return jnp.full(free, jnp.inf)
+
+
+def _test_functions(y: Array, periods: Array) -> tuple[Array, Array]:
+    """For Stein's identities: y, or a wave where y is periodic, with the derivative."""
+    periodic = jnp.isfinite(periods)
+    w = 2 * jnp.pi / jnp.where(periodic, periods, 1)
+    return (
+        jnp.where(periodic, jnp.sin(w * y) + jnp.cos(w * y), y),
+        jnp.where(periodic, w * (jnp.cos(w * y) - jnp.sin(w * y)), 1),
+    )
+
+
 @compiled
 def _log_normaliser(prior: AbstractPrior, x: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
     """The log of the density's integral and its standard error."""
@@ -114,17 +131,26 @@ def _log_normaliser(prior: AbstractPrior, x: Array, key: PRNGKeyArray) -> tuple[
 
     free = basis.shape[1]
     start = jnp.zeros(free, x.dtype)
-    precision = -jax.hessian(log_p)(start)
+    periods = _periods(prior, free)
+    # Periodic coordinates are drawn evenly from one period, and the others from the Laplace law.
+    even = jnp.isfinite(periods)
+    apart = even[:, None] | even[None, :]
+    precision = jnp.where(apart, jnp.eye(free), -jax.hessian(log_p)(start))
     spread = jnp.matmul(x.reshape(x.shape[0], -1) - centre, basis, precision="highest")
     covariance = 1.2 * jnp.cov(spread.T).reshape(free, free)
+    covariance = jnp.where(apart, jnp.eye(free), covariance)
     definite = jnp.linalg.eigvalsh(precision)[0] > 1e-6
     precision = jnp.where(definite, precision, jnp.linalg.inv(covariance))
     mode = jnp.where(definite, jnp.linalg.solve(precision, jax.grad(log_p)(start)), 0)
+    mode = jnp.where(even, 0, mode)
     factor = jnp.linalg.cholesky(precision)
     noise = jax.random.normal(key, (*x.shape[:1], free), x.dtype)
     draws = jax.scipy.linalg.solve_triangular(factor.T, noise.T, lower=False).T
-    log_q = jnp.sum(jnp.log(jnp.diagonal(factor))) - free / 2 * jnp.log(2 * jnp.pi)
-    log_w = jax.vmap(log_p)(mode + draws) - (log_q - jnp.sum(noise**2, axis=1) / 2)
+    uniform = jax.random.uniform(jax.random.fold_in(key, 1), draws.shape, x.dtype, -0.5, 0.5)
+    draws = jnp.where(even, jnp.where(even, periods, 1) * uniform, draws)
+    per_mode = jnp.log(jnp.diagonal(factor)) - (noise**2 + jnp.log(2 * jnp.pi)) / 2
+    log_q = jnp.sum(jnp.where(even, -jnp.log(jnp.where(even, periods, 1)), per_mode), axis=1)
+    log_w = jax.vmap(log_p)(mode + draws) - log_q
     top = jnp.max(log_w)
     w = jnp.exp(log_w - top)
     return top + jnp.log(w.mean()), jnp.std(w) / w.mean() / jnp.sqrt(1.0 * w.size)

@@ -1,0 +1,121 @@
+"""Molecules and calculators from what a user writes: objects, names and files."""
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import ase.io
+from ase import Atoms
+from ase.build.molecule import extra, molecule
+from ase.calculators.calculator import get_calculator_class
+from ase.calculators.calculator import names as calculator_names
+from ase.collections import g2
+
+# ASE's own calculators keep any keyword, known or not; these have no others than their defaults.
+_STRICT = ("emt", "lj", "morse")
+
+
+def as_atoms(value: Any) -> Atoms:
+    """A copy of the molecule, without a calculator. **Raises:** `ValueError`."""
+    atoms = value.copy() if isinstance(value, Atoms) else _molecule_or_file(value)
+    if len(atoms) == 0:
+        raise ValueError(f"AseEnergy: `atoms` {value!r} holds no atoms. Give a molecule.")
+    if atoms.pbc.any():
+        raise ValueError(
+            f"AseEnergy: `atoms` has periodic boundaries, got pbc={atoms.pbc.tolist()}. Positions are "
+            "taken as those of an isolated molecule: set atoms.pbc = False if it is one."
+        )
+    if atoms.constraints:
+        kinds = ", ".join(type(constraint).__name__ for constraint in atoms.constraints)
+        raise ValueError(
+            f"AseEnergy: `atoms` has constraints, got {kinds}. All atoms move: call "
+            "atoms.set_constraint() to remove them."
+        )
+    atoms.calc = None
+    return atoms
+
+
+def as_calculator(value: Any, options: Mapping[str, Any] | None) -> tuple[Any, str]:
+    """The calculator, and what to call it in errors. **Raises:** `ValueError`."""
+    if isinstance(value, str):
+        return _named(value, _as_options(options)), f"calculator {value!r}"
+    if isinstance(value, type) or not hasattr(value, "get_forces"):
+        raise ValueError(
+            f"AseEnergy: `calculator` must be an ASE calculator or its name, got {value!r}. Write, "
+            'for example, calculator="emt" or calculator=EMT().'
+        )
+    if options:
+        raise ValueError(
+            f"AseEnergy: `calculator_options` are for a calculator that is given by name, got "
+            f"{dict(options)!r} beside {type(value).__name__}. Pass them to {type(value).__name__}."
+        )
+    return value, f"calculator {type(value).__name__}"
+
+
+def _molecule_or_file(value: Any) -> Atoms:
+    if not isinstance(value, str | os.PathLike):
+        raise ValueError(
+            f"AseEnergy: `atoms` must be an ase.Atoms, a molecule's name or a file, got {value!r}. "
+            'Write, for example, atoms="H2O".'
+        )
+    molecules = [*g2.names, *extra]
+    value = os.fspath(value)
+    if value in molecules:
+        return molecule(value)
+    try:
+        found = ase.io.read(value)
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"AseEnergy: `atoms` {value!r} is neither a molecule that ase.build.molecule knows "
+            f"nor a file{_nearest(value, molecules)} Give a name such as 'CH3CH2OH', or the "
+            "path of a file that ase.io.read takes."
+        ) from error
+    except Exception as error:
+        raise ValueError(
+            f"AseEnergy: `atoms` {value!r} can't be read: {type(error).__name__}: {error}. Give "
+            "a file that ase.io.read takes, or an ase.Atoms."
+        ) from error
+    if not isinstance(found, Atoms):
+        raise ValueError(
+            f"AseEnergy: `atoms` {value!r} asks for {len(found)} images. Ask for one, as in "
+            "'file.xyz@0'."
+        )
+    return found
+
+
+def _as_options(options: Any) -> dict[str, Any]:
+    if options is not None and not isinstance(options, Mapping):
+        raise ValueError(
+            f"AseEnergy: `calculator_options` must be a table of keywords, got {options!r}. Write, "
+            "for example, {sigma = 1.0} in TOML."
+        )
+    return dict(options or {})
+
+
+def _named(name: str, options: dict[str, Any]) -> Any:
+    if name not in calculator_names:
+        raise ValueError(
+            f"AseEnergy: ASE has no `calculator` {name!r}{_nearest(name, calculator_names)} It has: "
+            f"{', '.join(calculator_names)}. Others can be passed as instances."
+        )
+    try:
+        cls = get_calculator_class(name)
+        known = cls.default_parameters
+        unknown = [key for key in options if key not in known] if name in _STRICT else []
+        if not unknown:
+            return cls(**options)
+    except Exception as error:
+        raise ValueError(
+            f"AseEnergy: the `calculator` {name!r} can't be made with the `calculator_options` "
+            f"{options!r}: {type(error).__name__}: {error}. Is the program installed that it needs?"
+        ) from error
+    raise ValueError(
+        f"AseEnergy: the `calculator` {name!r} takes no option {unknown[0]!r}"
+        f"{_nearest(unknown[0], known)} In `calculator_options` it takes: {', '.join(known)}."
+    )
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=2)
+    return f"; did you mean {' or '.join(map(repr, close))}?" if close else "."

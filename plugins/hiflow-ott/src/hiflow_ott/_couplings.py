@@ -1,0 +1,101 @@
+"""Couplings that draw their pairs from a regularised transport plan between the batch's points."""
+
+from functools import partial
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+from ott.geometry import pointcloud
+from ott.problems.linear import linear_problem
+from ott.solvers.linear import sinkhorn, sinkhorn_lr
+
+from hiflow.couplings import AbstractCoupling
+
+
+class Sinkhorn(AbstractCoupling):
+    r"""Every data point draws its prior sample from the entropic transport plan of the batch.
+
+    The plan minimises $\langle P, C\rangle - \varepsilon H(P)$ with $C_{ij} = \|x_{0,i} - x_{1,j}\|^2$
+    and uniform marginals (Cuturi 2013, arXiv:1306.0895). Draws are with replacement: a prior sample
+    may serve twice in a batch, and serves once on average, so the prior's marginal is kept in
+    expectation.
+    $\varepsilon \to 0$ is `minibatch-ot`, $\varepsilon \to \infty$ the independent coupling.
+
+    **Arguments:**
+
+    - `epsilon`: $\varepsilon$ relative to the batch's mean cost.
+    - `threshold`: largest error of the plan's marginals; `iterations`: at most how many.
+
+    **Raises:** `ValueError` for an `epsilon` or `threshold` that isn't positive.
+    """
+
+    epsilon: Float[Array, ""] = eqx.field(converter=partial(jnp.asarray, dtype=float), default=0.05)
+    threshold: float = eqx.field(static=True, default=1e-3)
+    iterations: int = eqx.field(static=True, default=2000)
+
+    in_background: ClassVar[bool] = True
+
+    def __check_init__(self):
+        for name in ("epsilon", "threshold"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"Sinkhorn: `{name}` must be positive, got {getattr(self, name)}.")
+
+    def __call__(
+        self, x0: Float[Array, "batch *event"], x1: Float[Array, "batch *event"], key: PRNGKeyArray
+    ) -> tuple[Float[Array, "batch *event"], Float[Array, "batch *event"]]:
+        geometry = _geometry(x0, x1, self.epsilon)
+        solver = sinkhorn.Sinkhorn(threshold=self.threshold, max_iterations=self.iterations)
+        output = solver(linear_problem.LinearProblem(geometry))
+        # log P_ij up to a constant, from the dual potentials.
+        log_plan = (output.f[:, None] + output.g[None, :] - geometry.cost_matrix) / geometry.epsilon
+        return x0[jax.random.categorical(key, log_plan, axis=0)], x1
+
+
+class LowRankSinkhorn(AbstractCoupling):
+    r"""As [`Sinkhorn`][hiflow_ott.Sinkhorn], with a plan of low rank,
+    $P = Q\,\mathrm{diag}(1/g)\,R^\top$: data points and prior samples belong to clusters
+    (Scetbon, Cuturi and Peyré 2021, arXiv:2103.04737).
+
+    Costs $O(n r)$ per iteration instead of $O(n^2)$, for large batches. Its pairs are coarser.
+
+    **Arguments:**
+
+    - `rank`: $r$, at most the batch's size.
+    - `iterations`: at most how many.
+
+    **Raises:** `ValueError` for a `rank` below 1 or above the batch's size.
+    """
+
+    rank: int = eqx.field(static=True, default=8)
+    iterations: int = eqx.field(static=True, default=2000)
+
+    in_background: ClassVar[bool] = True
+
+    def __check_init__(self):
+        if self.rank < 1:
+            raise ValueError(f"LowRankSinkhorn: `rank` must be at least 1, got {self.rank}.")
+
+    def __call__(
+        self, x0: Float[Array, "batch *event"], x1: Float[Array, "batch *event"], key: PRNGKeyArray
+    ) -> tuple[Float[Array, "batch *event"], Float[Array, "batch *event"]]:
+        if self.rank > x0.shape[0]:
+            raise ValueError(
+                f"LowRankSinkhorn: `rank` is {self.rank}, more than the batch's {x0.shape[0]} points."
+            )
+        problem = linear_problem.LinearProblem(_geometry(x0, x1, None))
+        solver = sinkhorn_lr.LRSinkhorn(rank=self.rank, max_iterations=self.iterations)
+        output = solver(problem)
+        plan = jnp.matmul(output.q / output.g, output.r.T, precision="highest")
+        log_plan = jnp.log(jnp.maximum(plan, 1e-30))
+        return x0[jax.random.categorical(key, log_plan, axis=0)], x1
+
+
+def _geometry(x0: Array, x1: Array, epsilon: Any) -> pointcloud.PointCloud:
+    """Squared distances, with ε in units of their mean."""
+    a, b = (x.reshape(x.shape[0], -1) for x in (x0, x1))
+    cloud = pointcloud.PointCloud(a, b)
+    if epsilon is None:
+        return cloud
+    return pointcloud.PointCloud(a, b, epsilon=epsilon * cloud.mean_cost_matrix)

@@ -1,0 +1,174 @@
+"""The arm's kinematics and potential, the torus, and a flow on it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import hiflow as hf
+from hiflow.testing import (
+    check_coupling,
+    check_energy,
+    check_group,
+    check_hessian,
+    check_path,
+    check_prior,
+    check_velocity_field,
+)
+from hiflow_robotics import JointUniform, PeriodicMLP, SerialArm, Torus
+
+WRAPS = (True, True, False)
+
+
+@pytest.fixture
+def x64():
+    with jax.enable_x64(True):
+        yield
+
+
+def test_every_component_is_found_by_name_and_obeys_its_laws(x64):
+    for registry, name, check in [
+        (hf.energies.registry, "serial-arm", check_energy),
+        (hf.groups.registry, "torus", lambda group: check_group(group, (3,))),
+        (hf.priors.registry, "joint-uniform", check_prior),
+        (hf.networks.registry, "periodic-mlp", check_velocity_field),
+    ]:
+        assert registry.origin(name) == "hiflow-robotics"
+        check(registry.get(name).example())
+
+
+def test_a_real_arm_obeys_the_laws_of_energies(x64):
+    arm = SerialArm.preset("ur5")
+    points = jax.random.uniform(jax.random.key(0), (4, 6), minval=-2, maxval=2)
+    check_energy(arm, points=points)
+    check_hessian(hf.hessians.GaussNewton(), arm, points=points, exact=False)
+
+
+def test_forward_kinematics_of_a_planar_arm_is_a_sum_of_turns(x64):
+    arm = SerialArm.preset("planar-3")
+    x = np.array([0.3, -1.1, 2.0])
+    angles, lengths = np.cumsum(x), np.array([1.0, 0.8, 0.5])
+    ends = np.cumsum(lengths * np.exp(1j * angles))
+    expected = np.stack([ends.real, ends.imag, 0 * ends.real], axis=1)
+    np.testing.assert_allclose(arm.forward(jnp.asarray(x))[1:], expected, atol=1e-12)
+
+
+def test_forward_kinematics_of_the_ur5_at_its_zero_pose(x64):
+    # Stretched along -x: the sums of the published link lengths.
+    end = SerialArm.preset("ur5").forward(jnp.zeros(6))[-1]
+    np.testing.assert_allclose(end, [-0.81725, -0.19145, -0.005491], atol=1e-6)
+
+
+def test_potential_is_lowest_at_the_goal_and_high_in_an_obstacle(x64):
+    arm = SerialArm([{"a": 1.0}, {"a": 1.0}], goal=[1.0, 1.0, 0.0], obstacles=[[1.0, 0, 0, 0.2]])
+    at_goal = jnp.array([np.pi / 2, -np.pi / 2])
+    through_obstacle = jnp.array([0.0, np.pi / 2])
+    np.testing.assert_allclose(arm.forward(at_goal)[-1], [1, 1, 0], atol=1e-12)
+    np.testing.assert_allclose(arm.forward(through_obstacle)[-1], [1, 1, 0], atol=1e-12)
+    assert arm(at_goal) < 0.01
+    assert arm(through_obstacle) > 5
+
+
+def test_gauss_newton_is_the_hessian_near_a_reached_goal(x64):
+    arm = SerialArm([{"a": 1.0}, {"a": 1.0}], goal=[1.0, 1.0, 0.0])
+    x = jnp.array([np.pi / 2, -np.pi / 2])
+    exact = jax.hessian(arm)(x)
+    np.testing.assert_allclose(hf.hessians.GaussNewton()(arm, x).as_matrix(), exact, atol=1e-9)
+    far = x + 0.5
+    away = hf.hessians.GaussNewton()(arm, far).as_matrix() - jax.hessian(arm)(far)
+    assert jnp.abs(away).max() > 1
+
+
+def test_limits_stop_a_joint_and_wrapping_joints_have_none(x64):
+    links, turn = [{"a": 1.0}, {"a": 1.0}], 2 * np.pi
+    limited = SerialArm(links, goal=[2.0, 0, 0], limits=[[-1, 1], [-1, 1]])
+    assert limited.group == hf.groups.Trivial()
+    assert limited(jnp.array([turn, 0.0])) > 100
+    mixed = SerialArm(links, goal=[2.0, 0, 0], limits=[[-1, 1], [-1, 1]], wraps=[True, False])
+    assert mixed.group == Torus((True, False))
+    np.testing.assert_allclose(mixed(jnp.array([turn, 0.0])), mixed(jnp.zeros(2)), atol=1e-9)
+    assert mixed(jnp.array([0.0, turn])) > 100
+    check_energy(mixed, points=jnp.array([[0.3, 0.2], [2.0, -0.5]]))
+
+
+def test_a_prior_that_is_not_normalised_over_one_turn_is_refused(x64):
+    class Doubled(JointUniform):
+        def log_prob(self, x):
+            return super().log_prob(x) + jnp.log(2.0)
+
+    class Bumpy(JointUniform):
+        def log_prob(self, x):
+            return super().log_prob(x) + jnp.log1p(0.5 * jnp.sin(x[0]))
+
+    with pytest.raises(AssertionError, match="normalised: "):
+        check_prior(Doubled(WRAPS))
+    with pytest.raises(AssertionError, match="samples: "):
+        check_prior(Bumpy(WRAPS))
+
+
+def test_alignment_takes_the_shorter_way_round(x64):
+    coupling = hf.couplings.SymmetryAligned(Torus(WRAPS))
+    check_coupling(coupling, prior=JointUniform(WRAPS))
+    x0, x1 = jnp.array([[3.0, -3.0, 3.0]]), jnp.array([[-3.0, 3.0, -3.0]])
+    moved, _ = coupling(x0, x1, jax.random.key(0))
+    np.testing.assert_allclose(moved[0], [3 - 2 * np.pi, 2 * np.pi - 3, 3.0], atol=1e-12)
+
+
+def test_anchors_on_the_arm_are_finite_and_move_with_the_turns(x64):
+    arm = SerialArm.preset("planar-3")
+    path = hf.paths.Linearised(arm, hessian="gauss-newton")
+    points = jnp.array([[0.5, 0.2, -0.4], [2.0, -1.0, 0.3]])
+    anchors = hf.paths.make_anchors(path, points)
+    assert jnp.isfinite(anchors.rates).all()
+    turned = hf.paths.make_anchors(path, points + 2 * np.pi)
+    np.testing.assert_allclose(turned.rates, anchors.rates, atol=1e-9)
+
+
+def test_paths_between_normal_priors_obey_their_laws(x64):
+    arm = SerialArm.preset("ur5")
+    points = jax.random.uniform(jax.random.key(0), (2, 6), minval=-1, maxval=1)
+    path = hf.paths.Langevin(arm, hessian="gauss-newton")
+    check_path(path, prior=hf.priors.Normal(6), points=points)
+
+
+@pytest.mark.filterwarnings("ignore:.*virial")
+def test_density_of_a_trained_flow_integrates_to_one_over_one_turn():
+    wraps = (True, True)
+    prior = JointUniform(wraps)
+    network = PeriodicMLP(wraps, width=32, depth=2, key=jax.random.key(0))
+    centre = jnp.array([3.0, 0.5])
+    data = centre + 0.4 * jax.random.normal(jax.random.key(1), (500, 2))
+    data = (data + np.pi) % (2 * np.pi) - np.pi
+    flow = hf.fit(
+        network, hf.paths.OptimalTransport(), data, prior=prior, key=jax.random.key(2), steps=400,
+        coupling={"name": "symmetry-aligned", "group": Torus(wraps)}, progress=False,
+    )  # fmt: skip
+    side = (jnp.arange(24) + 0.5) / 24 * 2 * np.pi - np.pi
+    grid = jnp.stack(jnp.meshgrid(side, side), axis=-1).reshape(-1, 2)
+    log_p = flow.log_prob(grid)
+    np.testing.assert_allclose(jnp.exp(log_p).mean() * (2 * np.pi) ** 2, 1.0, atol=0.03)
+    # It has learned where the data are, across the seam at π.
+    assert flow.log_prob(centre) > flow.log_prob(jnp.array([0.0, -2.0])) + 2
+    np.testing.assert_allclose(flow.log_prob(centre), flow.log_prob(centre - 2 * np.pi), atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SerialArm([{"a": 1.0, "b": 2.0}], goal=[0, 0, 0]), "unknown column 'b'"),
+        (lambda: SerialArm([[1.0, 2.0]], goal=[0, 0, 0]), "rows of four numbers"),
+        (lambda: SerialArm([{"a": 1.0}], goal=[0, 0]), "`goal` must be three numbers"),
+        (lambda: SerialArm([{"a": 1}], goal=[0, 0, 0], obstacles=[[0, 0]]), "x, y, z, radius"),
+        (lambda: SerialArm([{"a": 1}], goal=[0, 0, 0], limits=[[1, -1]]), "below its upper"),
+        (lambda: SerialArm([{"a": 1}], goal=[0, 0, 0], limits=[[1, 2, 3]]), "1 rows lower, upper"),
+        (lambda: SerialArm([{"a": 1}], goal=[0, 0, 0], reach=0.0), "reach"),
+        (lambda: SerialArm.preset("planar-4"), "there are planar-3, ur5"),
+        (lambda: SerialArm.preset("planar-3")(jnp.zeros(2)), "has 3 joints"),
+        (lambda: Torus("yes"), "one per joint"),
+        (lambda: Torus(WRAPS).act(jnp.zeros(2, int), jnp.zeros(2)), "for 3 joints"),
+        (lambda: JointUniform(WRAPS, spread=-1.0), "spread"),
+    ],
+)
+def test_bad_arguments_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
