@@ -89,6 +89,18 @@ class Flow(eqx.Module):
         flow = self.with_settings(**settings)
         return _in_chunks(_push, flow, _prior_samples(flow, key, n))
 
+    def push(self, x0: Float[Array, "n *event"], **settings: Any) -> Float[Array, "n *event"]:
+        """Where the flow carries points of the prior: samples, if `x0` are samples of the prior.
+
+        **Raises:** `ValueError` if `x0` isn't a batch of events.
+        """
+        if x0.shape[1:] != self.prior.event_shape:
+            raise ValueError(
+                f"push: `x0` must have shape (n, {', '.join(map(str, self.prior.event_shape))}), got "
+                f"{x0.shape}."
+            )
+        return _in_chunks(_push, self.with_settings(**settings), x0)[0]
+
     def sample_and_log_prob(
         self, key: PRNGKeyArray, n: int, **settings: Any
     ) -> tuple[Float[Array, "n *event"], Float[Array, " n"]]:

@@ -89,6 +89,17 @@ def test_laws_of_hessians(both, hessian):
     hf.testing.check_hessian(hf.hessians.registry.make(hessian), AseEnergy.example())
 
 
+@pytest.mark.parametrize("both", [False, True], indirect=True)
+def test_laws_of_a_cluster(both):
+    corners = 3.82 * np.array([[0, 0, 0], [1, 0, 0], [0.5, 0.87, 0], [0.5, 0.29, 0.82]])
+    # A cutoff beyond the cluster, as the force of ASE's calculator jumps there.
+    options = {"sigma": 3.4, "epsilon": 0.0104, "rc": 50.0}
+    energy = AseEnergy(Atoms("Ar4", positions=corners), "lj", options, temperature=120.0)
+    points = jnp.stack([shaken(energy, seed, 0.15) for seed in range(4)])
+    hf.testing.check_energy(energy, points=points)
+    hf.testing.check_hessian(hf.hessians.Analytic(), energy, points=points)
+
+
 def test_energy_and_gradient_are_those_of_ase(x64):
     energy = AseEnergy("CH3OH", temperature=250.0)
     x = shaken(energy)
@@ -245,17 +256,29 @@ def test_a_deep_copy_has_a_calculator_of_its_own():
     assert other.host.calculator is not energy.host.calculator
 
 
-def test_one_calculation_at_a_time():
-    energy = AseEnergy("H2O", Busy())
-    points = [jnp.stack([shaken(energy, 10 * k + i) for i in range(5)]) for k in range(2)]
-    run = jax.jit(jax.vmap(energy))
-    threads = [threading.Thread(target=lambda p=p: run(p).block_until_ready()) for p in points]
+@pytest.mark.parametrize("names", [("H2O", "H2O"), ("H2O", "CH3OH")])
+def test_a_calculator_runs_once_at_a_time(names):
+    energies = [AseEnergy(name, calculator) for calculator in [Busy()] for name in names]
+    points = [jnp.stack([shaken(e, 10 * k + i) for i in range(5)]) for k, e in enumerate(energies)]
+    # Compiled beforehand, so that both threads calculate at the same time.
+    batched = [
+        jax.jit(jax.vmap(energy)).lower(x).compile()
+        for energy, x in zip(energies, points, strict=True)
+    ]
+    values: list = [None, None]
+
+    def run(k):
+        values[k] = np.asarray(batched[k](points[k]))
+
+    threads = [threading.Thread(target=run, args=(k,)) for k in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert energy.host.calculator.calls == 11
-    assert not energy.host.calculator.overlapped
+    assert not energies[0].host.calculator.overlapped
+    for name, found, x in zip(names, values, points, strict=True):
+        expected = [in_ase(y, name=name).get_potential_energy() for y in x]
+        np.testing.assert_allclose(found * units.kB * 300.0, expected, rtol=1e-5)
 
 
 def test_positions_that_are_not_finite_give_nan():

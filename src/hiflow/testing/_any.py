@@ -41,7 +41,7 @@ def check(
     *,
     energy: Any = None,
     prior: Any = None,
-    event_shape: tuple[int, ...] | None = None,
+    event_shape: Any = None,
     key: PRNGKeyArray | None = None,
     **options: Any,
 ) -> Findings:
@@ -73,7 +73,8 @@ def check(
         case times.AbstractTimeTransform():
             return check_time_transform(component, **options)
         case groups.AbstractGroup():
-            return check_group(component, event_shape or _shape_for(component), **keyed)
+            shape = _shape_for(component) if event_shape is None else tuple(event_shape)
+            return check_group(component, shape, **keyed)
         case priors.AbstractPrior():
             return check_prior(component, **keyed)
         case couplings.AbstractCoupling():
@@ -113,7 +114,7 @@ def _energy_for(hessian: hessians.AbstractHessian) -> energies.AbstractEnergy:
     for table in _ENERGIES:
         energy = energies.registry.make(table)
         point = jax.ShapeDtypeStruct(energy.event_shape, jnp.result_type(float))
-        if _accepts(lambda x, e=energy: hessian(e, x).as_matrix(), point):
+        if _accepts(lambda x, e=energy: hessian.spectrum(e, x), point):
             return energy
     raise ValueError(
         f"check: {type(hessian).__name__} accepts none of the energies that are tried; pass `energy`."

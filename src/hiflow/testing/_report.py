@@ -29,13 +29,16 @@ class Findings(dict[str, float]):
 
     **Arguments:**
 
-    - `component`: the name of the component's class.
+    - `check`, `component`: the function's name, and the component's class as `module.Class`.
+    - `rounding`: the relative tolerance of identities.
     - `laws`: what was found.
     """
 
-    def __init__(self, component: str, laws: Sequence[Law]):
+    def __init__(self, check: str, component: str, rounding: float, laws: Sequence[Law]):
         super().__init__({law.name: law.violation for law in laws})
+        self.check = check
         self.component = component
+        self.rounding = rounding
         self.laws = tuple(laws)
 
 
@@ -69,7 +72,8 @@ class Report:
         self._origin = (
             "" if key is None else f", inputs from key {jax.random.key_data(key).tolist()}"
         )
-        self._component = type(component).__name__
+        self._check = check
+        self._component = f"{type(component).__module__}.{type(component).__qualname__}"
         self._laws: list[Law] = []
 
     def law(
@@ -103,7 +107,7 @@ class Report:
 
     def finish(self) -> Findings:
         """The largest violation of every law. **Raises:** `BrokenLawsError` if one is broken."""
-        findings = Findings(self._component, self._laws)
+        findings = Findings(self._check, self._component, self.rounding, self._laws)
         broken = [
             f"  {law.name}: {law.meaning}. Violation {law.violation:.3g} exceeds the tolerance "
             f"{law.tolerance:.3g}{' at ' + law.broken_at if law.broken_at else ''}."

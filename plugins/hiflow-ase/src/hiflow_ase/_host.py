@@ -1,6 +1,7 @@
 """A calculator on the host: energies, gradients and their differences, in NumPy, eV and Å."""
 
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from jaxtyping import Float
 class Host:
     """A molecule and its calculator, equal only to itself, as compiled programs need it.
 
-    Calculators keep state, so one calculation runs at a time.
+    Calculators keep state, so each runs one calculation at a time, whichever molecules share it.
 
     **Arguments:**
 
@@ -28,7 +29,7 @@ class Host:
         properties = getattr(calculator, "implemented_properties", ())
         self._free_energy = "free_energy" in properties
         # Reentrant: a relaxation holds it over many calculations.
-        self.lock = threading.RLock()
+        self.lock = _lock_of(calculator)
 
     def __reduce__(self):
         return type(self), (self.atoms, self.calculator, self.label)
@@ -114,3 +115,14 @@ class Host:
 
 def _gradient_of(atoms: Atoms) -> np.ndarray:
     return -np.asarray(atoms.get_forces(), np.float64)
+
+
+# By the calculator's id, as calculators needn't be hashable. A molecule holds its calculator and
+# the lock, so the entry is gone before another object can have that id.
+_LOCKS: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+_ENTRY = threading.Lock()
+
+
+def _lock_of(calculator: Any) -> Any:
+    with _ENTRY:
+        return _LOCKS.setdefault(id(calculator), threading.RLock())

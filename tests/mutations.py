@@ -1,0 +1,329 @@
+"""Small deliberate faults in the library, each of which a named test must catch.
+
+    python tests/mutations.py                 # all, ten to twenty minutes on two cores
+    python tests/mutations.py nfe translation # those whose name holds one of these words
+
+Every fault is made in a copy of `src`, the named test is run against the copy, and it has to fail. A
+fault that survives is printed, and the exit status is 1. `tests/test_mutations.py` keeps the list in
+step with the source.
+"""
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutation:
+    """In `file`, `old` (which occurs once) becomes `new`; `test` has to notice."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+MUTATIONS = [
+    # Groups
+    Mutation(
+        "rotation acts transposed", "groups/_rotation.py", "jnp.matmul(x, g.T,", "jnp.matmul(x, g,",
+        "tests/groups/test_groups.py::test_rotation_acts_on_a_single_point",
+    ),
+    Mutation(
+        "rotations keep their mirror images", "groups/_rotation.py",
+        "g.at[:, 0].multiply(jnp.sign(jnp.linalg.det(g)))", "g",
+        "tests/groups/test_groups.py::test_rotations_are_proper_unless_reflections_are_asked_for",
+    ),
+    Mutation(
+        "tangents of the wrong sign", "groups/_rotation.py", ".set(-x[..., i])", ".set(x[..., i])",
+        "tests/groups/test_groups.py::test_tangents_are_derivatives_of_finite_rotations",
+    ),
+    Mutation(
+        "alignment mirrors", "groups/_rotation.py", "jnp.linalg.det(Vt) < 0", "jnp.linalg.det(Vt) < -2",
+        "tests/groups/test_groups.py::"
+        "test_proper_rotations_align_mirror_images_as_well_as_rotations_can",
+    ),
+    Mutation(
+        "translation's missing projector", "groups/_translation.py",
+        "return x - x.mean(0, keepdims=True)", "return x",
+        "tests/groups/test_groups.py::"
+        "test_null_modes_are_an_orthonormal_basis_of_what_projection_removes",
+    ),
+    Mutation(
+        "permutations compose backwards", "groups/_permutation.py", "return h[g]", "return g[h]",
+        "tests/groups/test_groups.py::test_composition_acts_as_successive_actions",
+    ),
+    Mutation(
+        "species are mixed", "groups/_permutation.py",
+        "shuffled[jnp.argsort(kinds[shuffled], stable=True)]", "shuffled",
+        "tests/groups/test_groups.py::test_permutation_keeps_species_and_is_uniform_within_them",
+    ),
+    Mutation(
+        "direct instead of semidirect product", "groups/_product.py",
+        "            h = (*h[:-1], self._turn(g, h[-1]))", "            pass",
+        "tests/groups/test_groups.py::test_euclidean_group_is_a_semidirect_product",
+    ),
+    Mutation(
+        "a mirror doesn't reverse turns", "groups/_image.py", "-turn[None], turn[None]",
+        "turn[None], turn[None]",
+        "tests/groups/test_groups.py::test_finite_group_obeys_its_laws_and_has_its_order",
+    ),
+    # Priors
+    Mutation(
+        "centred prior counts all dimensions", "priors/_centred_normal.py",
+        "free = (self.particles - 1) * self.dim", "free = self.particles * self.dim",
+        "tests/priors/test_priors.py::test_density_is_the_gaussian_of_the_free_dimensions",
+    ),
+    Mutation(
+        "centred prior isn't centred", "priors/_centred_normal.py",
+        "return self.scale * (x - x.mean(0))", "return self.scale * x",
+        "tests/priors/test_priors.py::test_samples_lie_in_the_projected_subspace",
+    ),
+    # Energies
+    Mutation(
+        "pair Hessian's diagonal blocks", "energies/_pairs.py", "* blocks.sum(1)[:, None] - blocks",
+        "* blocks.sum(1)[:, None] + blocks",
+        "tests/energies/test_energies.py::test_hessian_is_that_of_automatic_differentiation",
+    ),
+    Mutation(
+        "the other convention of LJ13", "energies/_lennard_jones.py",
+        "return self.epsilon * q3 * (q3 - 2)", "return self.epsilon * q3 * (q3 - 2) / 2",
+        "tests/energies/test_energies.py::"
+        "test_lj13_conventions_differ_by_a_factor_two_in_the_pair_sum",
+    ),
+    Mutation(
+        "trap not about the mean", "energies/_pairs.py", "(x - x.mean(0)) ** 2", "x ** 2",
+        "tests/energies/test_energies.py::test_energy_is_invariant_under_its_group",
+    ),
+    # Spectra and Hessians
+    Mutation(
+        "transposed Q", "spectrum.py", "return jnp.matmul(self.vectors.T, y,",
+        "return jnp.matmul(self.vectors, y,",
+        "tests/test_spectrum.py::test_a_function_of_a_matrix_is_applied_to_its_eigenvalues",
+    ),
+    Mutation(
+        "low rank forgets the rest", "spectrum.py",
+        "scaled = (values[:-1] - values[-1]) * coefficients", "scaled = values[:-1] * coefficients",
+        "tests/test_spectrum.py::test_low_rank_is_dense_with_equal_eigenvalues_for_the_rest",
+    ),
+    Mutation(
+        "trace counts the rest once too often", "spectrum.py",
+        "(self.size - self.vectors.shape[1]) * values[-1]",
+        "(self.size - self.vectors.shape[1] + 1) * values[-1]",
+        "tests/test_spectrum.py::test_combine_is_two_applications_and_total_is_the_trace",
+    ),
+    Mutation(
+        "null modes stay in the spectrum", "hessians/_base.py",
+        'mode="complete")[0][:, null.shape[1] :]', 'mode="complete")[0][:, null.shape[1] - 1 :]',
+        "tests/paths/test_identities.py::test_the_density_of_particles_counts_the_free_dimensions_only",
+    ),
+    Mutation(
+        "rotations get the map's rate", "spectrum.py",
+        "return values if self.orbit is None else jnp.where(self.orbit, 1.0, values)", "return values",
+        "tests/hessians/test_symmetry_projected.py::"
+        "test_null_modes_relax_at_the_rate_of_optimal_transport",
+    ),
+    Mutation(
+        "null modes by a threshold alone", "hessians/_symmetry_projected.py",
+        "null = stretch <= self.tolerance * size", "null = stretch <= 1e3 * size",
+        "tests/hessians/test_symmetry_projected.py::test_thermal_points_have_three_null_modes",
+    ),
+    Mutation(
+        "Gauss-Newton with J Jᵀ's factor", "hessians/_gauss_newton.py",
+        "return dense(singular**2, vectors)", "return dense(singular, vectors)",
+        "tests/hessians/test_gauss_newton.py::test_it_is_exact_for_linear_residuals",
+    ),
+    Mutation(
+        "shuffled control depends on the basis", "spectral/_wrappers.py",
+        "equal = gaps <= 1e-5 *", "equal = gaps <= 0 *",
+        "tests/hessians/test_symmetry_projected.py::"
+        "test_degenerate_eigenvalues_leave_no_trace_of_their_basis",
+    ),
+    Mutation(
+        "trace isn't normalised", "spectral/_wrappers.py", "values / jnp.mean(values)",
+        "values / jnp.max(values)",
+        "tests/spectral/test_spectral_maps.py::test_normalised_rates_sum_to_the_dimension",
+    ),
+    # Times and paths
+    Mutation(
+        "cutoff is forgotten", "times/_transforms.py", "return cutoff + (1 - cutoff) * remaining",
+        "return remaining + 0 * cutoff",
+        "tests/testing/test_builtins.py::test_time_transform_obeys_its_laws",
+    ),
+    Mutation(
+        "mean moves the wrong way", "paths/_base.py",
+        "return frame.centre - self._apply(frame, alpha, frame.centre)",
+        "return frame.centre + self._apply(frame, alpha, frame.centre)",
+        "tests/paths/test_marginals.py::test_marginals_of_isotropic_paths",
+    ),
+    Mutation(
+        "velocity forgets the moving mean", "paths/_base.py",
+        "return drift - self._apply(frame, alpha_dot, frame.centre)", "return drift",
+        "tests/paths/test_identities.py::test_the_conditional_flow_solves_its_own_velocity",
+    ),
+    Mutation(
+        "density forgets log det", "paths/_base.py",
+        "normaliser = frame.modes.total(jnp.log(sigma)) +", "normaliser = 0 * sigma.sum() +",
+        "tests/paths/test_marginals.py::test_marginals_of_isotropic_paths",
+    ),
+    Mutation(
+        "score of a scale instead of a variance", "paths/_base.py", "1 / sigma**2, x - self.mean",
+        "1 / sigma, x - self.mean",
+        "tests/testing/test_builtin_paths.py::test_isotropic_path_obeys_its_laws",
+    ),
+    Mutation(
+        "divergence of the wrong sign", "paths/_base.py",
+        "return frame.modes.total(sigma_dot / sigma)", "return -frame.modes.total(sigma_dot / sigma)",
+        "tests/testing/test_builtin_paths.py::test_isotropic_path_obeys_its_laws",
+    ),
+    Mutation(
+        "relaxed scale adds amplitudes", "paths/_spectral.py",
+        "jnp.sqrt(variance + alpha**2 * (prior_scale**2 - variance))",
+        "jnp.sqrt(variance + alpha * (prior_scale**2 - variance))",
+        "tests/paths/test_identities.py::test_langevin_has_the_marginals_of_its_stochastic_dynamics",
+    ),
+    Mutation(
+        "relaxed climbs the gradient", "paths/_spectral.py", "centre = x1 - self.step *",
+        "centre = x1 + self.step *",
+        "tests/paths/test_identities.py::test_relaxed_end_law_leaves_a_gaussian_target_alone",
+    ),
+    Mutation(
+        "temperature upside down", "paths/_spectral.py",
+        "1 / (self.beta * spectrum.map(self.curvature))", "self.beta / spectrum.map(self.curvature)",
+        "tests/paths/test_identities.py::test_a_cold_langevin_path_is_the_deterministic_one",
+    ),
+    # Flow and likelihood
+    Mutation(
+        "log density of the wrong sign", "flow.py", "return flow.prior.log_prob(x0) + gained, stats",
+        "return flow.prior.log_prob(x0) - gained, stats",
+        "tests/test_flow.py::test_density_of_a_linear_field_is_the_transformed_gaussian",
+    ),
+    Mutation(
+        "sampled density forgets the Jacobian", "flow.py", "flow.prior.log_prob(x0) - gained, stats",
+        "flow.prior.log_prob(x0), stats",
+        "tests/test_flow.py::test_samples_carry_the_density_that_log_prob_gives",
+    ),
+    Mutation(
+        "NFE off by one", "flow.py", "1 + steps * (stages - 1) if reuses",
+        "steps * (stages - 1) if reuses",
+        "tests/test_flow.py::test_nfe_is_what_a_counter_in_the_network_sees",
+    ),
+    Mutation(
+        "NFE of accepted steps only", "flow.py", 'steps = stats["num_steps"]',
+        'steps = stats["num_accepted_steps"]',
+        "tests/test_flow.py::test_nfe_is_what_a_counter_in_the_network_sees",
+    ),
+    Mutation(
+        "density sees the centre of mass", "flow.py",
+        "_solve_with_divergence(flow, flow.prior.group.project(x1),", "_solve_with_divergence(flow, x1,",
+        "tests/test_flow.py::test_density_ignores_the_centre_of_mass",
+    ),
+    Mutation(
+        "Hutchinson sums its probes", "divergence.py", "return velocity, jnp.mean(estimates)",
+        "return velocity, jnp.sum(estimates)",
+        "tests/test_flow.py::test_hutchinson_averages_to_the_exact_density",
+    ),
+    Mutation(
+        "EGNN's divergence lacks a term", "networks/_egnn_divergence.py",
+        "shift = shift + received @ row.shift_by_message.sum(0).T", "shift = shift + 0 * received.sum()",
+        "tests/networks/test_networks.py::test_egnn_divergence_is_trace_of_jacobian",
+    ),
+    # Training, couplings, data
+    Mutation(
+        "importance weights are dropped", "time_sampling.py", "left ** (1 - self.power) / self.power",
+        "jnp.ones(n)",
+        "tests/test_training.py::test_time_samplers_keep_expectations",
+    ),
+    Mutation(
+        "every step draws the same batch", "_training_step.py",
+        "key = jax.random.fold_in(self.key, step)", "key = jax.random.fold_in(self.key, 0 * step)",
+        "tests/test_training.py::test_training_reaches_the_entropy_of_a_gaussian",
+    ),
+    Mutation(
+        "assignment of columns to rows", "couplings/_minibatch_ot.py",
+        "jnp.zeros_like(columns).at[rows].set(columns)", "jnp.zeros_like(columns).at[columns].set(rows)",
+        "tests/couplings/test_couplings.py::test_minibatch_ot_is_the_best_of_all_permutations",
+    ),
+    Mutation(
+        "alignment gives up at once", "groups/_product.py", "(step < self.rounds) & (now < before)",
+        "(step < 1) & (now < before)",
+        "tests/couplings/test_couplings.py::test_alignment_finds_a_moved_copy",
+    ),
+    Mutation(
+        "pool of another data point", "couplings/_precomputed.py", "return self.pool[row, column], x1",
+        "return self.pool[row - 1, column], x1",
+        "tests/couplings/test_couplings.py::"
+        "test_precomputed_pairs_are_fixed_shorter_and_from_the_prior",
+    ),
+    Mutation(
+        "sampler climbs", "data/_hmc.py", "lambda x: -energy(x), step", "lambda x: -2 * energy(x), step",
+        "tests/data/test_sampler.py::test_hmc_finds_the_moments_of_a_gaussian",
+    ),
+    Mutation(
+        "virial without the projector's dimensions", "data/_virial.py",
+        "return modes.shape[0] - modes.shape[1]", "return modes.shape[0]",
+        "tests/data/test_virial.py::test_expected_virial_leaves_translations_out",
+    ),
+    Mutation(
+        "standard error of a sum", "metrics.py", "np.std(values, ddof=1) / np.sqrt(n)",
+        "np.std(values, ddof=1)",
+        "tests/test_experiment.py::test_train_evaluate_and_sample",
+    ),
+]  # fmt: skip
+
+
+def apply(mutation: Mutation, folder: Path) -> None:
+    """Make the fault in a copy of `src/hiflow`.
+
+    **Raises:** `ValueError` unless the text to replace occurs exactly once.
+    """
+    file = folder / "hiflow" / mutation.file
+    text = file.read_text()
+    if text.count(mutation.old) != 1:
+        raise ValueError(
+            f"{mutation.name}: {mutation.old!r} occurs {text.count(mutation.old)} times"
+        )
+    file.write_text(text.replace(mutation.old, mutation.new))
+
+
+def run(test: str, source: Path) -> int:
+    """pytest's exit status with `source` in front of the installed package."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", test]
+    environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    return done.returncode
+
+
+def main(words: list[str]) -> int:
+    """Run the chosen faults; 1 if one survives or its test can't be run."""
+    chosen = [m for m in MUTATIONS if not words or any(word in m.name for word in words)]
+    survivors = 0
+    for number, mutation in enumerate(chosen, 1):
+        begun = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copytree(ROOT / "src", folder, dirs_exist_ok=True)
+            apply(mutation, Path(folder))
+            status = run(mutation.test, Path(folder))
+        # 1 means that tests ran and failed; anything else is no evidence.
+        verdict = "caught" if status == 1 else f"SURVIVED (pytest's exit status {status})"
+        survivors += status != 1
+        seconds = time.perf_counter() - begun
+        test = mutation.test.rpartition("::")[2]
+        print(
+            f"{number:3d}/{len(chosen)} {verdict}: {mutation.name}, by {test} ({seconds:.0f} s)",
+            flush=True,
+        )
+    print(f"{len(chosen) - survivors} of {len(chosen)} caught")
+    return int(survivors > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
