@@ -55,6 +55,53 @@ def test_it_leaves_out_the_residuals_own_curvature(rows):
     check_hessian(hessians.GaussNewton(), energy, exact=False)
 
 
+class Springs(energies.AbstractEnergy):
+    """Particles on a line, the first of them tied to the next: invariant under translations."""
+
+    particles: int
+    springs: int
+    group = groups.Translation()
+
+    @property
+    def event_shape(self):
+        return (self.particles, 1)
+
+    def residuals(self, x):
+        return jnp.sinh(x[1:, 0] - x[:-1, 0])[: self.springs]
+
+    def __call__(self, x):
+        return jnp.sum(self.residuals(x) ** 2) / 2
+
+
+@pytest.mark.parametrize("springs", [2, 3])
+def test_null_modes_are_left_out(springs):
+    energy = Springs(4, springs)
+    check_hessian(hessians.GaussNewton(), energy, exact=False)
+    spectrum = hessians.GaussNewton().spectrum(energy, jnp.linspace(0.0, 2.0, 4)[:, None])
+    assert spectrum.modes.size == 3
+    assert spectrum.eigenvalues[:springs].min() > 0.1
+    assert spectrum.modes.has_rest == (springs < 3)
+
+
+class Wide(energies.AbstractEnergy):
+    """Two residuals of many coordinates."""
+
+    event_shape = (501,)
+    group = groups.Trivial()
+
+    def residuals(self, x):
+        return jnp.array([jnp.sum(x**2), x[0] * x[1]])
+
+    def __call__(self, x):
+        return jnp.sum(self.residuals(x) ** 2) / 2
+
+
+def test_few_residuals_cost_no_square_matrix():
+    steps = jax.make_jaxpr(lambda x: hessians.GaussNewton().spectrum(Wide(), x))(jnp.ones(501))
+    assert "[2,501]" in str(steps)
+    assert "[501,501]" not in str(steps)
+
+
 def test_an_energy_without_residuals_is_refused():
     with pytest.raises(ValueError, match="method `residuals"):
         hessians.GaussNewton()(energies.DoubleWell(), jnp.zeros(2))

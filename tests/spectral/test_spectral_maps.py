@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hiflow import spectral
@@ -31,6 +31,8 @@ def test_the_mean_control_keeps_the_trace_and_drops_the_anisotropy(values, inner
 
 @given(eigenvalues, st.sampled_from(INNER))
 def test_the_shuffled_control_keeps_the_values_and_moves_every_one(values, inner):
+    # Equal eigenvalues share what they are handed: tests/hessians/test_symmetry_projected.py.
+    assume(np.diff(np.sort(values)).min() > 1e-4 * np.abs(values).max())
     inner_values = np.asarray(spectral.registry.make(inner)(values))
     control = np.asarray(spectral.Shuffled(inner=inner)(values))
     np.testing.assert_array_equal(np.sort(control), np.sort(inner_values))

@@ -155,6 +155,11 @@ class Picky(spectral.Absolute):
         return jnp.where(eigenvalues > 0.5, jnp.nan, 1.0)
 
 
+class Summed(spectral.Absolute):
+    def __call__(self, eigenvalues):
+        return jnp.sum(super().__call__(eigenvalues), keepdims=True)
+
+
 class VectorBound(spectral.Absolute):
     @property
     def lower_bound(self):
@@ -170,6 +175,7 @@ class VectorBound(spectral.Absolute):
         ("finite", Overflowing()),
         ("finite", Picky()),
         ("bound shape", VectorBound()),
+        ("shape", Summed()),
     ],
 )
 def test_broken_spectral_map_is_refused(refuses, law, map):

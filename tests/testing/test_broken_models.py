@@ -58,7 +58,7 @@ class StandsStill(groups.Translation):
 
 class TurnsAlongAxes(groups.Rotation):
     def tangents(self, x):
-        return jnp.eye(x.size, dtype=x.dtype)[:, :2]
+        return jnp.eye(x.size, dtype=x.dtype)[:, :1]
 
 
 class Repels(groups.Translation):
@@ -111,6 +111,11 @@ class Oblong(priors.Normal):
         return super().log_prob(x * jnp.asarray([1.0, 2.0])) + jnp.log(2.0)
 
 
+class Transposed(priors.CentredNormal):
+    def sample(self, key):
+        return super().sample(key).T
+
+
 class Undefined(priors.Normal):
     def log_prob(self, x):
         return jnp.log(x[0])
@@ -124,6 +129,7 @@ class Undefined(priors.Normal):
         ("samples", lambda: TooWide((2,))),
         ("invariance", lambda: Oblong((2,), group=groups.Rotation(2))),
         ("finite", lambda: Undefined((2,))),
+        ("shape", lambda: Transposed(4, 2)),
     ],
 )
 def test_broken_prior_is_refused(refuses, law, make):
@@ -140,6 +146,11 @@ class Exploding(networks.MLP):
         return super().__call__(t, x) / (1 - t)
 
 
+class Flattens(networks.MLP):
+    def __call__(self, t, x):
+        return super().__call__(t, x).ravel()
+
+
 class SaysVelocityAndDivergence(networks.MLP):
     def velocity_and_divergence(self, t, x):
         return 2 * self(t, x), jnp.sum(x) * 0
@@ -153,6 +164,7 @@ class SaysVelocityAndDivergence(networks.MLP):
         ("finite", Exploding, (2,), None),
         ("divergence", SaysVelocityAndDivergence, (2,), None),
         ("velocity", SaysVelocityAndDivergence, (2,), None),
+        ("shape", Flattens, (3, 2), None),
     ],
 )
 def test_broken_velocity_field_is_refused(refuses, law, make, shape, group):

@@ -1,11 +1,15 @@
 """The arm's kinematics and potential, the torus, and a flow on it."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 import hiflow as hf
+from hiflow import config, experiment
 from hiflow.testing import (
     check_coupling,
     check_energy,
@@ -37,9 +41,10 @@ def test_every_component_is_found_by_name_and_obeys_its_laws(x64):
         check(registry.get(name).example())
 
 
-def test_a_real_arm_obeys_the_laws_of_energies(x64):
-    arm = SerialArm.preset("ur5")
-    points = jax.random.uniform(jax.random.key(0), (4, 6), minval=-2, maxval=2)
+@pytest.mark.parametrize("name", ["planar-3", "ur5"])
+def test_presets_obey_the_laws_of_energies_and_hessians(name, x64):
+    arm = SerialArm.preset(name)
+    points = jax.random.uniform(jax.random.key(0), (4, *arm.event_shape), minval=-2, maxval=2)
     check_energy(arm, points=points)
     check_hessian(hf.hessians.GaussNewton(), arm, points=points, exact=False)
 
@@ -53,10 +58,28 @@ def test_forward_kinematics_of_a_planar_arm_is_a_sum_of_turns(x64):
     np.testing.assert_allclose(arm.forward(jnp.asarray(x))[1:], expected, atol=1e-12)
 
 
-def test_forward_kinematics_of_the_ur5_at_its_zero_pose(x64):
-    # Stretched along -x: the sums of the published link lengths.
-    end = SerialArm.preset("ur5").forward(jnp.zeros(6))[-1]
-    np.testing.assert_allclose(end, [-0.81725, -0.19145, -0.005491], atol=1e-6)
+def end_of_ur5(x):
+    """By turns about the joints' axes in the zero pose, without Denavit and Hartenberg's frames: axes
+    and points on them from Lynch and Park, Modern Robotics (2017), example 4.5."""
+    L1, L2, W1, W2, H1, H2 = 0.425, 0.39225, 0.10915, 0.0823, 0.089159, 0.09465
+    axes = [[0, 0, 1], [0, 1, 0], [0, 1, 0], [0, 1, 0], [0, 0, -1], [0, 1, 0]]
+    through = [
+        [0, 0, 0], [0, 0, H1], [L1, 0, H1], [L1 + L2, 0, H1], [L1 + L2, W1, 0],
+        [L1 + L2, 0, H1 - H2],
+    ]  # fmt: skip
+    end = np.array([L1 + L2, W1 + W2, H1 - H2])
+    for axis, point, angle in reversed(list(zip(axes, through, x, strict=True))):
+        end = Rotation.from_rotvec(angle * np.array(axis)).apply(end - point) + point
+    return end * [-1, -1, 1]  # Their base is turned by half a turn against the maker's.
+
+
+def test_forward_kinematics_of_the_ur5_is_a_product_of_turns(x64):
+    arm = SerialArm.preset("ur5")
+    np.testing.assert_allclose(
+        arm.forward(jnp.zeros(6))[-1], [-0.81725, -0.19145, -0.005491], atol=1e-6
+    )
+    for x in np.random.default_rng(0).uniform(-3, 3, (5, 6)):
+        np.testing.assert_allclose(arm.forward(jnp.asarray(x))[-1], end_of_ur5(x), atol=1e-12)
 
 
 def test_potential_is_lowest_at_the_goal_and_high_in_an_obstacle(x64):
@@ -131,8 +154,7 @@ def test_paths_between_normal_priors_obey_their_laws(x64):
     check_path(path, prior=hf.priors.Normal(6), points=points)
 
 
-@pytest.mark.filterwarnings("ignore:.*virial")
-def test_density_of_a_trained_flow_integrates_to_one_over_one_turn():
+def test_density_of_a_trained_flow_integrates_to_one_over_one_turn(tmp_path):
     wraps = (True, True)
     prior = JointUniform(wraps)
     network = PeriodicMLP(wraps, width=32, depth=2, key=jax.random.key(0))
@@ -150,6 +172,27 @@ def test_density_of_a_trained_flow_integrates_to_one_over_one_turn():
     # It has learned where the data are, across the seam at π.
     assert flow.log_prob(centre) > flow.log_prob(jnp.array([0.0, -2.0])) + 2
     np.testing.assert_allclose(flow.log_prob(centre), flow.log_prob(centre - 2 * np.pi), atol=1e-2)
+    flow.save(tmp_path / "torus.flow")
+    loaded = hf.load(tmp_path / "torus.flow")
+    np.testing.assert_array_equal(loaded.log_prob(centre), flow.log_prob(centre))
+
+
+def test_example_trains_to_its_end(tmp_path):
+    text = (Path(__file__).parents[1] / "examples" / "planar-3.toml").read_text()
+    for line, shorter in [
+        ("size = 30", "size = 8\nchains = 16\nburn_in = 200\ncache = false"),
+        ("test = 500", "test = 8"),
+        ("width = 96", "width = 4"),
+        ("steps = 10_000", "steps = 2"),
+        ("validate_at = 2_500", "validate_at = 2"),
+    ]:
+        assert f"\n{line}\n" in text
+        text = text.replace(line, shorter)
+    tables, *arms = text.split("[[arm]]")  # Of four arms the first and the last.
+    (tmp_path / "small.toml").write_text("[[arm]]".join([tables, arms[0], arms[-1]]))
+    results = experiment.train(config.read(tmp_path / "small.toml"), tmp_path / "run")
+    assert [result.label for result in results] == ["OT-FM", "HI-FM (Relaxed)"]
+    assert all(np.isfinite(result.nll) for result in results)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +210,9 @@ def test_density_of_a_trained_flow_integrates_to_one_over_one_turn():
         (lambda: Torus("yes"), "one per joint"),
         (lambda: Torus(WRAPS).act(jnp.zeros(2, int), jnp.zeros(2)), "for 3 joints"),
         (lambda: JointUniform(WRAPS, spread=-1.0), "spread"),
+        (lambda: PeriodicMLP(WRAPS, harmonics=0, key=jax.random.key(0)), "`harmonics` must be"),
+        (lambda: PeriodicMLP("yes", key=jax.random.key(0)), "one per joint"),
+        (lambda: PeriodicMLP.example()(jnp.array(0.5), jnp.zeros(2)), "for 3 joints"),
     ],
 )
 def test_bad_arguments_are_refused(make, message):

@@ -26,8 +26,8 @@ def test_paths_with_both_obey_their_laws():
 
 
 def test_both_are_found_by_name():
-    assert hf.energies.registry.get("banana") is Banana
-    assert hf.spectral.registry.get("logarithmic") is Logarithmic
+    assert hf.energies.registry.get("my-banana") is Banana
+    assert hf.spectral.registry.get("my-logarithmic") is Logarithmic
 
 
 def test_bad_arguments_are_refused():

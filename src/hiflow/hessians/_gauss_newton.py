@@ -15,8 +15,8 @@ class GaussNewton(AbstractHessian):
 
     First derivatives only, and positive semi-definite everywhere. What it leaves out is
     $\sum_i r_i \nabla^2 r_i$: it is exact where the residuals vanish or are linear. With fewer
-    residuals than free directions the spectrum is low-rank, with 0 for the rest, and no $D \times D$
-    matrix is formed.
+    residuals than free directions the spectrum is low-rank, with 0 for the rest, and unless the group
+    has null modes no $D \times D$ matrix is formed: $O(m^2 D)$ for $m$ residuals.
     """
 
     def __call__(
@@ -27,11 +27,14 @@ class GaussNewton(AbstractHessian):
         return lx.MatrixLinearOperator(jnp.matmul(J.T, J, precision="highest"), tags)
 
     def spectrum(self, energy: AbstractEnergy, x: Float[Array, "*event"]) -> Spectrum:
-        basis = free_basis(energy, x)
-        J = jax.lax.stop_gradient(jnp.matmul(_jacobian(energy, x), basis, precision="highest"))
+        J = jax.lax.stop_gradient(_jacobian(energy, x))
+        # Without null modes the basis would be an identity of the size that is to be avoided.
+        basis = free_basis(energy, x) if energy.group.null_modes(x).shape[1] else None
+        if basis is not None:
+            J = jnp.matmul(J, basis, precision="highest")
         m, free = J.shape
-        _, singular, Vt = jnp.linalg.svd(J, full_matrices=m >= free)
-        vectors = jnp.matmul(basis, Vt.T, precision="highest")
+        _, singular, Vt = jnp.linalg.svd(J, full_matrices=False)
+        vectors = Vt.T if basis is None else jnp.matmul(basis, Vt.T, precision="highest")
         if m >= free:
             return dense(singular**2, vectors)
         return low_rank(singular**2, vectors, jnp.zeros((), J.dtype), free)
@@ -44,4 +47,11 @@ def _jacobian(energy: AbstractEnergy, x: Float[Array, "*event"]) -> Float[Array,
             f"{type(energy).__name__} has none. Use hiflow.hessians.Dense()."
         )
     residuals = energy.residuals
-    return jax.jacfwd(lambda y: residuals(y.reshape(x.shape)))(x.ravel())
+    flat = x.ravel()
+
+    def r(y: Array) -> Array:
+        return residuals(y.reshape(x.shape))
+
+    # One pass per residual or per coordinate, whichever are fewer.
+    few = jax.eval_shape(r, flat).size < flat.size
+    return (jax.jacrev if few else jax.jacfwd)(r)(flat)

@@ -33,12 +33,10 @@ def check_prior(
     k_samples, k_group, k_normaliser = jax.random.split(key, 3)
     report = Report("check_prior", prior, key)
     x = jax.vmap(prior.sample)(jax.random.split(k_samples, samples))
-    report.law(
-        "shape",
-        "a sample has the event shape",
-        0.0 if x.shape[1:] == prior.event_shape else jnp.inf,
-        0,
-    )
+    same = x.shape[1:] == prior.event_shape
+    report.law("shape", "a sample has the event shape", 0.0 if same else jnp.inf, 0)
+    if not same:
+        return report.finish()
     found = _measure(prior, x, jax.random.split(k_group, 8))
     report.law("finite", "samples and log densities are finite", found["infinite"], 0, "sample")
     report.law(

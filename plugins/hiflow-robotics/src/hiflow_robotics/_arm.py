@@ -20,7 +20,8 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "goal": [1.2, 0.9, 0.0],
         "obstacles": [[0.9, -0.4, 0.0, 0.3]],
     },
-    # Denavit-Hartenberg parameters that Universal Robots publishes for the UR5, metres and radians.
+    # Metres and radians, from Universal Robots, "DH parameters for calculations of kinematics and
+    # dynamics", table UR5.
     "ur5": {
         "links": [
             {"d": 0.089159, "alpha": np.pi / 2},

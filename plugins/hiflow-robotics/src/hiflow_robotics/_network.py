@@ -23,7 +23,8 @@ class PeriodicMLP(hf.networks.AbstractVelocityField):
     - `harmonics`: how many multiples of a wrapping angle it sees.
     - `key`: of the initial weights.
 
-    **Raises:** `ValueError` if `wraps` isn't a sequence.
+    **Raises:** `ValueError` if `wraps` isn't a sequence, a size is below 1, or an event has another
+    number of joints.
     """
 
     mlp: eqx.nn.MLP
@@ -33,11 +34,17 @@ class PeriodicMLP(hf.networks.AbstractVelocityField):
     def __init__(
         self, wraps: Any, width: int = 64, depth: int = 3, harmonics: int = 2, *, key: PRNGKeyArray
     ):
+        for name, value in [("width", width), ("depth", depth), ("harmonics", harmonics)]:
+            if value < 1:
+                raise ValueError(f"PeriodicMLP: `{name}` must be at least 1, got {value}.")
         self.wraps = as_flags(wraps)
         self.harmonics = harmonics
         turning = sum(self.wraps)
         size = 2 * harmonics * turning + len(self.wraps) - turning + 3
-        self.mlp = eqx.nn.MLP(size, len(self.wraps), width, depth, jax.nn.silu, key=key)
+        # The default final activation is a lambda, and a flow that holds one can't be saved.
+        self.mlp = eqx.nn.MLP(
+            size, len(self.wraps), width, depth, jax.nn.silu, jax.nn.identity, key=key
+        )
 
     @classmethod
     def example(cls) -> "PeriodicMLP":
@@ -55,6 +62,11 @@ class PeriodicMLP(hf.networks.AbstractVelocityField):
         return Torus(self.wraps)
 
     def __call__(self, t: Float[Array, ""], x: Float[Array, " joints"]) -> Float[Array, " joints"]:
+        # Indices beyond an event's end would read its last joint.
+        if x.shape != self.event_shape:
+            raise ValueError(
+                f"PeriodicMLP: `wraps` is for {len(self.wraps)} joints, got an event of shape {x.shape}."
+            )
         turning = x[jnp.array([i for i, wraps in enumerate(self.wraps) if wraps], int)]
         others = x[jnp.array([i for i, wraps in enumerate(self.wraps) if not wraps], int)]
         angles = jnp.outer(1.0 + jnp.arange(self.harmonics), turning).ravel()
