@@ -57,12 +57,13 @@ def _table(records: list[dict]) -> str:
     lines = [f"| law | meaning | {head} |", "|---" * (len(components) + 2) + "|"]
     for law in laws:
         every = [record for c in components for record in cells.get((law, c), [])]
-        allowed = max(record["tolerance"] for record in every)
+        low, high = (end(record["tolerance"] for record in every) for end in (min, max))
+        allowed = f"{high:.2g}" if low == high else f"{low:.2g} … {high:.2g}"
         found = [
             f"{max(r['violation'] for r in cells[law, c]):.1e}" if (law, c) in cells else "–"
             for c in components
         ]
         meaning = every[0]["meaning"].replace("|", "\\|")
         row = " | ".join(cell.replace("0.0e+00", "0") for cell in found)
-        lines.append(f"| {law}<br>≤ {allowed:.2g} | {meaning} | {row} |")
+        lines.append(f"| {law}<br>≤ {allowed} | {meaning} | {row} |")
     return "\n".join(lines)

@@ -53,6 +53,14 @@ def invariants(x):
     return jnp.sort(distances.reshape(x.shape[0], -1), axis=1)
 
 
+def test_alignment_goes_on_to_a_fixed_point():
+    x0, x1 = batch(7, 32)
+    align = jax.jit(couplings.SymmetryAligned(GROUP))
+    once, _ = align(x0, x1, KEY)
+    twice, _ = align(once, x1, KEY)
+    assert cost(twice, x1) == pytest.approx(cost(once, x1), rel=1e-5)
+
+
 def test_alignment_finds_a_moved_copy():
     x0, _ = batch(1, 6)
     small = jax.scipy.linalg.expm(0.2 * jnp.array([[0.0, 1.0], [-1.0, 0.0]]))

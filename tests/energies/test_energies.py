@@ -146,6 +146,8 @@ def test_lj13_conventions_differ_by_a_factor_two_in_the_pair_sum(x64):
     trap = 0.5 * jnp.sum((x - x.mean(0)) ** 2)
     np.testing.assert_allclose(two(x) - trap, 2 * (one(x) - trap), rtol=1e-12)
     assert (two.convention, one.convention) == ("lj13", "lj13-eps1")
+    # The pair's minimum, at r_m = 1, is -ε.
+    np.testing.assert_allclose([two.pair(jnp.ones(())), one.pair(jnp.ones(()))], [-2, -1])
 
 
 def test_dw4_counts_each_pair_once(x64):

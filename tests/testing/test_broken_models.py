@@ -223,7 +223,7 @@ class Fickle(couplings.Independent):
         ("shape", Truncates()),
         ("key", Fickle()),
         ("even use", PicksTheFirst()),
-        ("prior", DrawsWithHeavyTails()),
+        ("redrawn", DrawsWithHeavyTails()),
     ],
 )
 def test_broken_coupling_is_refused(refuses, law, coupling):

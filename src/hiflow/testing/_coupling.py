@@ -59,7 +59,7 @@ def check_coupling(
     found = _measure(coupling, prior, x0, x1, k_draw, draws)
     if coupling.redraws:
         report.law(
-            "prior", "x0 is redrawn from the prior: its log densities have the prior's law "
+            "redrawn", "x0 is redrawn from the prior: its log densities have the prior's law "
             "(Kolmogorov–Smirnov, in units of 1/√n)", found["redrawn"], 2,
         )  # fmt: skip
     else:
