@@ -270,7 +270,7 @@ MUTATIONS = [
     Mutation(
         "standard error of a sum", "metrics.py", "np.std(values, ddof=1) / np.sqrt(n)",
         "np.std(values, ddof=1)",
-        "tests/test_experiment.py::test_train_evaluate_and_sample",
+        "tests/test_metrics.py::test_standard_error_is_that_of_the_mean",
     ),
 ]  # fmt: skip
 
