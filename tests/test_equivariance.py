@@ -31,7 +31,7 @@ def points():
 
 @pytest.fixture(scope="module")
 def trained(points):
-    network = hf.networks.EGNN(13, 3, width=16, depth=2, key=jax.random.key(0))
+    network = hf.networks.EGNN(13, 3, width=16, depth=1, key=jax.random.key(0))
     return hf.fit(
         network, hf.paths.Linearised(ENERGY, hessian="analytic"), points, prior=PRIOR,
         key=jax.random.key(2), steps=100, batch_size=32, learning_rate=3e-3, ema=0.9,

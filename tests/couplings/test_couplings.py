@@ -152,7 +152,7 @@ COUPLINGS = {
     "equivariant-ot": lambda: couplings.EquivariantOT(GROUP, block=5),
     "independent": couplings.Independent,
     "minibatch-ot": couplings.MinibatchOT,
-    "precomputed": lambda: couplings.Precomputed(per_point=64),
+    "precomputed": lambda: couplings.Precomputed(per_point=16),
     "precomputed-aligned": lambda: couplings.Precomputed(couplings.SymmetryAligned(GROUP), 8),
     "symmetry-aligned": lambda: couplings.SymmetryAligned(GROUP, starts=2),
 }
@@ -181,7 +181,7 @@ def tiny_fit(coupling, network=None, **settings):
 
 
 @pytest.mark.filterwarnings("ignore:.*virial")
-@pytest.mark.parametrize("name", ["equivariant-ot", "minibatch-ot", "precomputed"])
+@pytest.mark.parametrize("name", ["minibatch-ot", "precomputed"])
 def test_fit_trains_with_a_coupling_named_in_a_table(name):
     table = {"name": name, "per_point": 4} if name == "precomputed" else name
     flow = tiny_fit(table)
