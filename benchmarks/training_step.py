@@ -13,7 +13,7 @@ import numpy as np
 import optax
 
 import hiflow as hf
-from hiflow._pairing import Pairing
+from hiflow._pairing import paired_draws
 from hiflow._training_step import Batches, Recipe, Scheduled, advance, initial_state
 
 PARTICLES, DIM, BATCH, STEPS, ROUNDS, POINTS = 13, 3, 256, 20, 7, 2_000
@@ -30,9 +30,8 @@ def hiflow_loop(network, path, points, prior):
 
     def run():
         state = initial_state(parameters, optimiser)
-        with Pairing(batches, [(0, STEPS)], STEPS) as pairing:
-            draws = pairing.draws((0, STEPS))
-            return advance((recipe, draws, jnp.asarray(STEPS, jnp.int32)), state)[1]
+        (draws,) = paired_draws(batches, [(0, STEPS)], STEPS)
+        return advance((recipe, draws, jnp.asarray(STEPS, jnp.int32)), state)[1]
 
     return run
 

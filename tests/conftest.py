@@ -5,7 +5,6 @@ from jaxtyping import install_import_hook
 with install_import_hook("hiflow", "beartype.beartype"):
     import hiflow  # noqa: F401
 
-import sys
 from pathlib import Path
 
 import jax
@@ -42,7 +41,6 @@ def quick_compilation():
 
 
 LAWS: list[dict] = []
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 def pytest_addoption(parser):

@@ -243,7 +243,7 @@ MUTATIONS = [
         "tests/test_training.py::test_training_reaches_the_entropy_of_a_gaussian",
     ),
     Mutation(
-        "assignment of columns to rows", "couplings/_minibatch_ot.py",
+        "assignment of columns to rows", "_assignment.py",
         "jnp.zeros_like(columns).at[rows].set(columns)", "jnp.zeros_like(columns).at[columns].set(rows)",
         "tests/couplings/test_couplings.py::test_minibatch_ot_is_the_best_of_all_permutations",
     ),

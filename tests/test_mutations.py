@@ -1,15 +1,10 @@
 """The list of deliberate faults stays in step with the source and the tests."""
 
 import re
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
 from mutations import MUTATIONS, ROOT, apply
-
-sys.path.pop(0)
 
 
 def test_there_are_at_least_thirty_faults_of_different_names():

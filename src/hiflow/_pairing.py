@@ -1,6 +1,7 @@
 """Draws for coming steps, made in a background thread where the coupling asks for it."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import equinox as eqx
@@ -10,49 +11,40 @@ import jax.numpy as jnp
 from hiflow._training_step import Batches, Draw, draw
 
 
-class Pairing:
-    """Gives what every call of the training loop draws. A context manager.
+def paired_draws(
+    batches: Batches, calls: Iterable[tuple[int, int]], room: int
+) -> Generator[Draw, None, None]:
+    """What every call of the training loop draws, for the steps from `call[0]` to before `call[1]`.
 
     With a coupling that is `in_background` the draws of the next call are made on the CPU while the
     device works on this one. The draws of a step depend on its number alone, so the result is the same.
     """
+    if not batches.coupling.in_background:
+        for call in calls:
+            yield _draw(batches, call, room)
+        return
+    host, device = jax.devices("cpu")[0], jax.devices()[0]
+    batches = _on(host, batches)
 
-    def __init__(self, batches: Batches, calls: list[tuple[int, int]], room: int):
-        self._background = batches.coupling.in_background
-        self._device = jax.devices("cpu")[0] if self._background else None
-        self._batches = _on(self._device, batches)
-        self._calls = calls
-        self._room = room
-        self._pool = ThreadPoolExecutor(1, "pairing")
-        self._pending: dict[tuple[int, int], Future[Draw]] = {}
+    def on_host(call: tuple[int, int]) -> Draw:
+        with jax.default_device(host):
+            return jax.block_until_ready(_draw(batches, call, room))
 
-    def __enter__(self) -> "Pairing":
-        return self
+    with ThreadPoolExecutor(1, "pairing") as pool:
+        first, *others = calls
+        ahead = pool.submit(on_host, first)
+        for call in others:
+            drawn = ahead.result()
+            ahead = pool.submit(on_host, call)
+            yield _on(device, drawn)
+        yield _on(device, ahead.result())
 
-    def __exit__(self, *_: Any) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def draws(self, call: tuple[int, int]) -> Draw:
-        """The draws of the steps from `call[0]` to before `call[1]`."""
-        if not self._background:
-            return self._draw(call)
-        drawn = self._pending.pop(call, None) or self._pool.submit(self._draw, call)
-        following = self._calls.index(call) + 1
-        result = drawn.result()
-        if following < len(self._calls):
-            later = self._calls[following]
-            self._pending[later] = self._pool.submit(self._draw, later)
-        return _on(jax.devices()[0], result)
-
-    def _draw(self, call: tuple[int, int]) -> Draw:
-        with jax.default_device(self._device):
-            first, until = (jnp.asarray(step, jnp.int32) for step in call)
-            drawn = draw(self._batches, first, until, self._room)
-            return jax.block_until_ready(drawn) if self._background else drawn
+def _draw(batches: Batches, call: tuple[int, int], room: int) -> Draw:
+    first, until = (jnp.asarray(step, jnp.int32) for step in call)
+    return draw(batches, first, until, room)
 
 
 def _on(device: Any, tree: Any) -> Any:
-    if device is None:
-        return tree
     arrays, rest = eqx.partition(tree, eqx.is_array)
     return eqx.combine(jax.device_put(arrays, device), rest)

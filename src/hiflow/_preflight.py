@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from hiflow._perturbed import perturbed
 from hiflow.couplings import AbstractCoupling
 from hiflow.data import warn_if_inconsistent
 from hiflow.energies import AbstractEnergy
-from hiflow.groups import AbstractGroup
+from hiflow.groups import AbstractGroup, linear_part
 from hiflow.networks import AbstractVelocityField
 from hiflow.paths import AbstractGaussianPath, AbstractPath, Langevin
 from hiflow.priors import AbstractPrior
@@ -174,18 +175,10 @@ def _inequivariance(
 ) -> tuple[Array, Array]:
     """Of the network with perturbed weights: fresh ones often give 0, which is equivariant."""
     k_x, k_g, k_noise = jax.random.split(key, 3)
-    leaves, structure = jax.tree.flatten(network)
-    noise = [jax.random.fold_in(k_noise, i) for i in range(len(leaves))]
-    moved = [
-        leaf + 0.1 * jax.random.normal(k, leaf.shape, leaf.dtype)
-        if eqx.is_inexact_array(leaf)
-        else leaf
-        for leaf, k in zip(leaves, noise, strict=True)
-    ]
-    network = jax.tree.unflatten(structure, moved)
+    network = perturbed(network, k_noise, 0.1)
     x, g = prior.sample(k_x), group.sample(k_g, prior.event_shape)
     velocity = _velocity(network, x)
-    turned = group.act(g, velocity) - group.act(g, jnp.zeros_like(x))
+    turned = linear_part(group, g, velocity)
     there = _velocity(network, prior.group.project(group.act(g, x)))
     return jnp.abs(there - turned).max(), jnp.abs(velocity).max()
 

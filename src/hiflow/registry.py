@@ -73,8 +73,7 @@ class Registry(Generic[T]):
             return "hiflow"
         if name in self._registered:
             return "this process"
-        claims = self._plugins().get(name, [])
-        return _packages(claims) if claims else self._find_plugin(name).value
+        return _packages(self._claims(name))
 
     def get(self, name: str) -> type[T]:
         """The class registered under `name`.
@@ -88,7 +87,7 @@ class Registry(Generic[T]):
             module, _, attribute = self._builtins[name].partition(":")
             return getattr(importlib.import_module(module), attribute)
         entry = self._find_plugin(name)
-        source = f"plug-in {entry.value!r} of {self.origin(name)}"
+        source = f"plug-in {entry.value!r} of {_packages([entry])}"
         self._check_version(entry, name)
         try:
             loaded = entry.load()
@@ -163,8 +162,8 @@ class Registry(Generic[T]):
                 continue
             if not requirement.specifier.contains(version(_DISTRIBUTION), prereleases=True):
                 raise RegistryError(
-                    f"{self.family}: {name!r} is provided by {self.origin(name)}, which was made for "
-                    f"{requirement}, and this is {version(_DISTRIBUTION)}. Upgrade or uninstall "
+                    f"{self.family}: {name!r} is provided by {_packages([entry])}, which was made "
+                    f"for {requirement}, and this is {version(_DISTRIBUTION)}. Upgrade or uninstall "
                     "it; the rest of hiflow works."
                 )
 
@@ -174,13 +173,17 @@ class Registry(Generic[T]):
             found.setdefault(entry.name, []).append(entry)
         return found
 
-    def _find_plugin(self, name: str) -> EntryPoint:
+    def _claims(self, name: str) -> list[EntryPoint]:
         claims = self._plugins().get(name, [])
         if not claims:
             raise RegistryError(
                 f"{self.family}: no component is called {name!r}{_nearest(name, self.names())} "
                 f"Known names: {', '.join(self.names())}."
             )
+        return claims
+
+    def _find_plugin(self, name: str) -> EntryPoint:
+        claims = self._claims(name)
         if len({entry.value for entry in claims}) > 1:
             raise RegistryError(
                 f"{self.family}: {name!r} is claimed by {_packages(claims)}. Uninstall one of them, or "

@@ -4,7 +4,9 @@ import dataclasses
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from itertools import chain
 from typing import Any
 
 import equinox as eqx
@@ -15,10 +17,10 @@ from jaxtyping import PRNGKeyArray
 
 from hiflow import couplings, time_sampling
 from hiflow._checkpoint import Checkpoints
-from hiflow._pairing import Pairing
+from hiflow._pairing import paired_draws
 from hiflow._preflight import check_fit
 from hiflow._progress import Bar
-from hiflow._training_step import Batches, Recipe, Scheduled, State, advance, initial_state
+from hiflow._training_step import Batches, Draw, Recipe, Scheduled, State, advance, initial_state
 from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
 from hiflow.metrics import negative_log_likelihood
@@ -136,11 +138,12 @@ def fit(
             coupling = coupling.prepare(prior, points, jax.random.fold_in(key, steps))
         batches = Batches(points, prior, coupling, time_sampler, key, size=batch_size)
         recipe = Recipe(anchors, path, static, optimiser_or_schedule, ema)
-        calls = {stop: _calls(start, stop) for start, stop in _spans(int(state.step), stops)}
-        pairing = Pairing(batches, [c for some in calls.values() for c in some], STEPS_PER_CALL)
-        with Bar(steps, int(state.step), enabled=progress) as bar, pairing:
-            for stop in stops:
-                state, spent, loss = _advance(calls[stop], recipe, pairing, state, bar)
+        starts = [int(state.step), *stops[:-1]]
+        calls = [_calls(start, stop) for start, stop in zip(starts, stops, strict=True)]
+        draws = paired_draws(batches, chain.from_iterable(calls), STEPS_PER_CALL)
+        with Bar(steps, int(state.step), enabled=progress) as bar, closing(draws):
+            for stop, upto in zip(stops, calls, strict=True):
+                state, spent, loss = _advance(upto, recipe, draws, state, bar)
                 seconds += spent
                 if stop in validation_steps:
                     row: Row = {"step": stop, "seconds": seconds, "loss": loss}
@@ -159,10 +162,6 @@ def _validation_steps(steps: int, validate_at: int | Sequence[int]) -> set[int]:
     return {steps, *(step for step in validate_at if 0 < step < steps)}
 
 
-def _spans(start: int, stops: list[int]) -> list[tuple[int, int]]:
-    return list(zip([start, *stops[:-1]], stops, strict=True))
-
-
 def _calls(start: int, stop: int) -> list[tuple[int, int]]:
     """The steps of every jitted call on the way."""
     firsts = range(start, stop, STEPS_PER_CALL)
@@ -170,14 +169,13 @@ def _calls(start: int, stop: int) -> list[tuple[int, int]]:
 
 
 def _advance(
-    calls: list[tuple[int, int]], recipe: Recipe, pairing: Pairing, state: State, bar: Bar
+    calls: list[tuple[int, int]], recipe: Recipe, draws: Iterator[Draw], state: State, bar: Bar
 ) -> tuple[State, float, float]:
     """Train through some calls; the state, the seconds that it took and the last mean loss."""
     begun = time.perf_counter()
     loss = float("nan")
-    for first, until in calls:
-        draws = pairing.draws((first, until))
-        state, mean = advance((recipe, draws, jnp.asarray(until, jnp.int32)), state)
+    for _, until in calls:
+        state, mean = advance((recipe, next(draws), jnp.asarray(until, jnp.int32)), state)
         loss = float(mean)
         if not math.isfinite(loss):
             raise FloatingPointError(

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from built_in import own
 from hiflow import energies, paths, priors, spectral, spectrum, times
 
 pytestmark = pytest.mark.usefixtures("x64", "quick_compilation")
@@ -66,14 +67,9 @@ def layouts():
 
 
 def test_the_matrix_is_whole():
-    assert set(SPECTRAL) | set(ISOTROPIC) == own(paths.registry)
-    assert set(MAPS) == own(spectral.registry)
-    assert set(TIMES) == own(times.registry)
-
-
-def own(registry):
-    """Without what plug-ins add."""
-    return {name for name in registry.names() if registry.origin(name) == "hiflow"}
+    assert set(SPECTRAL) | set(ISOTROPIC) == set(own(paths.registry))
+    assert set(MAPS) == set(own(spectral.registry))
+    assert set(TIMES) == set(own(times.registry))
 
 
 @pytest.mark.parametrize("layout", layouts())

@@ -5,17 +5,13 @@ import pytest
 from typer.testing import CliRunner
 
 import hiflow as hf
+from built_in import own
 from hiflow import config
 from hiflow.cli import app
 from hiflow.testing import BrokenLawsError, check, example
 
 FAMILIES = config.families()
-OWN = [
-    (family, name)
-    for family, registry in FAMILIES.items()
-    for name in registry.names()
-    if registry.origin(name) == "hiflow"
-]
+OWN = [(family, name) for family, registry in FAMILIES.items() for name in own(registry)]
 
 
 def hiflow(*arguments):

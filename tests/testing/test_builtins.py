@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import hiflow as hf
+from built_in import own
 from hiflow import (
     energies,
     groups,
@@ -26,12 +27,6 @@ from hiflow.testing import (
     check_time_transform,
     check_velocity_field,
 )
-
-
-def own(registry):
-    """Without what plug-ins add."""
-    return [name for name in registry.names() if registry.origin(name) == "hiflow"]
-
 
 ENERGIES = {
     "double-well": energies.DoubleWell,

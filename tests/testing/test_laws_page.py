@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from built_in import own
 from hiflow import config
 
 ROOT = Path(__file__).parents[2]
@@ -36,9 +37,9 @@ def test_every_function_of_the_kit_has_a_section():
 @pytest.mark.parametrize("check", SECTIONS)
 def test_every_built_in_is_on_the_page(check):
     registry = config.families()[SECTIONS[check]]
-    own = [registry.get(n).__name__ for n in registry.names() if registry.origin(n) == "hiflow"]
+    classes = {registry.get(name).__name__ for name in own(registry)}
     head = sections()[check].strip().splitlines()[0]
-    assert set(own) <= {cell.split("<br>")[0].strip() for cell in head.split("|")}
+    assert classes <= {cell.split("<br>")[0].strip() for cell in head.split("|")}
 
 
 @pytest.mark.parametrize("check", SECTIONS)

@@ -2,11 +2,10 @@
 
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
-import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow._assignment import assignment
 from hiflow.couplings._base import AbstractCoupling
 
 
@@ -33,9 +32,3 @@ def squared_distances(
     a, b = (z.reshape(z.shape[0], -1) for z in (x, y))
     squares = jnp.sum(a**2, axis=1)[:, None] + jnp.sum(b**2, axis=1)[None, :]
     return squares - 2 * jnp.matmul(a, b.T, precision="highest")
-
-
-def assignment(cost: Float[Array, "n n"]) -> Int[Array, " n"]:
-    """The column that goes with every row at the least total cost."""
-    rows, columns = optax.assignment.hungarian_algorithm(jax.lax.stop_gradient(cost))
-    return jnp.zeros_like(columns).at[rows].set(columns)

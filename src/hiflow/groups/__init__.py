@@ -4,6 +4,7 @@ from hiflow.groups._base import AbstractDiscreteGroup as AbstractDiscreteGroup
 from hiflow.groups._base import AbstractGroup as AbstractGroup
 from hiflow.groups._base import SupportsAlignment as SupportsAlignment
 from hiflow.groups._base import SupportsPeriods as SupportsPeriods
+from hiflow.groups._base import linear_part as linear_part
 from hiflow.groups._base import reference_measure as reference_measure
 from hiflow.groups._finite import AbstractFiniteGroup as AbstractFiniteGroup
 from hiflow.groups._image import Cyclic as Cyclic

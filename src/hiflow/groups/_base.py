@@ -98,6 +98,11 @@ class SupportsPeriods(Protocol):
         ...
 
 
+def linear_part(group: AbstractGroup, g: Any, x: Float[Array, "*event"]) -> Float[Array, "*event"]:
+    """`x` under the linear part of $g$, as it acts on velocities: translations do nothing."""
+    return group.act(g, x) - group.act(g, jnp.zeros_like(x))
+
+
 def reference_measure(group: AbstractGroup, event_shape: tuple[int, ...]) -> str:
     """In words, the measure that densities on events of this shape refer to."""
     x = jnp.zeros(event_shape)

@@ -6,9 +6,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from hiflow._assignment import assignment
 from hiflow.groups._base import AbstractDiscreteGroup
 
 
@@ -71,8 +71,7 @@ class Permutation(AbstractDiscreteGroup[Array]):
         cost = -jnp.matmul(a, b.T, precision="highest")
         unlike = kinds[:, None] != kinds[None, :]
         cost = cost + jnp.where(unlike, 1 + 2 * cost.shape[0] * jnp.max(jnp.abs(cost)), 0)
-        rows, columns = optax.assignment.hungarian_algorithm(cost)
-        return jnp.zeros_like(columns).at[rows].set(columns)
+        return assignment(cost)
 
     def _kinds(self, event_shape: tuple[int, ...]) -> Int[Array, " particles"]:
         """The species as integers."""

@@ -3,6 +3,7 @@
 import abc
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import lineax as lx
 from jaxtyping import Array, Float
@@ -41,6 +42,15 @@ def free_basis(energy: AbstractEnergy, x: Float[Array, "*event"]) -> Float[Array
     if null.shape[1] == 0:
         return jnp.eye(x.size, dtype=x.dtype)
     return jnp.linalg.qr(null, mode="complete")[0][:, null.shape[1] :]
+
+
+def restricted(
+    operator: lx.AbstractLinearOperator, basis: Float[Array, "dim free"]
+) -> Float[Array, "free free"]:
+    """The operator on the span of the basis. No gradient: spectra are data, and that of eigh is NaN at
+    degenerate eigenvalues."""
+    product = jnp.matmul(operator.as_matrix(), basis, precision="highest")
+    return jax.lax.stop_gradient(jnp.matmul(basis.T, product, precision="highest"))
 
 
 def symmetric(matrix: Float[Array, "dim dim"]) -> lx.MatrixLinearOperator:

@@ -6,7 +6,7 @@ import lineax as lx
 from jaxtyping import Array, Float
 
 from hiflow.energies import AbstractEnergy, SupportsHessian
-from hiflow.hessians._base import AbstractHessian, free_basis, symmetric
+from hiflow.hessians._base import AbstractHessian, free_basis, restricted, symmetric
 from hiflow.spectrum import Spectrum, dense
 
 
@@ -14,11 +14,7 @@ def _eigendecomposition(
     operator: lx.AbstractLinearOperator, energy: AbstractEnergy, x: Float[Array, "*event"]
 ) -> Spectrum:
     basis = free_basis(energy, x)
-    reduced = jnp.matmul(
-        basis.T, jnp.matmul(operator.as_matrix(), basis, precision="highest"), precision="highest"
-    )
-    # Spectra are data: the gradient of eigh is NaN at degenerate eigenvalues.
-    eigenvalues, vectors = jnp.linalg.eigh(jax.lax.stop_gradient(reduced))
+    eigenvalues, vectors = jnp.linalg.eigh(restricted(operator, basis))
     return dense(eigenvalues, jnp.matmul(basis, vectors, precision="highest"))
 
 

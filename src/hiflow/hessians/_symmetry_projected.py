@@ -3,14 +3,13 @@
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import lineax as lx
 from jaxtyping import Array, Float
 
 from hiflow._checks import as_scalar, check_positive
 from hiflow.energies import AbstractEnergy
-from hiflow.hessians._base import AbstractHessian, free_basis
+from hiflow.hessians._base import AbstractHessian, free_basis, restricted
 from hiflow.spectrum import Modes, Spectrum
 
 
@@ -53,8 +52,7 @@ class SymmetryProjected(AbstractHessian):
 
     def spectrum(self, energy: AbstractEnergy, x: Float[Array, "*event"]) -> Spectrum:
         basis = free_basis(energy, x)
-        matrix = jax.lax.stop_gradient(self(energy, x).as_matrix())
-        reduced = _product(basis.T, _product(matrix, basis))
+        reduced = restricted(self(energy, x), basis)
         tangents = _product(basis.T, energy.group.tangents(x))
         size = jnp.linalg.norm(reduced)
         null, count = self._null_modes(reduced, tangents, size)

@@ -1,15 +1,13 @@
 """The laws of a velocity field."""
 
-from typing import Any
-
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from hiflow._perturbed import perturbed
+from hiflow.groups import linear_part
 from hiflow.networks import AbstractVelocityField, SupportsDivergence
 from hiflow.testing._compiled import compiled
-from hiflow.testing._points import linear_part
 from hiflow.testing._report import Findings, Report, largest, seed
 
 _TIMES = (0.0, 0.3, 0.7, 1.0)
@@ -31,7 +29,7 @@ def check_velocity_field(
     key = seed(key)
     k_noise, k_x, k_group = jax.random.split(key, 3)
     report = Report("check_velocity_field", field, key)
-    field = _perturbed(field, k_noise, perturb)
+    field = perturbed(field, k_noise, perturb)
     x = jax.random.normal(k_x, (4, *field.event_shape))
     found = _measure(field, jnp.asarray(_TIMES), x, jax.random.split(k_group, 3))
     at, t = ("t", "point"), {"t": _TIMES}
@@ -58,20 +56,6 @@ def check_velocity_field(
             found["divergence"], tolerance, *at, **t,
         )  # fmt: skip
     return report.finish()
-
-
-def _perturbed(field: Any, key: PRNGKeyArray, size: float) -> Any:
-    leaves, structure = jax.tree.flatten(field)
-    keys = jax.random.split(key, len(leaves))
-    return jax.tree.unflatten(
-        structure,
-        [
-            leaf + size * jax.random.normal(k, leaf.shape, leaf.dtype)
-            if eqx.is_inexact_array(leaf)
-            else leaf
-            for leaf, k in zip(leaves, keys, strict=True)
-        ],
-    )
 
 
 @compiled

@@ -6,9 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from hiflow.groups import AbstractGroup, SupportsAlignment
+from hiflow.groups import AbstractGroup, SupportsAlignment, linear_part
 from hiflow.testing._compiled import compiled
-from hiflow.testing._points import linear_part
 from hiflow.testing._report import Findings, Report, largest, seed
 
 

@@ -8,9 +8,10 @@ import lineax as lx
 from jaxtyping import Array, PRNGKeyArray
 
 from hiflow.energies import AbstractEnergy
+from hiflow.groups import linear_part
 from hiflow.hessians import AbstractHessian
 from hiflow.testing._compiled import compiled
-from hiflow.testing._points import linear_part, relaxed_points
+from hiflow.testing._points import relaxed_points
 from hiflow.testing._report import Findings, Report, largest, seed
 
 

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from hiflow.groups import linear_part
 from hiflow.paths import AbstractGaussianPath, AbstractPath
 from hiflow.priors import AbstractPrior
 from hiflow.testing._compiled import compiled
 from hiflow.testing._gaussian_path import gaussian_violations, report_gaussian_laws
-from hiflow.testing._points import everywhere, linear_part, relaxed_points
+from hiflow.testing._points import everywhere, relaxed_points
 from hiflow.testing._report import Findings, Report, largest, rounding, seed
 
 

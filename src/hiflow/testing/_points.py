@@ -53,11 +53,6 @@ def _over(values: Array, x: Array) -> Array:
     return values.reshape(-1, *[1] * (x.ndim - 1))
 
 
-def linear_part(group: AbstractGroup, g: Any, x: Array) -> Array:
-    """$x$ under the linear part of $g$, as it acts on velocities: translations do nothing."""
-    return group.act(g, x) - group.act(g, jnp.zeros_like(x))
-
-
 def free_directions(group: AbstractGroup, x: Array) -> Float[Array, "dim free"]:
     """An orthonormal basis of the image of `group.project`."""
     null = group.null_modes(x)
