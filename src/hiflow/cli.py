@@ -1,5 +1,6 @@
 """The command line: `hiflow train | evaluate | sample | list | check`."""
 
+import difflib
 import sys
 import tomllib
 import warnings
@@ -96,15 +97,11 @@ def list_components(
     from hiflow import config
 
     with _plain_errors():
-        families = config.families()
-        if family is not None and family not in families:
-            raise ValueError(f"no family {family!r}; there are {', '.join(families)}.")
         table = Table("family", "name", "from", *(["loads"] if load else []))
-        for name, registry in families.items():
-            if family in (None, name):
-                for component in registry.names():
-                    state = [_state(registry, component)] if load else []
-                    table.add_row(name, component, registry.origin(component), *state)
+        for name, registry in _families(family).items():
+            for component in registry.names():
+                state = [_state(registry, component)] if load else []
+                table.add_row(name, component, registry.origin(component), *state)
         console.print(table)
         if family is None:
             console.print("experiments: " + ", ".join(sorted(config.packaged_experiments())))
@@ -129,16 +126,11 @@ def check(
     single: Annotated[bool, typer.Option("--single", help="Single precision.")] = False,
 ) -> None:
     """Check that a component obeys the laws of its family; print each with its largest violation."""
-    from hiflow import config, testing
+    from hiflow import testing
 
     with _plain_errors(), jax.enable_x64(not single):
         options = dict(_setting(setting) for setting in settings or [])
-        known = {f: r for f, r in config.families().items() if name in r.names()}
-        known = {f: r for f, r in known.items() if family in (None, f)}
-        if len(known) != 1:
-            what = f"is in {', '.join(known)}: choose by --family" if known else "is unknown"
-            raise ValueError(f"{name!r} {what}; `hiflow list` shows all components.")
-        (registry,) = known.values()
+        registry = _registry_of(name, _families(family))
         component = testing.example(registry, name, **options)
         given = {"energy": energy, "prior": prior, "event_shape": event_shape}
         surroundings = {k: _value(v) for k, v in given.items() if v is not None}
@@ -149,6 +141,30 @@ def check(
         _print_laws(found, f"{name} ({registry.family}, from {registry.origin(name)})")
         if any(law.broken_at is not None for law in found.laws):
             sys.exit(1)
+
+
+def _families(chosen: str | None) -> dict[str, Any]:
+    """All registries, or that of one family."""
+    from hiflow import config
+
+    families = config.families()
+    if chosen is not None and chosen not in families:
+        raise ValueError(f"no family {chosen!r}; there are {', '.join(families)}.")
+    return {name: registry for name, registry in families.items() if chosen in (None, name)}
+
+
+def _registry_of(name: str, families: dict[str, Any]) -> Any:
+    """The one registry that knows the name."""
+    known = [registry for registry in families.values() if name in registry.names()]
+    if len(known) == 1:
+        return known[0]
+    if known:
+        what = f"is in {', '.join(registry.family for registry in known)}: choose by --family"
+        raise ValueError(f"{name!r} {what}; `hiflow list` shows all components.")
+    names = [every for registry in families.values() for every in registry.names()]
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{name!r} is unknown; `hiflow list` shows all components.{hint}")
 
 
 def _print_laws(found: Any, title: str) -> None:

@@ -97,6 +97,8 @@ def test_the_shell_fails_where_a_law_is_broken(monkeypatch):
     ("arguments", "message"),
     [
         (["no-such-thing"], "is unknown; `hiflow list`"),
+        (["satrating"], "Did you mean 'saturating'?"),
+        (["saturating", "--family", "nope"], "no family 'nope'; there are energies"),
         (["cosine"], "choose by --family"),
         (["saturating", "kappa"], "as key=value"),
         (["saturating", "kapa=1"], "did you mean 'kappa'"),
