@@ -25,8 +25,8 @@ def hiflow_loop(network, path, points, prior):
     optimiser = Scheduled("adam", 1e-3, 100, 1.0, 10_000)
     anchors = hf.paths.make_anchors(path, points)
     parts = (hf.couplings.Independent(), hf.time_sampling.Stratified())
-    batches = Batches(points, prior, *parts, KEY, size=BATCH)
-    recipe = Recipe(anchors, path, static, optimiser, 0.999)
+    batches = Batches(points, prior, *parts, None, KEY, size=BATCH)
+    recipe = Recipe(anchors, path, static, None, optimiser, 0.999)
 
     def run():
         state = initial_state(parameters, optimiser)

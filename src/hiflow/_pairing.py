@@ -1,5 +1,6 @@
 """Draws for coming steps, made in a background thread where the coupling asks for it."""
 
+import hashlib
 from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -7,13 +8,15 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hiflow._training_step import Batches, Draw, draw
 
+Call = tuple[int, int]
+_ROOM = 256 * 2**20
 
-def paired_draws(
-    batches: Batches, calls: Iterable[tuple[int, int]], room: int
-) -> Generator[Draw, None, None]:
+
+def paired_draws(batches: Batches, calls: Iterable[Call], room: int) -> Generator[Draw, None, None]:
     """What every call of the training loop draws, for the steps from `call[0]` to before `call[1]`.
 
     With a coupling that is `in_background` the draws of the next call are made on the CPU while the
@@ -25,10 +28,15 @@ def paired_draws(
         return
     host, device = jax.devices("cpu")[0], jax.devices()[0]
     batches = _on(host, batches)
+    _memory.remember(batches)
 
-    def on_host(call: tuple[int, int]) -> Draw:
+    def on_host(call: Call) -> Draw:
+        if call in _memory.draws:
+            return _memory.draws[call]
         with jax.default_device(host):
-            return jax.block_until_ready(_draw(batches, call, room))
+            drawn = jax.block_until_ready(_draw(batches, call, room))
+        _memory.keep(call, drawn)
+        return drawn
 
     with ThreadPoolExecutor(1, "pairing") as pool:
         first, *others = calls
@@ -40,7 +48,41 @@ def paired_draws(
         yield _on(device, ahead.result())
 
 
-def _draw(batches: Batches, call: tuple[int, int], room: int) -> Draw:
+class _Memory:
+    """The draws of the last run: an experiment's arms mostly draw alike, and pairing is costly."""
+
+    def __init__(self) -> None:
+        self.draws: dict[Call, Draw] = {}
+        self.identity = ""
+
+    def remember(self, batches: Batches) -> None:
+        """Forget what was drawn from anything else."""
+        arrays, rest = eqx.partition(batches, eqx.is_array)
+        digest = hashlib.sha256(str(rest).encode())
+        for leaf in jax.tree.leaves(arrays):
+            digest.update(np.asarray(_plain(leaf)).tobytes())
+        if digest.hexdigest() != self.identity:
+            self.draws, self.identity = {}, digest.hexdigest()
+
+    def keep(self, call: Call, drawn: Draw) -> None:
+        """Keep a call's draws; the oldest go where there is no room."""
+        self.draws[call] = drawn
+        while len(self.draws) > 1 and sum(map(_bytes, self.draws.values())) > _ROOM:
+            del self.draws[next(iter(self.draws))]
+
+
+_memory = _Memory()
+
+
+def _plain(leaf: Any) -> Any:
+    return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+
+
+def _bytes(drawn: Draw) -> int:
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(drawn))
+
+
+def _draw(batches: Batches, call: Call, room: int) -> Draw:
     first, until = (jnp.asarray(step, jnp.int32) for step in call)
     return draw(batches, first, until, room)
 

@@ -14,6 +14,9 @@ from hiflow import energies
 COLUMNS = ("arm", "NLL", "± s.e.", "NFE", "steps", "training s")
 
 
+FIGURES = ("nll", "nll_se", "nfe", "nfe_max")
+
+
 @dataclasses.dataclass(frozen=True)
 class Result:
     """What one arm and seed came to."""

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hiflow._devices import shard_batch
 from hiflow.couplings import AbstractCoupling
+from hiflow.groups import AbstractGroup, linear_part
 from hiflow.paths import AbstractPath
 from hiflow.priors import AbstractPrior
 from hiflow.time_sampling import AbstractTimeSampler
@@ -32,6 +33,8 @@ class Draw(eqx.Module):
     x0: Float[Array, "batch *event"]
     t: Float[Array, " batch"]
     weight: Float[Array, " batch"]
+    turns: Any
+    """Elements of the group that samples are turned by; `None` without augmentation."""
 
 
 class Batches(eqx.Module):
@@ -41,6 +44,7 @@ class Batches(eqx.Module):
     prior: AbstractPrior
     coupling: AbstractCoupling
     time_sampler: AbstractTimeSampler
+    symmetry: AbstractGroup | None
     key: PRNGKeyArray
     size: int = eqx.field(static=True)
 
@@ -53,7 +57,13 @@ class Batches(eqx.Module):
         x0 = jax.vmap(self.prior.sample)(jax.random.split(key_prior, self.size))
         t, weight = self.time_sampler(key_time, self.size)
         x0, _ = self.coupling(x0, self.points[index], key_pair)
-        return Draw(index, x0, t, weight)
+        return Draw(index, x0, t, weight, self._turns(jax.random.fold_in(key, 4)))
+
+    def _turns(self, key: PRNGKeyArray) -> Any:
+        group, shape = self.symmetry, self.prior.event_shape
+        if group is None:
+            return None
+        return jax.vmap(lambda one: group.sample(one, shape))(jax.random.split(key, self.size))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +103,7 @@ class Recipe(eqx.Module):
     anchors: Any
     path: AbstractPath
     static: Any
+    symmetry: AbstractGroup | None
     optimiser: Optimiser = eqx.field(static=True)
     ema: float = eqx.field(static=True)
 
@@ -113,6 +124,9 @@ class Recipe(eqx.Module):
         anchors = jax.tree.map(lambda leaf: leaf[draw.index], self.anchors)
         x0, anchors, t, weight = shard_batch((draw.x0, anchors, draw.t, draw.weight))
         x, target = jax.vmap(self.path.flow_and_velocity)(x0, anchors, t)
+        if (group := self.symmetry) is not None:
+            turn = jax.vmap(lambda g, y: linear_part(group, g, y))
+            x, target = turn(draw.turns, x), turn(draw.turns, target)
         return t, weight, x, target
 
     def step(self, state: State, draw: Draw) -> tuple[State, Array]:

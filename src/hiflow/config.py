@@ -35,8 +35,12 @@ from hiflow.flow import Flow
 from hiflow.registry import Registry
 from hiflow.training import fit
 
-_TOP = ("seeds", "energy", "data", "prior", "network", "training", "evaluation", "arm")
-_ARM = ("label", "path", "prior", "network", "training")
+_TOP = (
+    *("seeds", "energy", "data", "prior", "network", "training", "evaluation"),
+    *("arm", "variant"),
+)
+_ARM = ("label", "family", "path", "prior", "network", "training")
+_VARIANT = ("label", "size", "prior", "network", "training")
 _NOT_FROM_FILE = (
     *("network", "path", "data", "prior", "key", "energy", "validation", "callbacks"),
     *("checkpoint_dir", "resume", "progress", "solver_settings"),
@@ -61,9 +65,14 @@ class Experiment:
         return list(self.tables.get("seeds", [0]))
 
     @property
-    def arms(self) -> list[Mapping[str, Any]]:
-        """The arms' own tables, in order."""
-        return self.tables["arm"]
+    def arms(self) -> list[dict[str, Any]]:
+        """The arms' tables in order, in every variant: `arm` and `variant` are the parts of `label`.
+
+        A variant's `training` is added to that of the arm, its `prior` and `network` replace the arm's.
+        """
+        arms = [{"arm": arm["label"], "variant": "", **arm} for arm in self.tables["arm"]]
+        variants = self.tables.get("variant")
+        return [_varied(a, v) for v in variants for a in arms] if variants else arms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +85,8 @@ class Arm:
     prior: priors.AbstractPrior
     training: dict[str, Any]
     solver_settings: dict[str, Any]
+    size: int | None
+    """Of how many training points the arm sees the first; `None` for all."""
 
 
 def packaged_experiments() -> dict[str, Any]:
@@ -107,11 +118,15 @@ def read(source: str | os.PathLike[str]) -> Experiment:
     _check_names(tables, _TOP, f"{source}")
     if not tables.get("arm"):
         raise ConfigError(f"{source}: has no [[arm]]; add one with a `label` and a `path`.")
-    labels = [arm.get("label") for arm in tables["arm"]]
-    if None in labels or len({slug(str(label)) for label in labels}) < len(labels):
-        raise ConfigError(f"{source}: every [[arm]] needs a `label` of its own, got {labels}.")
-    for arm in tables["arm"]:
-        _check_names(arm, _ARM, f"{source}: arm {arm['label']!r}")
+    for kind in ("arm", "variant"):
+        labels = [table.get("label") for table in tables.get(kind, [])]
+        if None in labels or len({slug(str(label)) for label in labels}) < len(labels):
+            raise ConfigError(
+                f"{source}: every [[{kind}]] needs a `label` of its own, got {labels}."
+            )
+    for kind, known in (("arm", _ARM), ("variant", _VARIANT)):
+        for table in tables.get(kind, []):
+            _check_names(table, known, f"{source}: {kind} {table.get('label')!r}")
     return Experiment(name, text, tables)
 
 
@@ -131,7 +146,12 @@ def event_shape(experiment: Experiment, energy: energies.AbstractEnergy | None) 
     from_file = "file" in table or "test_file" in table
     known = ["file", "test_file"] if from_file else _parameters(hf_data.sample)
     hidden = ("energy", "key", "size", "progress")
-    _check_names(table, ["size", "test", "seed", *(k for k in known if k not in hidden)], "[data]")
+    own = ["size", "test", "validation", "seed"]
+    _check_names(table, [*own, *(k for k in known if k not in hidden)], "[data]")
+    if from_file and "validation" in table:
+        raise ConfigError(
+            "[data]: `validation` points are drawn from the energy; leave out `file`."
+        )
     if energy is None and "file" not in table:
         raise ConfigError("[data] needs a `file`, or the experiment an [energy] to draw from.")
     shape = None if energy is None else energy.event_shape
@@ -147,11 +167,13 @@ def make_data(
 ) -> tuple[Float[Array, "n *event"], Float[Array, "m *event"]]:
     """Training and test points: from files, or drawn from the energy.
 
-    `[data]` takes `size` and `test` (how many of each), `seed` (the run's by default), `file` and
-    `test_file`, or the keywords of [`hiflow.data.sample`][hiflow.data.sample].
+    `[data]` takes `size` and `test` (how many of each), `validation` (how many to choose settings by),
+    `seed` (the run's by default), `file` and `test_file`, or the keywords of
+    [`hiflow.data.sample`][hiflow.data.sample].
     """
     table = dict(experiment.tables.get("data", {}))
     size, test = table.pop("size", None), table.pop("test", 256)
+    table.pop("validation", None)
     key_draw, key_split = jax.random.split(jax.random.key(table.pop("seed", seed)))
     shape = None if energy is None else energy.event_shape
     if "file" in table:
@@ -165,6 +187,24 @@ def make_data(
     if energy is not None:
         points, held_out = (jax.vmap(energy.group.project)(part) for part in (points, held_out))
     return points, held_out
+
+
+def make_validation(
+    experiment: Experiment, energy: energies.AbstractEnergy, seed: int, *, progress: bool
+) -> Float[Array, "n *event"]:
+    """The points to choose settings by, `validation` of them: a draw of its own, independent of the
+    training and test points.
+
+    **Raises:** `ConfigError` if `[data]` asks for none.
+    """
+    table = dict(experiment.tables.get("data", {}))
+    size = table.pop("validation", 0)
+    if size < 2:
+        raise ConfigError(f"[data]: `validation` must be at least 2 to choose by, got {size}.")
+    key = jax.random.fold_in(jax.random.key(table.pop("seed", seed)), 1)
+    settings = {name: table[name] for name in table if name not in ("size", "test")}
+    drawn = hf_data.sample(energy, key=key, size=size, progress=progress, **settings)
+    return jax.vmap(energy.group.project)(drawn.points)
 
 
 def make_arm(
@@ -190,7 +230,8 @@ def make_arm(
     Flow(prior, network, **settings)  # Its checks, before any training.
     path = paths.registry.make(arm["path"], **context)
     check_components(network, path, prior, energy)
-    return Arm(arm["label"], network, path, prior, _training(experiment, arm), settings)
+    training = _training(experiment, arm)
+    return Arm(arm["label"], network, path, prior, training, settings, arm.get("size"))
 
 
 def make_solver_settings(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -220,6 +261,12 @@ def families() -> dict[str, Registry]:
         energies, hessians, spectral, times, groups, priors, couplings, paths, networks, time_sampling
     )  # fmt: skip
     return {module.registry.family: module.registry for module in modules}
+
+
+def _varied(arm: dict[str, Any], variant: Mapping[str, Any]) -> dict[str, Any]:
+    training = {**arm.get("training", {}), **variant.get("training", {})}
+    label = f"{arm['label']}, {variant['label']}"
+    return {**arm, **variant, "label": label, "variant": variant["label"], "training": training}
 
 
 def slug(label: str) -> str:

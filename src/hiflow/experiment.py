@@ -1,6 +1,7 @@
 """Run folders: an experiment's arms and seeds trained by `fit`, with everything kept on disk."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import platform
@@ -16,9 +17,9 @@ from jaxtyping import Array
 from rich.console import Console
 
 from hiflow import config, data, energies
-from hiflow._summary import Result, entropy, markdown, print_table, summarise
+from hiflow._summary import FIGURES, Result, entropy, markdown, print_table, summarise
 from hiflow.flow import load
-from hiflow.metrics import NLL, negative_log_likelihood
+from hiflow.metrics import negative_log_likelihood
 from hiflow.training import fit
 
 _PACKAGES = ["hiflow-jax", "jax", "jaxlib", "equinox", "diffrax", "optax", "lineax", "numpy"]
@@ -52,6 +53,12 @@ class RunFolder:
         if not finished:
             raise ValueError(f"{self.root}: no arm has finished training; resume it first.")
         return finished
+
+    def describe_data(self, seed: int, points: Array, test: Array) -> None:
+        """Keep what tells one data set from another, so that only like is compared with like."""
+        described = {"size": points.shape[0], "test": test.shape[0], "test_sha256": _hash(test)}
+        (self.root / f"seed-{seed}").mkdir(exist_ok=True)
+        write_atomically(self.root / f"seed-{seed}" / "data.json", json.dumps(described, indent=2))
 
     def experiment(self) -> config.Experiment:
         """The experiment as it was configured."""
@@ -111,12 +118,15 @@ def train(
     results = []
     for seed in seeds:
         points, test = config.make_data(experiment, energy, seed, progress=console.is_terminal)
+        _check_sizes(experiment, points.shape[0])
+        folder.describe_data(seed, points, test)
         for table in experiment.arms:
             key_network, key_fit = jax.random.split(jax.random.key(seed))
             arm = config.make_arm(experiment, table, energy, shape, key_network)
             place = folder.arm(seed, arm.label)
+            seen = points[: arm.size]
             console.print(f"[bold]{arm.label}[/], seed {seed}: {type(arm.path).__name__}")
-            results.append(_train_arm(arm, place, points, test, energy, seed, key_fit, console))
+            results.append(_train_arm(arm, place, seen, test, energy, seed, key_fit, console))
             write_atomically(
                 folder.root / "results.json",
                 json.dumps([dataclasses.asdict(result) for result in results], indent=2),
@@ -151,7 +161,7 @@ def evaluate_file(
     results = []
     for (label, seed), flow in flows.items():
         figures = negative_log_likelihood(flow, points, **settings)
-        results.append(Result(label, seed, 0, 0.0, **dataclasses.asdict(figures)))
+        results.append(Result(label, seed, 0, 0.0, *(getattr(figures, k) for k in FIGURES)))
     if energy is not None:
         data.warn_if_inconsistent(energy, points)
     return results, energy
@@ -192,7 +202,7 @@ def draw(root: str | os.PathLike[str], *, console: Console) -> list[Path]:
     return written
 
 
-def read_history(place: Path) -> list[dict[str, float]]:
+def read_history(place: Path) -> list[dict[str, Any]]:
     """The rows of one arm's history."""
     path = place / "history.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -203,6 +213,19 @@ def write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text)
     temporary.replace(path)
+
+
+def _hash(points: Array) -> str:
+    return hashlib.sha256(np.asarray(points).tobytes()).hexdigest()
+
+
+def _check_sizes(experiment: config.Experiment, available: int) -> None:
+    for arm in experiment.arms:
+        if not 1 <= arm.get("size", available) <= available:
+            raise ValueError(
+                f"variant {arm['variant']!r}: `size` must be between 1 and the {available:,} training "
+                f"points of [data], got {arm['size']}."
+            )
 
 
 def _train_arm(
@@ -218,7 +241,7 @@ def _train_arm(
     history, weights = place / "history.jsonl", place / "flow.hiflow"
     rows = read_history(place)
 
-    def record(row: dict[str, float]) -> None:
+    def record(row: dict[str, Any]) -> None:
         # A resumed run repeats the rows after its checkpoint: the later one counts.
         rows[:] = [*(old for old in rows if old["step"] < row["step"]), row]
         write_atomically(history, "".join(json.dumps(entry) + "\n" for entry in rows))
@@ -246,6 +269,4 @@ def _train_arm(
         )
         flow.save(weights)
     last = rows[-1]
-    names = [field.name for field in dataclasses.fields(NLL)]
-    figures: dict[str, Any] = {name: last[name] for name in names}
-    return Result(arm.label, seed, int(last["step"]), last["seconds"], **figures)
+    return Result(arm.label, seed, int(last["step"]), last["seconds"], *(last[k] for k in FIGURES))

@@ -26,12 +26,14 @@ class NLL:
 
     - `nll`, `nll_se`: mean over the points, and its standard error.
     - `nfe`, `nfe_max`: velocity evaluations per point that computing it took, mean and largest.
+    - `log_prob`: the log density of every point, for paired comparisons.
     """
 
     nll: float
     nll_se: float
     nfe: float
     nfe_max: int
+    log_prob: list[float]
 
 
 def negative_log_likelihood(
@@ -48,6 +50,7 @@ def negative_log_likelihood(
         nll_se=standard_error(log_prob),
         nfe=float(jnp.mean(stats.nfe)),
         nfe_max=int(jnp.max(stats.nfe)),
+        log_prob=np.asarray(log_prob).tolist(),
     )
 
 

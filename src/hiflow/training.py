@@ -28,7 +28,7 @@ from hiflow.networks import AbstractVelocityField
 from hiflow.paths import AbstractPath, make_anchors
 from hiflow.priors import AbstractPrior
 
-Row = dict[str, float]
+Row = dict[str, Any]
 STEPS_PER_CALL = 50
 
 
@@ -49,6 +49,7 @@ def fit(
     ema: float = 0.999,
     coupling: Any = "independent",
     time_sampler: Any = "stratified",
+    augment: bool = False,
     validation: Any = None,
     validate_at: int | Sequence[int] = (),
     solver_settings: dict[str, Any] | None = None,
@@ -78,11 +79,13 @@ def fit(
       schedule and the clipping too.
     - `ema`: decay of the exponential moving average of the weights; 0 keeps the last weights.
     - `coupling`, `time_sampler`: components, their names or tables.
+    - `augment`: turn every sample and its target velocity by a random element of the energy's group
+      (the prior's if there is no energy), for networks that don't have the symmetry built in.
     - `validation`: test points; their NLL and NFE are logged at the steps `validate_at` (a number
       means "every so many") and at the end.
     - `solver_settings`: defaults of the returned flow, and of the validation.
-    - `callbacks`: each is called with a dict of numbers after every validation, or at the end if
-      there is none: step, seconds (training only), loss, nll, nll_se, nfe, nfe_max.
+    - `callbacks`: each is called with a dict after every validation, or at the end if there is none:
+      step, seconds (training only), loss, and the fields of [`NLL`][hiflow.metrics.NLL].
     - `checkpoint_dir`: where the state is saved atomically every `checkpoint_every` steps;
       `resume=True` goes on from the newest checkpoint there.
 
@@ -136,8 +139,9 @@ def fit(
         anchors = make_anchors(path, points, progress=progress)
         if isinstance(coupling, couplings.SupportsPreparation):
             coupling = coupling.prepare(prior, points, jax.random.fold_in(key, steps))
-        batches = Batches(points, prior, coupling, time_sampler, key, size=batch_size)
-        recipe = Recipe(anchors, path, static, optimiser_or_schedule, ema)
+        symmetry = group if augment else None
+        batches = Batches(points, prior, coupling, time_sampler, symmetry, key, size=batch_size)
+        recipe = Recipe(anchors, path, static, symmetry, optimiser_or_schedule, ema)
         starts = [int(state.step), *stops[:-1]]
         calls = [_calls(start, stop) for start, stop in zip(starts, stops, strict=True)]
         draws = paired_draws(batches, chain.from_iterable(calls), STEPS_PER_CALL)

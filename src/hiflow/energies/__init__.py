@@ -14,6 +14,7 @@ from hiflow.energies._gaussian import Gaussian
 from hiflow.energies._gaussian_mixture import GaussianMixture
 from hiflow.energies._lennard_jones import LennardJones
 from hiflow.energies._pairs import AbstractPairEnergy
+from hiflow.energies._quench import quench
 from hiflow.energies._ring import Ring
 from hiflow.registry import Registry
 
@@ -45,5 +46,6 @@ __all__ = [
     "SupportsHessian",
     "SupportsResiduals",
     "SupportsSampling",
+    "quench",
     "registry",
 ]

@@ -1,6 +1,7 @@
 """Paths: per data point, a flow from the prior to it."""
 
 from hiflow.paths._anchors import make_anchors as make_anchors
+from hiflow.paths._at_minimum import AtMinimum as AtMinimum
 from hiflow.paths._base import AbstractGaussianPath as AbstractGaussianPath
 from hiflow.paths._base import AbstractPath as AbstractPath
 from hiflow.paths._base import SpectralAnchor as SpectralAnchor
@@ -23,6 +24,7 @@ registry = Registry(
         "linearised": "hiflow.paths:Linearised",
         "langevin": "hiflow.paths:Langevin",
         "relaxed": "hiflow.paths:Relaxed",
+        "at-minimum": "hiflow.paths:AtMinimum",
         "optimal-transport": "hiflow.paths:OptimalTransport",
         "stable": "hiflow.paths:Stable",
         "variance-preserving": "hiflow.paths:VariancePreserving",

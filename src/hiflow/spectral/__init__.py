@@ -9,6 +9,7 @@ from hiflow.spectral._pointwise import Power as Power
 from hiflow.spectral._pointwise import Saturating as Saturating
 from hiflow.spectral._pointwise import Shifted as Shifted
 from hiflow.spectral._wrappers import MeanRate as MeanRate
+from hiflow.spectral._wrappers import Raised as Raised
 from hiflow.spectral._wrappers import Shuffled as Shuffled
 from hiflow.spectral._wrappers import TraceNormalised as TraceNormalised
 
@@ -23,6 +24,7 @@ registry = Registry(
         "power": "hiflow.spectral:Power",
         "saturating": "hiflow.spectral:Saturating",
         "trace-normalised": "hiflow.spectral:TraceNormalised",
+        "raised": "hiflow.spectral:Raised",
         "mean-rate": "hiflow.spectral:MeanRate",
         "shuffled": "hiflow.spectral:Shuffled",
     },

@@ -41,6 +41,28 @@ class TraceNormalised(AbstractSpectralMap):
         return self.floor
 
 
+class Raised(AbstractSpectralMap):
+    r"""$k^p$ of the inner map's values $k$.
+
+    As rates of a Langevin path with curvature $K$ = `inner` it is the mobility $M = K^{p-1}$, between
+    Newton's ($p = 0$: all modes relax together) and the physical one ($p = 1$, $M = I$). Wrap it in
+    [`TraceNormalised`][hiflow.spectral.TraceNormalised] to keep the pace of optimal transport.
+    """
+
+    inner: AbstractSpectralMap = eqx.field(converter=_as_map, default="absolute")
+    exponent: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.5)
+
+    def __check_init__(self):
+        check_at_least(self, "exponent", 0.0)
+
+    def __call__(self, eigenvalues: Float[Array, " k"]) -> Float[Array, " k"]:
+        return self.inner(eigenvalues) ** self.exponent
+
+    @property
+    def lower_bound(self) -> Float[Array, ""]:
+        return self.inner.lower_bound**self.exponent
+
+
 class MeanRate(AbstractSpectralMap):
     """Control: the mean of the inner map's values for every mode. The trace is kept, the anisotropy
     is gone."""

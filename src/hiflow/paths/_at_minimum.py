@@ -1,0 +1,85 @@
+"""A path that ends around the minimum downhill of the data point."""
+
+from typing import Any
+
+import equinox as eqx
+from jaxtyping import Array, Float
+
+from hiflow import energies
+from hiflow._checks import check_event
+from hiflow.paths._base import AbstractGaussianPath, SpectralAnchor
+from hiflow.paths._spectral import AbstractSpectralPath
+
+
+class AtMinimum(AbstractGaussianPath):
+    r"""Another path, for the [inherent structure][hiflow.energies.quench] of every data point in its
+    place.
+
+    With `Langevin` inside, the flow learns the superposition of harmonic wells
+    $\sum_i w_i N(x_i^*, C_i)$, each minimum weighted by how many samples fall into it: the harmonic
+    approximation of the energy's density, exact as the temperature goes to 0.
+
+    **Arguments:**
+
+    - `inner`: a spectral path, or its table, for which `energy` and `prior_scale` are filled in.
+    - `steps`, `tolerance`: of [`quench`][hiflow.energies.quench].
+
+    **Raises:** `ValueError` if `inner` is no path with an energy.
+    """
+
+    inner: AbstractSpectralPath
+    steps: int = eqx.field(static=True, default=500)
+    tolerance: float = eqx.field(static=True, default=1e-4)
+
+    def __init__(
+        self,
+        inner: Any = "langevin",
+        energy: Any = None,
+        prior_scale: Any = None,
+        steps: int = 500,
+        tolerance: float = 1e-4,
+    ):
+        from hiflow.paths import registry
+
+        known = {"energy": energy, "prior_scale": prior_scale}
+        made = registry.make(inner, **{k: v for k, v in known.items() if v is not None})
+        if not isinstance(made, AbstractSpectralPath):
+            raise ValueError(
+                f"AtMinimum: `inner` must be a path with an energy, such as Langevin; got "
+                f"{type(made).__name__}."
+            )
+        self.inner, self.steps, self.tolerance = made, steps, tolerance
+
+    @property
+    def energy(self) -> energies.AbstractEnergy:
+        """The inner path's energy."""
+        return self.inner.energy
+
+    @property
+    def time(self) -> Any:
+        """The inner path's time transform."""
+        return self.inner.time
+
+    @property
+    def prior_scale(self) -> Float[Array, ""]:
+        """The inner path's scale of the prior."""
+        return self.inner.prior_scale
+
+    def anchor(self, x1: Float[Array, "*event"]) -> SpectralAnchor:
+        """The inner path's anchor at the minimum downhill of `x1`.
+
+        **Raises:** `ValueError` if `x1` doesn't have the energy's event shape.
+        """
+        check_event(x1, self.energy.event_shape, argument="x1", owner="AtMinimum")
+        minimum = energies.quench(self.energy, x1, steps=self.steps, tolerance=self.tolerance)
+        return self.inner.anchor(minimum)
+
+    def frame(self, anchor: Any) -> SpectralAnchor:
+        """The anchor itself."""
+        return self.inner.frame(anchor)
+
+    def coefficients(
+        self, t: Float[Array, ""], frame: SpectralAnchor
+    ) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
+        """The inner path's."""
+        return self.inner.coefficients(t, frame)
