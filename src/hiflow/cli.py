@@ -1,4 +1,4 @@
-"""The command line: `hiflow train | evaluate | sample | list | check`."""
+"""The command line: `hiflow train | compare | evaluate | sample | list | check`."""
 
 import difflib
 import sys
@@ -44,6 +44,28 @@ def train(
         for figure in experiment.draw(root, console=console):
             console.print(f"figure: {figure}")
         console.print(f"run folder: {root}")
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders of one energy.")],
+    out: Annotated[Path, typer.Option(help="Folder of the page and figures.")] = Path("comparison"),
+    against: Annotated[str | None, typer.Option(help="Reference arm; default the first.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Compare this arm; repeatable.")] = None,
+    sweep: Annotated[
+        int, typer.Option(help="Solve this many test points at several tolerances and steps.")
+    ] = 0,
+    samples: Annotated[int, typer.Option(help="Draw and reweight this many samples per flow.")] = 0,
+) -> None:
+    """Set the arms of run folders side by side: paired likelihoods, their cost, samples."""
+    from hiflow import compare as comparing
+
+    with _plain_errors():
+        found = comparing.compare(
+            runs, against=against, only=only or (), sweep=sweep, samples=samples, console=console
+        )
+        for path in comparing.write(found, out):
+            console.print(f"written: {path}")
 
 
 @app.command()

@@ -1,12 +1,16 @@
-"""Figures of a trained flow: negative log-likelihood with its error, and what computing it took."""
+"""Figures of a trained flow: its likelihood and what computing it took, and samples made the energy's by
+importance weights."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hiflow.energies import AbstractEnergy
 
 
 @runtime_checkable
@@ -15,6 +19,20 @@ class HasDensity(Protocol):
 
     def log_prob_and_stats(self, x: Float[Array, "n *event"], **settings: Any) -> Any:
         """Log densities, and the solver's statistics."""
+        ...
+
+
+@runtime_checkable
+class HasSamples(Protocol):
+    """What a model needs to be reweighted; a [`Flow`][hiflow.Flow] has it."""
+
+    @property
+    def prior(self) -> Any:
+        """Gives the `event_shape`."""
+        ...
+
+    def sample_and_log_prob(self, key: PRNGKeyArray, n: int, **settings: Any) -> Any:
+        """Samples and their log densities."""
         ...
 
 
@@ -54,7 +72,129 @@ def negative_log_likelihood(
     )
 
 
-def standard_error(values: Float[Array, " n"]) -> float:
+def standard_error(values: Float[Array | np.ndarray, " n"]) -> float:
     """The standard error of the mean of independent values; infinite for a single one."""
     n = values.shape[0]
     return float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else float("inf")
+
+
+@dataclasses.dataclass(frozen=True)
+class Weighted:
+    r"""Samples $x_i \sim q$ with log weights $\log w_i = -V(x_i) - \log q(x_i)$, in nats.
+
+    Expectations under $e^{-V}/Z$ are weighted means; the weights' own mean estimates $Z$. Errors are
+    those of the delta method and mean something only where `ess` is well above 0.
+
+    **Arguments:**
+
+    - `x`: `(n, *event)`.
+    - `energies`: $V(x_i)$, in kT.
+    - `log_prob`: $\log q(x_i)$.
+    """
+
+    x: Float[Array, "n *event"]
+    energies: np.ndarray
+    log_prob: np.ndarray
+
+    @property
+    def log_weights(self) -> np.ndarray:
+        r"""$\log w_i$, not normalised; $-\infty$ where the energy is infinite."""
+        # In double precision: energies of 1e5 with a rounding of 1e-2 would be harmless, sums aren't.
+        return -np.asarray(self.energies, np.float64) - np.asarray(self.log_prob, np.float64)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """The weights, normalised to sum to 1."""
+        shifted = np.exp(self.log_weights - self.log_weights.max())
+        return shifted / shifted.sum()
+
+    @property
+    def ess(self) -> float:
+        r"""Kish's effective sample size as a share of the samples, in $(0, 1]$:
+        $(\sum_i w_i)^2 / (n \sum_i w_i^2)$."""
+        return float(1 / (len(self.weights) * np.sum(self.weights**2)))
+
+    @property
+    def free_energy(self) -> tuple[float, float]:
+        r"""$F = -\log Z = -\log \frac1n \sum_i w_i$ in kT, with its standard error. $Z$ is over the
+        directions that the symmetry leaves free."""
+        n, top = len(self.log_weights), self.log_weights.max()
+        value = -(top + np.log(np.mean(np.exp(self.log_weights - top))))
+        return float(value), float(np.sqrt((1 / self.ess - 1) / n))
+
+    def mean(self, observable: Any) -> tuple[float, float]:
+        """The weighted mean of an observable, and its standard error.
+
+        **Arguments:**
+
+        - `observable`: its value at every sample, `(n,)`, or a function of one event.
+        """
+        values = self._values(observable)
+        mean = np.sum(self.weights * values)
+        return float(mean), float(np.sqrt(np.sum((self.weights * (values - mean)) ** 2)))
+
+    def free_energy_difference(self, other: AbstractEnergy) -> tuple[float, float]:
+        r"""$F_\text{other} - F = -\log \langle e^{-(V_\text{other} - V)} \rangle$ in kT, with its
+        standard error (Zwanzig, J. Chem. Phys. 22, 1420, 1954)."""
+        change = self._values(other) - self.energies
+        low = change.min()
+        mean, error = self.mean(np.exp(low - change))
+        return float(low - np.log(mean)), error / mean
+
+    def histogram(self, observable: Any, bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The densities of an observable as sampled and as reweighted, in the bins with these edges.
+
+        An observable may have several values per sample (`(n, k)`), as distances of pairs.
+        """
+        values = self._values(observable).reshape(len(self.energies), -1)
+        every = np.repeat(self.weights, values.shape[1])
+        plain, _ = np.histogram(values.ravel(), bins, density=True)
+        weighted, _ = np.histogram(values.ravel(), bins, weights=every, density=True)
+        return plain, weighted
+
+    def _values(self, observable: Any) -> np.ndarray:
+        if isinstance(observable, Callable):
+            observable = jax.jit(jax.vmap(observable))(self.x)
+        values = np.asarray(observable, np.float64)
+        if values.shape[:1] != (len(self.energies),):
+            raise ValueError(
+                f"`observable` must have a value for each of the {len(self.energies)} samples, got "
+                f"shape {values.shape}."
+            )
+        return values
+
+
+def importance_sample(
+    flow: HasSamples, energy: AbstractEnergy, *, key: PRNGKeyArray, n: int, **settings: Any
+) -> Weighted:
+    """`n` samples of the flow with the weights that make them samples of the energy.
+
+    The density has to be exact: with Hutchinson's divergence the weights carry its noise.
+
+    **Arguments:**
+
+    - `settings`: the solver's, as every method of [`Flow`][hiflow.Flow] takes them.
+
+    **Raises:** `ValueError` if the flow's events aren't the energy's.
+    """
+    event_shape = flow.prior.event_shape
+    if event_shape != energy.event_shape:
+        raise ValueError(
+            f"importance_sample: `flow` is for events of shape {event_shape} and `energy` "
+            f"({type(energy).__name__}) for {energy.event_shape}."
+        )
+    x, log_prob = flow.sample_and_log_prob(key, n, **settings)
+    return weigh(x, log_prob, energy)
+
+
+def weigh(
+    x: Float[Array, "n *event"], log_prob: Float[Array, " n"], energy: AbstractEnergy
+) -> Weighted:
+    """Samples whose log density is known, with the weights that make them samples of the energy."""
+    return Weighted(x, np.asarray(jax.jit(jax.vmap(energy))(x)), np.asarray(log_prob))
+
+
+def pair_distances(x: Float[Array, "particles dim"]) -> Float[Array, " pairs"]:
+    """The distances of all pairs of particles, in the coordinates' unit."""
+    i, j = jnp.triu_indices(x.shape[0], 1)
+    return jnp.linalg.norm(x[i] - x[j], axis=1)

@@ -1,4 +1,5 @@
-"""Figures, by matplotlib (the `plot` extra): learning curves, and densities in the plane."""
+"""Figures, by matplotlib (the `plot` extra): learning curves, densities in the plane, solver errors,
+histograms of samples."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from jaxtyping import Array, Float
 from hiflow.divergence import Exact
 from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
+from hiflow.metrics import Weighted, pair_distances
 
 try:
     from matplotlib.figure import Figure
@@ -113,4 +115,64 @@ def densities_in_the_plane(
         ax.set(title=title, xticks=[], yticks=[])
         ax.title.set_fontsize(9)
     figure.colorbar(image, ax=axes, label="density", shrink=0.8)
+    return figure
+
+
+def error_against_nfe(swept: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
+    """The NLL's error against what it costs: adaptive tolerances (left), fixed steps (right).
+
+    **Arguments:**
+
+    - `swept`: label to rows with `setting`, `log_prob` and `nfe`, the first of which is the reference,
+      as [`compare`][hiflow.compare.compare] makes them.
+    """
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for ax, kind in zip(axes, ("tolerance", "steps"), strict=True):
+        for colour, (label, rows) in zip(COLOURS * len(swept), swept.items(), strict=False):
+            kept = [row for row in rows[1:] if kind in row["setting"]]
+            exact = np.asarray(rows[0]["log_prob"])
+            errors = [abs(np.mean(exact - np.asarray(row["log_prob"]))) for row in kept]
+            ax.loglog([row["nfe"] for row in kept], errors, "o-", color=colour, label=label, ms=3.5)
+        ax.axhline(0.05, color="0.5", linestyle=":", linewidth=1)
+        ax.set(
+            xlabel="NFE per point", title=f"{'adaptive' if kind == 'tolerance' else 'fixed'} steps"
+        )
+    axes[0].set_ylabel("|error of the NLL| [nats]")
+    axes[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def sample_histograms(
+    weighed: Mapping[str, Sequence[Weighted]],
+    reference: Float[Array, "n *event"],
+    energy: AbstractEnergy,
+) -> Figure:
+    """Energies of samples, as sampled and reweighted, against those of reference points; for particles
+    the distances of pairs too.
+
+    **Arguments:**
+
+    - `weighed`: label to weighted samples, one set per seed; seeds are pooled.
+    - `reference`: points of the energy's own density, such as a test set.
+    """
+    observables: dict[str, Any] = {"energy [kT]": energy}
+    if len(energy.event_shape) == 2:
+        observables["distance of a pair"] = pair_distances
+    figure = Figure(figsize=(4.5 * len(observables), 3.6), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(1, len(observables)))
+    for ax, (title, observable) in zip(axes, observables.items(), strict=True):
+        exact = np.asarray(jax.vmap(observable)(reference)).ravel()
+        low, high = exact.min(), exact.max()
+        bins = np.linspace(low - 0.1 * (high - low), high + 0.3 * (high - low), 41)
+        centres = (bins[1:] + bins[:-1]) / 2
+        truth, _ = np.histogram(exact, bins, density=True)
+        ax.fill_between(centres, truth, step="mid", color="0.8", label="reference")
+        for colour, (label, sets) in zip(COLOURS * len(weighed), weighed.items(), strict=False):
+            both = np.mean([one.histogram(observable, bins) for one in sets], axis=0)
+            ax.step(centres, both[0], where="mid", color=colour, label=label, linewidth=1.2)
+            ax.step(centres, both[1], where="mid", color=colour, linestyle=":", linewidth=1.2)
+        ax.set(xlabel=title, yticks=[])
+    axes[0].set_ylabel("density; dotted: reweighted")
+    axes[0].legend(frameon=False, fontsize=8)
     return figure

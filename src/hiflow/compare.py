@@ -1,0 +1,170 @@
+"""Run folders side by side: paired likelihoods, what they cost, and samples against the energy."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+
+from hiflow import config, energies, load, metrics
+from hiflow._comparison import Comparison, Member
+from hiflow._comparison_page import page
+from hiflow.experiment import RunFolder, read_history, save_arrays, write_atomically
+
+TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5)
+STEPS = (4, 8, 16, 32, 64)
+_TIGHT = 1e-6
+
+
+def compare(
+    runs: Sequence[str | os.PathLike[str]],
+    *,
+    against: str | None = None,
+    only: Sequence[str] = (),
+    sweep: int = 0,
+    samples: int = 0,
+    console: Console | None = None,
+) -> Comparison:
+    """Compare the arms of one or several run folders of the same experiment or energy.
+
+    Likelihoods are compared point by point, seed by seed, with those of the reference arm. Arms with a
+    `family` are also compared by their family's best, chosen by its mean NLL over `[data]`'s
+    `validation` points. What has to be computed anew is kept in the run folders.
+
+    **Arguments:**
+
+    - `against`: label of the reference arm, by default the first (of every variant).
+    - `only`: the labels to compare, by default all.
+    - `sweep`: on how many test points of the first seed the NLL is computed at several tolerances and
+      fixed numbers of steps; 0 leaves that out.
+    - `samples`: how many samples are drawn from every flow and weighted by the energy; 0 for none.
+
+    **Raises:** `ValueError` if the runs have different energies or test points, or a label is unknown.
+    """
+    console = console or Console()
+    folders = [RunFolder(run) for run in runs]
+    experiments = [folder.experiment() for folder in folders]
+    if any(ex.tables.get("energy") != experiments[0].tables.get("energy") for ex in experiments):
+        raise ValueError("compare: the runs are of different energies.")
+    energy = config.make_energy(experiments[0])
+    members = [m for pair in zip(folders, experiments, strict=True) for m in _members(*pair)]
+    members = _chosen(members, only)
+    if energy is None and (samples or any(member.family for member in members)):
+        raise ValueError("compare: `samples` and families need an [energy] in the experiment.")
+    for member in members:
+        if member.family:
+            member.validation = _kept(member, "validation", lambda m=member: _validate(m, energy))
+        if sweep and member.seed == min(m.seed for m in members if m.label == member.label):
+            member.sweep = _kept(
+                member, f"sweep-{sweep}", lambda m=member: _sweep(m, sweep, energy)
+            )
+            console.print(f"swept: {member.label}, seed {member.seed}")
+        if samples:
+            member.weighted = _weighted(member, samples, energy)
+            console.print(
+                f"sampled: {member.label}, seed {member.seed}: ESS {member.weighted.ess:.1%}"
+            )
+    return Comparison(members, energy, against, experiments[0])
+
+
+def test_points(member: Member, energy: energies.AbstractEnergy | None) -> jax.Array:
+    """The test points of the member's run and seed."""
+    return config.make_data(member.experiment, energy, member.seed, progress=False)[1]
+
+
+def _members(folder: RunFolder, experiment: config.Experiment) -> list[Member]:
+    tables = {arm["label"]: arm for arm in experiment.arms}
+    found = []
+    for (label, seed), flow in folder.flows().items():
+        rows = read_history(flow.parent)
+        if not rows or "log_prob" not in rows[-1]:
+            raise ValueError(f"{flow.parent}: its history has no test points; train it again.")
+        data = json.loads((folder.root / f"seed-{seed}" / "data.json").read_text())
+        table = tables[label]
+        parts = (table["arm"], table["variant"], table.get("family", ""))
+        found.append(
+            Member(label, *parts, seed, flow.parent, rows, data["test_sha256"], experiment)
+        )
+    return found
+
+
+def _chosen(members: list[Member], only: Sequence[str]) -> list[Member]:
+    labels = {member.label for member in members}
+    for label in only:
+        if label not in labels:
+            raise ValueError(
+                f"compare: no arm {label!r} has finished; there are {', '.join(sorted(labels))}."
+            )
+    keys = [(member.label, member.seed) for member in members]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ValueError(f"compare: two runs hold the arm {key[0]!r} with seed {key[1]}.")
+    return [member for member in members if not only or member.label in only]
+
+
+def _kept(member: Member, name: str, make: Any) -> Any:
+    """What `make` gives, from the arm's folder if it was made before."""
+    path = member.place / f"{name}.json"
+    if not path.exists():
+        write_atomically(path, json.dumps(make()))
+    return json.loads(path.read_text())
+
+
+def _validate(member: Member, energy: Any) -> float:
+    points = config.make_validation(member.experiment, energy, member.seed, progress=False)
+    return metrics.negative_log_likelihood(load(member.place / "flow.hiflow"), points).nll
+
+
+def _sweep(member: Member, n: int, energy: Any) -> list[dict[str, Any]]:
+    """NLL and NFE by setting; the first row is the reference, at tight tolerances."""
+    flow, points = load(member.place / "flow.hiflow"), test_points(member, energy)[:n]
+    settings = [
+        {"rtol": tolerance, "atol": tolerance, "solver": diffrax.Tsit5()}
+        for tolerance in (_TIGHT, *TOLERANCES)
+    ]
+    settings += [{"steps": steps, "solver": diffrax.Tsit5()} for steps in STEPS]
+    rows = []
+    for given in settings:
+        figures = metrics.negative_log_likelihood(flow, points, **given)
+        label = f"{given['steps']} steps" if "steps" in given else f"tolerance {given['rtol']:.0e}"
+        rows.append({"setting": label, **dataclasses.asdict(figures)})
+    return rows
+
+
+def _weighted(member: Member, n: int, energy: Any) -> metrics.Weighted:
+    path = member.place / f"samples-{n}.npz"
+    if not path.exists():
+        flow = load(member.place / "flow.hiflow")
+        x, log_prob = flow.sample_and_log_prob(jax.random.key(member.seed), n)
+        save_arrays(path, {"x": np.asarray(x), "log_prob": np.asarray(log_prob)})
+    with np.load(path, allow_pickle=False) as stored:
+        return metrics.weigh(jnp.asarray(stored["x"]), jnp.asarray(stored["log_prob"]), energy)
+
+
+def write(comparison: Comparison, out: str | os.PathLike[str]) -> list[Path]:
+    """Write the page, its numbers and its figures into a folder; the files written."""
+    from hiflow import plotting
+
+    root = Path(out)
+    root.mkdir(parents=True, exist_ok=True)
+    figures = {"learning": plotting.learning_curves(comparison.histories(), floor=comparison.floor)}
+    if comparison.swept():
+        figures["pareto"] = plotting.error_against_nfe(comparison.swept())
+    if comparison.energy is not None and comparison.weighed():
+        reference = test_points(comparison.members[0], comparison.energy)
+        figures["samples"] = plotting.sample_histograms(
+            comparison.weighed(), reference, comparison.energy
+        )
+    for name, figure in figures.items():
+        figure.savefig(root / f"{name}.png", dpi=150)
+    write_atomically(root / "comparison.json", json.dumps(comparison.numbers(), indent=1))
+    write_atomically(root / "comparison.md", page(comparison, figures))
+    names = ["comparison.md", "comparison.json", *(f"{name}.png" for name in figures)]
+    return [root / name for name in names]
