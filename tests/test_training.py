@@ -10,6 +10,8 @@ import optax
 import pytest
 
 import hiflow as hf
+from hiflow._training_step import Batches, Recipe, Scheduled
+from hiflow.groups import linear_part
 
 KEY = jax.random.key(0)
 MEAN, PRECISION = jnp.array([1.0, -1.0]), jnp.array([[4.0, 1.0], [1.0, 2.0]])
@@ -267,3 +269,41 @@ def test_divergence_of_the_loss_stops_the_run(gaussian):
 def test_training_repeats_on_the_gpu(gaussian):
     _, points = gaussian
     assert eqx.tree_equal(train(points), train(points))
+
+
+def test_augmentation_turns_samples_and_targets_alike():
+    energy, prior = hf.energies.LennardJones(4, 3), hf.priors.CentredNormal(4, 3)
+    points = jax.vmap(prior.sample)(jax.random.split(jax.random.key(0), 6))
+    path, key = hf.paths.OptimalTransport(group=prior.group), jax.random.key(1)
+    parts = (hf.couplings.Independent(), hf.time_sampling.Uniform())
+    anchors = jax.vmap(path.anchor)(points)
+
+    def batch(symmetry):
+        draw = Batches(points, prior, *parts, symmetry, key, size=16).draw(jnp.asarray(3))
+        return draw, Recipe(anchors, path, None, symmetry, Scheduled("adam", 1.0, 1, 1.0, 1), 0.0).batch(
+            draw
+        )
+
+    _, (t, _, x, target) = batch(None)
+    draw, (t_turned, _, x_turned, target_turned) = batch(energy.group)
+    np.testing.assert_array_equal(t, t_turned)
+    assert float(jnp.abs(x - x_turned).max()) > 0.1
+    turn = jax.vmap(lambda g, y: linear_part(energy.group, g, y))
+    np.testing.assert_allclose(turn(draw.turns, x), x_turned, atol=1e-5)
+    np.testing.assert_allclose(turn(draw.turns, target), target_turned, atol=1e-5)
+    # Haar: on average nothing is left of a direction.
+    assert float(jnp.abs(x_turned.sum(axis=1)).max()) < 1e-4
+
+
+def test_augmentation_needs_no_equivariant_network_and_changes_the_result():
+    energy, prior = hf.energies.LennardJones(4, 3), hf.priors.CentredNormal(4, 3)
+    points = jax.vmap(prior.sample)(jax.random.split(jax.random.key(0), 6))
+    network = hf.networks.MLP((4, 3), 8, 1, group=prior.group, key=jax.random.key(2))
+    settings = {"prior": prior, "key": jax.random.key(1), "steps": 4, "batch_size": 8}
+    path = hf.paths.OptimalTransport(group=prior.group)
+    plain, turned = (
+        hf.fit(network, path, points, augment=augment, progress=False, **settings)
+        for augment in (False, True)
+    )
+    assert not eqx.tree_equal(plain.network, turned.network)
+    assert energy.group is not None

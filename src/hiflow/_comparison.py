@@ -23,6 +23,10 @@ class Member:
     history: list[dict[str, Any]]
     test: str
     experiment: config.Experiment
+    energies: np.ndarray | None = None
+    """The energy at every test point."""
+    mean_energy: float = float("nan")
+    """Its mean over the experiment's training points, many more."""
     validation: float | None = None
     sweep: list[dict[str, Any]] | None = None
     weighted: metrics.Weighted | None = None
@@ -31,6 +35,15 @@ class Member:
     def nll(self) -> np.ndarray:
         """The negative log density of every test point."""
         return -np.asarray(self.history[-1]["log_prob"])
+
+    @property
+    def controlled(self) -> np.ndarray | None:
+        r"""The same with the energy as control variate, $-\log q(x) - V(x) + \langle V\rangle$.
+
+        It has the mean of `nll` and, the nearer $q$ is to $e^{-V}/Z$, the less spread: which test points
+        were drawn hardly matters.
+        """
+        return None if self.energies is None else self.nll - self.energies + self.mean_energy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +136,12 @@ class Comparison:
             "steps": int(first.history[-1]["step"]),
             "seconds": float(np.mean([m.history[-1]["seconds"] for m in group])),
         }
+        controlled = [m.controlled for m in group if m.controlled is not None]
+        row |= {"controlled": None, "controlled_se": None}
+        if controlled:
+            each = [values.mean() for values in controlled]
+            row["controlled"] = float(np.mean(each))
+            row["controlled_se"] = metrics.standard_error(np.mean(controlled, axis=0))
         validation = [m.validation for m in group if m.validation is not None]
         row["validation"] = float(np.mean(validation)) if validation else None
         return row | self._difference(group)

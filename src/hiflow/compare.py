@@ -21,6 +21,7 @@ from hiflow.experiment import RunFolder, read_history, save_arrays, write_atomic
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5)
 STEPS = (4, 8, 16, 32, 64)
 _TIGHT = 1e-6
+_ENOUGH = 5_000
 
 
 def compare(
@@ -59,6 +60,8 @@ def compare(
     if energy is None and (samples or any(member.family for member in members)):
         raise ValueError("compare: `samples` and families need an [energy] in the experiment.")
     for member in members:
+        if energy is not None:
+            _control(member, energy)
         if member.family:
             member.validation = _kept(member, "validation", lambda m=member: _validate(m, energy))
         if sweep and member.seed == min(m.seed for m in members if m.label == member.label):
@@ -72,6 +75,15 @@ def compare(
                 f"sampled: {member.label}, seed {member.seed}: ESS {member.weighted.ess:.1%}"
             )
     return Comparison(members, energy, against, experiments[0])
+
+
+def _control(member: Member, energy: energies.AbstractEnergy) -> None:
+    points, test = config.make_data(member.experiment, energy, member.seed, progress=False)
+    # The mean over few points would move the NLL by its own error.
+    if points.shape[0] >= _ENOUGH:
+        values = jax.jit(jax.vmap(energy))
+        member.energies = np.asarray(values(test))
+        member.mean_energy = float(np.asarray(values(points), np.float64).mean())
 
 
 def test_points(member: Member, energy: energies.AbstractEnergy | None) -> jax.Array:

@@ -62,6 +62,8 @@ class RunFolder:
 
     def experiment(self) -> config.Experiment:
         """The experiment as it was configured."""
+        if not (self.root / "config.toml").is_file():
+            raise ValueError(f"{self.root}: not a run folder (it has no config.toml).")
         read = config.read(self.root / "config.toml")
         name = json.loads((self.root / "run.json").read_text())["name"]
         return dataclasses.replace(read, name=name)

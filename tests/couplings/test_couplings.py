@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import hiflow as hf
 from built_in import own
-from hiflow import couplings, groups
+from hiflow import _pairing, couplings, groups
 from hiflow.testing import check_coupling
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -174,8 +174,8 @@ def tiny_fit(coupling, network=None, **settings):
     points = jax.vmap(PRIOR.sample)(jax.random.split(KEY, 9))
     path = hf.paths.OptimalTransport(group=GROUP)
     return hf.fit(
-        network, path, points, prior=PRIOR, key=KEY, steps=70, batch_size=8, coupling=coupling,
-        energy=energy, progress=False, **settings,
+        network, path, points, prior=PRIOR, key=KEY, batch_size=8, coupling=coupling,
+        energy=energy, progress=False, **{"steps": 70, **settings},
     )  # fmt: skip
 
 
@@ -195,6 +195,23 @@ def test_pairing_in_the_background_changes_nothing(monkeypatch):
         trained.append(jax.tree.leaves(tiny_fit("minibatch-ot").network))
     for a, b in zip(*trained, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.filterwarnings("ignore:.*virial")
+def test_arms_that_draw_alike_share_their_pairs(monkeypatch):
+    calls = []
+    make = _pairing._draw
+    monkeypatch.setattr(_pairing, "_memory", _pairing._Memory())
+    monkeypatch.setattr(_pairing, "_draw", lambda *rest: calls.append(1) or make(*rest))
+    first = tiny_fit({"name": "minibatch-ot"})
+    assert calls
+    calls.clear()
+    again = tiny_fit({"name": "minibatch-ot"})
+    assert not calls
+    for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+    tiny_fit({"name": "minibatch-ot"}, steps=71)
+    assert calls
 
 
 @pytest.mark.filterwarnings("ignore:.*virial")

@@ -71,3 +71,13 @@ def test_an_eigenvalue_below_what_shifted_takes_is_nan():
 def test_bad_parameters_are_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@given(eigenvalues, st.floats(0, 2), st.floats(0, 2))
+def test_raised_maps_compose_and_run_from_newtons_to_the_physical_mobility(values, p, q):
+    inner = spectral.Absolute(shift=2.0)
+    K = np.asarray(inner(values))
+    np.testing.assert_array_equal(spectral.Raised(inner, 0.0)(values), 1)
+    np.testing.assert_allclose(spectral.Raised(inner, 1.0)(values), K, rtol=1e-6)
+    product = spectral.Raised(inner, p)(values) * spectral.Raised(inner, q)(values)
+    np.testing.assert_allclose(product, spectral.Raised(inner, p + q)(values), rtol=1e-3)

@@ -28,6 +28,7 @@ MAPS = {
     "identity": lambda: spectral.Identity(),
     "mean-rate": lambda: spectral.MeanRate(),
     "power": lambda: spectral.Power(0.3),
+    "raised": lambda: spectral.Raised(spectral.Absolute(1.0), 0.5),
     "saturating": lambda: spectral.Saturating(2.0, 5.0),
     "shifted": lambda: spectral.Shifted(20.0, least=-19.0),
     "shuffled": lambda: spectral.Shuffled(spectral.Saturating(2.0, 5.0)),
@@ -43,7 +44,8 @@ ISOTROPIC = {
 
 
 def test_every_built_in_path_and_map_is_checked():
-    spectral_paths = {"linearised", "langevin", "relaxed"}
+    # at-minimum: tests/energies/test_quench.py.
+    spectral_paths = {"linearised", "langevin", "relaxed", "at-minimum"}
     assert set(own(paths.registry)) == spectral_paths | set(ISOTROPIC)
     assert set(own(spectral.registry)) == set(MAPS)
 

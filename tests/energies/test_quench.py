@@ -1,0 +1,90 @@
+"""Quenching ends in minima, moves with the symmetry, and gives providers and paths their modes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hiflow import energies, hessians, paths, priors, spectral
+from hiflow.energies import quench
+from hiflow.groups import linear_part
+from hiflow.testing import check_path
+
+LJ4 = energies.LennardJones(4, 3)
+
+
+def points(energy, n, scale=1.0):
+    x = scale * jax.random.normal(jax.random.key(0), (n, *energy.event_shape))
+    return jax.vmap(energy.group.project)(x)
+
+
+def test_a_gaussian_is_quenched_to_its_mean(x64):
+    mean = jnp.array([1.0, -2.0, 0.5])
+    energy = energies.Gaussian(mean, jnp.array([1.0, 30.0, 4.0]))
+    found = jax.jit(jax.vmap(lambda x: quench(energy, x, tolerance=1e-10)))(points(energy, 5))
+    np.testing.assert_allclose(found, jnp.tile(mean, (5, 1)), atol=1e-6)
+
+
+def test_the_ring_is_quenched_onto_the_ring(x64):
+    energy = energies.Ring(radius=2.0, width=0.08)
+    found = jax.jit(jax.vmap(lambda x: quench(energy, x, tolerance=1e-9)))(points(energy, 8))
+    np.testing.assert_allclose(jnp.linalg.norm(found, axis=1), 2.0, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def minima():
+    with jax.enable_x64(True):
+        x = points(LJ4, 6)
+        return x, jax.jit(jax.vmap(lambda y: quench(LJ4, y, tolerance=1e-9)))(x)
+
+
+def test_particles_end_in_a_lower_stationary_point_and_stay_centred(minima, x64):
+    before, after = minima
+    assert (jax.vmap(LJ4)(after) < jax.vmap(LJ4)(before)).all()
+    assert jnp.abs(jax.vmap(jax.grad(LJ4))(after)).max() < 1e-3
+    np.testing.assert_allclose(after.mean(axis=1), 0, atol=1e-8)
+
+
+def test_the_minimum_moves_with_the_symmetry(minima, x64):
+    before, after = minima
+    g = LJ4.group.sample(jax.random.key(1), (4, 3))
+    turn = jax.jit(jax.vmap(lambda x: linear_part(LJ4.group, g, x)))
+    there = jax.jit(jax.vmap(lambda y: quench(LJ4, y, tolerance=1e-9)))(turn(before))
+    np.testing.assert_allclose(there, turn(after), atol=1e-4)
+
+
+def test_the_quenched_spectrum_has_no_negative_mode_and_marks_rotations(minima, x64):
+    before, _ = minima
+    provider = hessians.Quenched(tolerance=1e-9)
+    spectra = jax.jit(jax.vmap(lambda x: provider.spectrum(LJ4, x)))(before)
+    assert (spectra.eigenvalues > -1e-3).all()
+    assert (spectra.orbit.sum(axis=1) == 3).all()
+    thermal = jax.vmap(lambda x: hessians.Dense().spectrum(LJ4, x).eigenvalues)(before)
+    assert (thermal < -1).any()
+
+
+def test_at_minimum_ends_around_the_minimum_with_its_own_modes(minima, x64):
+    before, after = minima
+    inner = paths.Langevin(energy=LJ4, hessian=hessians.SymmetryProjected())
+    path = paths.AtMinimum(inner, tolerance=1e-9)
+    anchor, expected = path.anchor(before[0]), inner.anchor(after[0])
+    np.testing.assert_allclose(anchor.centre, expected.centre, atol=1e-8)
+    np.testing.assert_allclose(anchor.variance, expected.variance, rtol=1e-5)
+    assert jnp.abs(anchor.centre - before[0]).max() > 0.1
+
+
+def test_at_minimum_obeys_the_laws_of_paths(x64):
+    table = {"name": "langevin", "curvature": spectral.Absolute(2.0)}
+    path = paths.AtMinimum(table, energy=LJ4, prior_scale=1.5, tolerance=1e-9)
+    check_path(path, prior=priors.CentredNormal(4, 3, scale=1.5))
+
+
+def test_at_minimum_needs_a_path_with_an_energy():
+    with pytest.raises(ValueError, match="`inner` must be a path with an energy"):
+        paths.AtMinimum("optimal-transport")
+
+
+def test_a_search_that_is_cut_short_returns_its_last_point(x64):
+    energy = energies.Ring()
+    x = jnp.array([3.0, 1.0])
+    assert jnp.isfinite(quench(energy, x, steps=1)).all()

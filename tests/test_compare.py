@@ -1,0 +1,216 @@
+"""Run folders side by side, as a user compares them."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import hiflow as hf
+from hiflow import config
+from hiflow.cli import app
+from hiflow.compare import compare
+
+TOML = """
+seeds = [0, 1]
+[energy]
+name = "ring"
+[data]
+size = 5000
+test = 12
+validation = 8
+[network]
+name = "mlp"
+width = 8
+depth = 1
+[training]
+steps = 4
+batch_size = 8
+[evaluation]
+rtol = 1e-3
+atol = 1e-3
+[[arm]]
+label = "OT-FM"
+path = {name = "optimal-transport"}
+[[arm]]
+label = "Relaxed, s 1"
+family = "Relaxed"
+path = {name = "relaxed", hessian = {name = "analytic"}}
+[[arm]]
+label = "Relaxed, s 0.3"
+family = "Relaxed"
+path = {name = "relaxed", hessian = {name = "analytic"}, step = 0.3}
+[[arm]]
+label = "OT-FM again"
+path = {name = "optimal-transport"}
+"""
+VARIANTS = """
+[[variant]]
+label = "few"
+size = 3
+training = {batch_size = 4}
+[[variant]]
+label = "many"
+"""
+
+
+def hiflow(*arguments):
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    place = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HIFLOW_CACHE", str(place / "cache"))
+        patch.setenv("COLUMNS", "300")
+        (place / "ring.toml").write_text(TOML)
+        for out, options in [("both", []), ("third", ["--seed", "2"])]:
+            done = hiflow("train", str(place / "ring.toml"), "--out", str(place / out), *options)
+            assert done.exit_code == 0, done.output
+        yield place
+
+
+def test_differences_are_paired_over_points_and_seeds(runs):
+    rows = {row["label"]: row for row in compare([runs / "both", runs / "third"]).rows()}
+    assert rows["OT-FM"]["difference"] is None
+    again = rows["OT-FM again"]
+    assert (again["difference"], again["difference_se"], again["seeds"]) == (0, 0, 3)
+
+    means, spreads = [], []
+    for run, seed in [("both", 0), ("both", 1), ("third", 2)]:
+        nll = []
+        for arm in ("ot-fm", "relaxed--s-1"):
+            text = (runs / run / f"seed-{seed}" / arm / "history.jsonl").read_text()
+            nll.append(-np.array(json.loads(text.splitlines()[-1])["log_prob"]))
+        means.append(np.mean(nll[1] - nll[0]))
+        spreads.append(np.std(nll[1] - nll[0], ddof=1) / np.sqrt(12))
+    row = rows["Relaxed, s 1"]
+    np.testing.assert_allclose(row["difference"], np.mean(means))
+    np.testing.assert_allclose(row["difference_se"], np.std(means, ddof=1) / np.sqrt(3))
+    np.testing.assert_allclose(row["difference_se_points"], np.sqrt(np.sum(np.square(spreads))) / 3)
+
+
+def test_the_energy_as_control_variate_moves_the_nll_by_the_test_points_luck(runs):
+    found = compare([runs / "third"])
+    energy = hf.energies.Ring()
+    points, test = config.make_data(found.experiment, energy, 2, progress=False)
+    luck = np.mean(jax.vmap(energy)(test)) - np.mean(jax.vmap(energy)(points))
+    row = found.rows()[0]
+    np.testing.assert_allclose(row["controlled"], row["nll"] - luck, rtol=1e-5)
+
+
+def test_a_familys_best_is_chosen_by_validation(runs):
+    found = compare([runs / "both"])
+    rows = {row["label"]: row for row in found.rows()}
+    (best,) = found.choices()
+    assert best["family"] == "Relaxed"
+    other = next(row for row in rows.values() if row["family"] and row["label"] != best["label"])
+    assert best["validation"] < other["validation"]
+    validation = config.make_validation(found.experiment, hf.energies.Ring(), 0, progress=False)
+    _, test = config.make_data(found.experiment, hf.energies.Ring(), 0, progress=False)
+    assert validation.shape == (8, 2)
+    assert np.abs(np.asarray(validation) - np.asarray(test)[:8]).max() > 0.1
+
+
+def test_the_command_writes_page_numbers_and_figures(runs):
+    out = runs / "page"
+    options = ["--sweep", "3", "--samples", "20", "--only", "OT-FM", "--only", "Relaxed, s 1"]
+    done = hiflow("compare", str(runs / "both"), "--out", str(out), *options)
+    assert done.exit_code == 0, done.output
+    written = {path.name for path in out.iterdir()}
+    assert written == {
+        "comparison.md",
+        "comparison.json",
+        "learning.png",
+        "pareto.png",
+        "samples.png",
+    }
+    text = (out / "comparison.md").read_text()
+    for part in ["NLL in nats", "| tolerance 1e-03 |", "| 8 steps |", "ESS", "floor 1.424"]:
+        assert part in text
+    numbers = json.loads((out / "comparison.json").read_text())
+    sweep = {row["setting"]: row for row in numbers["sweep"]["OT-FM"]}
+    assert sweep["8 steps"]["nfe"] == 6 * 8 + 1
+    assert 0 < numbers["samples"][0]["ess_least"] <= numbers["samples"][0]["ess"] <= 1
+    # What was computed is kept: the page is made again without the flows.
+    for flow in (runs / "both").glob("seed-*/*/flow.hiflow"):
+        flow.rename(flow.with_suffix(".kept"))
+        flow.touch()
+    again = hiflow("compare", str(runs / "both"), "--out", str(out), *options)
+    for flow in (runs / "both").glob("seed-*/*/flow.kept"):
+        flow.rename(flow.with_suffix(".hiflow"))
+    assert again.exit_code == 0, again.output
+    assert (out / "comparison.md").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["both", "--against", "OT"], "no arm 'OT' to compare with; there are OT-FM"),
+        (["both", "--only", "OT"], "no arm 'OT' has finished; there are OT-FM"),
+        (["both", "both"], "two runs hold the arm 'OT-FM' with seed 0"),
+        (["none"], "not a run folder"),
+    ],
+)
+def test_what_cant_be_compared_is_refused(runs, monkeypatch, options, message):
+    monkeypatch.chdir(runs)
+    done = hiflow("compare", *options)
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+def test_other_test_points_are_refused(runs):
+    found = compare([runs / "both", runs / "third"])
+    for member in found.members:
+        if member.label == "Relaxed, s 1" and member.seed == 2:
+            member.test = "other"
+    with pytest.raises(ValueError, match="have other test points in seed 2"):
+        found.rows()
+
+
+def test_variants_are_trained_and_set_in_one_table(runs):
+    toml = TOML[: TOML.index('[[arm]]\nlabel = "Relaxed, s 0.3')] + VARIANTS
+    (runs / "variants.toml").write_text(toml.replace("seeds = [0, 1]", "seeds = [0]"))
+    done = hiflow("train", str(runs / "variants.toml"), "--out", str(runs / "variants"))
+    assert done.exit_code == 0, done.output
+    found = compare([runs / "variants"], against="Relaxed, s 1")
+    rows = {row["label"]: row for row in found.rows()}
+    assert set(rows) == {f"{a}, {v}" for a in ("OT-FM", "Relaxed, s 1") for v in ("few", "many")}
+    assert rows["Relaxed, s 1, few"]["difference"] is None
+    assert rows["OT-FM, few"]["difference"] is not None
+    assert rows["OT-FM, few"]["nll"] != rows["OT-FM, many"]["nll"]
+    done = hiflow("compare", str(runs / "variants"), "--out", str(runs / "pivot"))
+    assert done.exit_code == 0, done.output
+    assert "| variant | OT-FM | Relaxed, s 1 |" in (runs / "pivot" / "comparison.md").read_text()
+
+
+def test_variants_change_what_they_name(runs):
+    what = config.Experiment(
+        "x",
+        "",
+        config.read(runs / "ring.toml").tables
+        | {
+            "variant": [{"label": "few", "size": 3, "training": {"batch_size": 4}}],
+        },
+    )
+    first = what.arms[0]
+    assert (first["label"], first["arm"], first["variant"]) == ("OT-FM, few", "OT-FM", "few")
+    arm = config.make_arm(what, first, hf.energies.Ring(), (2,), jax.random.key(0))
+    assert (arm.size, arm.training["batch_size"], arm.training["steps"]) == (3, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("size = 3", "size = 6_000", "`size` must be between 1 and the 5,000 training points"),
+        ("size = 3", "sice = 3", "variant 'few': unknown name 'sice'; did you mean 'size'"),
+        ('label = "many"', 'label = "few"', "every [[variant]] needs a `label` of its own"),
+    ],
+)
+def test_wrong_variants_are_refused(runs, old, new, message):
+    (runs / "wrong.toml").write_text(TOML + VARIANTS.replace(old, new))
+    done = hiflow("train", str(runs / "wrong.toml"), "--out", str(runs / "wrong"))
+    assert done.exit_code == 2
+    assert message in done.output.replace("\n", " ")
