@@ -280,9 +280,9 @@ def test_augmentation_turns_samples_and_targets_alike():
 
     def batch(symmetry):
         draw = Batches(points, prior, *parts, symmetry, key, size=16).draw(jnp.asarray(3))
-        return draw, Recipe(anchors, path, None, symmetry, Scheduled("adam", 1.0, 1, 1.0, 1), 0.0).batch(
-            draw
-        )
+        return draw, Recipe(
+            anchors, path, None, symmetry, Scheduled("adam", 1.0, 1, 1.0, 1), 0.0
+        ).batch(draw)
 
     _, (t, _, x, target) = batch(None)
     draw, (t_turned, _, x_turned, target_turned) = batch(energy.group)

@@ -14,7 +14,8 @@ import numpy as np
 from rich.console import Console
 
 from hiflow import config, energies, load, metrics
-from hiflow._comparison import Comparison, Member
+from hiflow._comparison import Comparison as Comparison
+from hiflow._comparison import Member as Member
 from hiflow._comparison_page import page
 from hiflow.experiment import RunFolder, read_history, save_arrays, write_atomically
 
