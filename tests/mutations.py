@@ -272,6 +272,67 @@ MUTATIONS = [
         "np.std(values, ddof=1)",
         "tests/test_metrics.py::test_standard_error_is_that_of_the_mean",
     ),
+    # Comparisons, weights, minima
+    Mutation(
+        "weights of the inverse ratio", "metrics.py",
+        "return -np.asarray(self.energies, np.float64) - np.asarray(self.log_prob, np.float64)",
+        "return np.asarray(self.energies, np.float64) + np.asarray(self.log_prob, np.float64)",
+        "tests/test_metrics.py::test_free_energy_and_means_are_the_targets_within_their_errors",
+    ),
+    Mutation(
+        "free energy without the mean", "metrics.py",
+        "np.log(np.mean(np.exp(self.log_weights - top)))",
+        "np.log(np.sum(np.exp(self.log_weights - top)))",
+        "tests/test_metrics.py::test_free_energy_and_means_are_the_targets_within_their_errors",
+    ),
+    Mutation(
+        "unpaired differences", "_comparison.py", "points = [mine.nll - other.nll",
+        "points = [mine.nll - other.nll[::-1]",
+        "tests/test_compare.py::test_differences_are_paired_over_points_and_seeds",
+    ),
+    Mutation(
+        "control variate of the wrong sign", "_comparison.py",
+        "self.nll - self.energies + self.mean_energy", "self.nll + self.energies - self.mean_energy",
+        "tests/test_compare.py::"
+        "test_the_energy_as_control_variate_moves_the_nll_by_the_test_points_luck",
+    ),
+    Mutation(
+        "validation points are test points", "config.py",
+        'key = jax.random.fold_in(jax.random.key(table.pop("seed", seed)), 1)',
+        'key = jax.random.split(jax.random.key(table.pop("seed", seed)))[0]',
+        "tests/test_compare.py::test_validation_points_are_a_draw_of_their_own",
+    ),
+    Mutation(
+        "the worst of a family", "_comparison.py", "best.append(min(group,", "best.append(max(group,",
+        "tests/test_compare.py::test_a_familys_best_is_chosen_by_validation",
+    ),
+    Mutation(
+        "an end at the point, not the minimum", "paths/_at_minimum.py",
+        "return self.inner.anchor(minimum)", "return self.inner.anchor(x1)",
+        "tests/energies/test_quench.py::"
+        "test_at_minimum_ends_around_the_minimum_with_its_own_modes",
+    ),
+    Mutation(
+        "the Hessian at the point, not the minimum", "hessians/_quenched.py",
+        "return self.inner.spectrum(energy, self._minimum(energy, x))",
+        "return self.inner.spectrum(energy, x)",
+        "tests/energies/test_quench.py::"
+        "test_the_quenched_spectrum_has_no_negative_mode_and_marks_rotations",
+    ),
+    Mutation(
+        "augmentation turns the sample alone", "_training_step.py",
+        "x, target = turn(draw.turns, x), turn(draw.turns, target)", "x = turn(draw.turns, x)",
+        "tests/test_training.py::test_augmentation_turns_samples_and_targets_alike",
+    ),
+    Mutation(
+        "pairs of another run", "_pairing.py", "if digest.hexdigest() != self.identity:",
+        "if not self.identity:",
+        "tests/couplings/test_couplings.py::test_arms_that_draw_alike_share_their_pairs",
+    ),
+    Mutation(
+        "a variant sees all data", "experiment.py", "seen = points[: arm.size]", "seen = points",
+        "tests/test_compare.py::test_variants_are_trained_and_set_in_one_table",
+    ),
 ]  # fmt: skip
 
 

@@ -108,10 +108,18 @@ def test_a_familys_best_is_chosen_by_validation(runs):
     assert best["family"] == "Relaxed"
     other = next(row for row in rows.values() if row["family"] and row["label"] != best["label"])
     assert best["validation"] < other["validation"]
-    validation = config.make_validation(found.experiment, hf.energies.Ring(), 0, progress=False)
-    _, test = config.make_data(found.experiment, hf.energies.Ring(), 0, progress=False)
+
+
+def test_validation_points_are_a_draw_of_their_own(runs):
+    what, energy = config.read(runs / "ring.toml"), hf.energies.Ring()
+    validation = config.make_validation(what, energy, 0, progress=False)
+    points, test = config.make_data(what, energy, 0, progress=False)
     assert validation.shape == (8, 2)
-    assert np.abs(np.asarray(validation) - np.asarray(test)[:8]).max() > 0.1
+    seen = np.concatenate([points, test])
+    assert np.abs(np.asarray(validation)[:, None] - seen).max(axis=2).min() > 1e-6
+    none = config.Experiment("x", "", {**what.tables, "data": {"size": 5}})
+    with pytest.raises(config.ConfigError, match="`validation` must be at least 2"):
+        config.make_validation(none, energy, 0, progress=False)
 
 
 def test_the_command_writes_page_numbers_and_figures(runs):

@@ -1,6 +1,7 @@
 """The command line and run folders, as a user types them."""
 
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ from hiflow import config
 from hiflow._summary import caption
 from hiflow.cli import app
 
+FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*/*.toml"))
 TOML = """
 seeds = [3]
 [energy]
@@ -201,6 +203,16 @@ def test_packaged_experiments_build(name):
     for arm in what.arms:
         built = config.make_arm(what, arm, energy, energy.event_shape, jax.random.key(0))
         assert built.prior.event_shape == energy.event_shape
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_committed_experiments_build(file):
+    what = config.read(file)
+    energy = config.make_energy(what)
+    first = what.arms[0]["variant"]
+    for arm in what.arms:
+        if arm["variant"] == first:
+            config.make_arm(what, arm, energy, energy.event_shape, jax.random.key(0))
 
 
 def test_list_names_every_family():
