@@ -45,6 +45,7 @@ path = {name = "relaxed", hessian = {name = "analytic"}, step = 0.3}
 label = "OT-FM again"
 path = {name = "optimal-transport"}
 """
+FIGURES = ("learning", "densities", "pareto", "samples")
 VARIANTS = """
 [[variant]]
 label = "few"
@@ -128,13 +129,7 @@ def test_the_command_writes_page_numbers_and_figures(runs):
     done = hiflow("compare", str(runs / "both"), "--out", str(out), *options)
     assert done.exit_code == 0, done.output
     written = {path.name for path in out.iterdir()}
-    assert written == {
-        "comparison.md",
-        "comparison.json",
-        "learning.png",
-        "pareto.png",
-        "samples.png",
-    }
+    assert written == {"comparison.md", "comparison.json", *(f"{name}.png" for name in FIGURES)}
     text = (out / "comparison.md").read_text()
     for part in ["NLL in nats", "| tolerance 1e-03 |", "| 8 steps |", "ESS", "floor 1.424"]:
         assert part in text
@@ -142,15 +137,13 @@ def test_the_command_writes_page_numbers_and_figures(runs):
     sweep = {row["setting"]: row for row in numbers["sweep"]["OT-FM"]}
     assert sweep["8 steps"]["nfe"] == 6 * 8 + 1
     assert 0 < numbers["samples"][0]["ess_least"] <= numbers["samples"][0]["ess"] <= 1
-    # What was computed is kept: the page is made again without the flows.
-    for flow in (runs / "both").glob("seed-*/*/flow.hiflow"):
-        flow.rename(flow.with_suffix(".kept"))
-        flow.touch()
+    kept = sorted((runs / "both").glob("seed-*/*/s*-*.*"))
+    assert [path.name for path in kept].count("samples-20.npz") == 4
+    made = [path.stat().st_mtime_ns for path in kept]
     again = hiflow("compare", str(runs / "both"), "--out", str(out), *options)
-    for flow in (runs / "both").glob("seed-*/*/flow.kept"):
-        flow.rename(flow.with_suffix(".hiflow"))
     assert again.exit_code == 0, again.output
     assert (out / "comparison.md").read_text() == text
+    assert [path.stat().st_mtime_ns for path in kept] == made
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,23 @@ class Comparison:
             best.append(min(group, key=lambda row: row["validation"]))
         return best
 
+    def shown(self) -> list[str]:
+        """The labels that figures show: each family's best if there are families, else all; at most
+        eight."""
+        chosen = [row["label"] for row in self.choices()]
+        return (chosen or [label for label, _ in self._groups()])[:8]
+
+    def shown_first(self) -> dict[str, Member]:
+        """The same labels to their first seed."""
+        members = {m.label: m for m in reversed(self.members)}
+        return {label: members[label] for label in self.shown()}
+
     def histories(self) -> dict[str, list[Any]]:
-        """Label to one history per seed."""
-        return {label: [m.history for m in group] for label, group in self._groups()}
+        """Label to one history per seed, of the arms that figures show."""
+        shown = self.shown()
+        return {
+            label: [m.history for m in group] for label, group in self._groups() if label in shown
+        }
 
     def swept(self) -> dict[str, list[dict[str, Any]]]:
         """Label to the rows of its sweep over solver settings."""

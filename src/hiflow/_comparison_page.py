@@ -92,6 +92,7 @@ _SWEEP = (
 )
 _ALT = {
     "learning": "NLL and NFE during training",
+    "densities": "Exact and learned densities, first seed",
     "pareto": "Error of the NLL against NFE",
     "samples": "Energies and pair distances of samples",
 }

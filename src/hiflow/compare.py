@@ -163,21 +163,34 @@ def _weighted(member: Member, n: int, energy: Any) -> metrics.Weighted:
 
 def write(comparison: Comparison, out: str | os.PathLike[str]) -> list[Path]:
     """Write the page, its numbers and its figures into a folder; the files written."""
-    from hiflow import plotting
-
     root = Path(out)
     root.mkdir(parents=True, exist_ok=True)
-    figures = {"learning": plotting.learning_curves(comparison.histories(), floor=comparison.floor)}
-    if comparison.swept():
-        figures["pareto"] = plotting.error_against_nfe(comparison.swept())
-    if comparison.energy is not None and comparison.weighed():
-        reference = test_points(comparison.members[0], comparison.energy)
-        figures["samples"] = plotting.sample_histograms(
-            comparison.weighed(), reference, comparison.energy
-        )
+    figures = _figures(comparison)
     for name, figure in figures.items():
         figure.savefig(root / f"{name}.png", dpi=150)
     write_atomically(root / "comparison.json", json.dumps(comparison.numbers(), indent=1))
     write_atomically(root / "comparison.md", page(comparison, figures))
     names = ["comparison.md", "comparison.json", *(f"{name}.png" for name in figures)]
     return [root / name for name in names]
+
+
+def _figures(comparison: Comparison) -> dict[str, Any]:
+    from hiflow import plotting
+
+    energy, first = comparison.energy, comparison.shown_first()
+    figures = {"learning": plotting.learning_curves(comparison.histories(), floor=comparison.floor)}
+    if energy is not None and energy.event_shape == (2,):
+        points, _ = config.make_data(
+            comparison.experiment, energy, next(iter(first.values())).seed, progress=False
+        )
+        flows = {label: load(member.place / "flow.hiflow") for label, member in first.items()}
+        nll = {label: float(member.nll.mean()) for label, member in first.items()}
+        figures["densities"] = plotting.densities_in_the_plane(
+            flows, points, energy=energy, nll=nll
+        )
+    if comparison.swept():
+        figures["pareto"] = plotting.error_against_nfe(comparison.swept())
+    if energy is not None and comparison.weighed():
+        reference = test_points(comparison.members[0], energy)
+        figures["samples"] = plotting.sample_histograms(comparison.weighed(), reference, energy)
+    return figures

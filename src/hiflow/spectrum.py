@@ -101,6 +101,12 @@ class Spectrum(eqx.Module):
         values = self.map(function)
         return values if self.orbit is None else jnp.where(self.orbit, 1.0, values)
 
+    def curvature(self, function: Callable[[Array], Array]) -> Float[Array, " modes"]:
+        """`map`, with the stiffest mode's value for modes along an orbit: a straight step along a
+        rotation leaves the orbit, so an end law must not be wide there, flat as the energy is."""
+        values = self.map(function)
+        return values if self.orbit is None else jnp.where(self.orbit, jnp.max(values), values)
+
     def apply(
         self, function: Callable[[Array], Array], y: Float[Array, " dim"]
     ) -> Float[Array, " dim"]:

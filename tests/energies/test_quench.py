@@ -71,6 +71,8 @@ def test_at_minimum_ends_around_the_minimum_with_its_own_modes(minima, x64):
     np.testing.assert_allclose(anchor.centre, expected.centre, atol=1e-8)
     np.testing.assert_allclose(anchor.variance, expected.variance, rtol=1e-5)
     assert jnp.abs(anchor.centre - before[0]).max() > 0.1
+    # Three rotations, last: flat, but a straight step along them leaves the orbit.
+    np.testing.assert_allclose(anchor.variance[-3:], anchor.variance[:-3].min())
 
 
 def test_at_minimum_obeys_the_laws_of_paths(x64):

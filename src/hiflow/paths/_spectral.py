@@ -117,7 +117,7 @@ class Langevin(AbstractSpectralPath):
         check_positive(self, "beta")
 
     def anchor_from(self, spectrum: Spectrum, x1: Float[Array, "*event"]) -> SpectralAnchor:
-        variance = 1 / (self.beta * spectrum.map(self.curvature))
+        variance = 1 / (self.beta * spectrum.curvature(self.curvature))
         return _anchor(x1, spectrum, self.rates, variance)
 
     def coefficients(
@@ -155,7 +155,7 @@ class Relaxed(AbstractSpectralPath):
             raise ValueError(f"Relaxed: `step` must be at most 1, got {self.step}.")
 
     def anchor_from(self, spectrum: Spectrum, x1: Float[Array, "*event"]) -> SpectralAnchor:
-        covariance = 1 / spectrum.map(self.curvature)
+        covariance = 1 / spectrum.curvature(self.curvature)
         gradient = jax.grad(self.energy)(x1).ravel()
         centre = x1 - self.step * spectrum.modes.apply(covariance, gradient).reshape(x1.shape)
         variance = self.step * (2 - self.step) * covariance
