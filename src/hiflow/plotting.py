@@ -95,11 +95,15 @@ def densities_in_the_plane(
         )
         title = label if nll is None else f"{label}\nNLL {nll[label]:.2f} nats"
         panels[title] = density
-    figure = Figure(figsize=(2.9 * len(panels), 3.3), layout="constrained")
-    axes = np.atleast_1d(figure.subplots(1, len(panels)))
+    rows = -(-len(panels) // 4)
+    columns = -(-len(panels) // rows)
+    figure = Figure(figsize=(2.9 * columns, 3.3 * rows), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    for ax in axes[len(panels) :]:
+        ax.set_axis_off()
     top = max(float(np.quantile(panel, 0.995)) for panel in panels.values())
     image: Any = None
-    for ax, (title, panel) in zip(axes, panels.items(), strict=True):
+    for ax, (title, panel) in zip(axes, panels.items(), strict=False):
         image = ax.imshow(
             panel.reshape(resolution, resolution),
             origin="lower",
