@@ -5,10 +5,11 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 from rich.progress import track
 
 from hiflow.paths._base import AbstractPath, SpectralAnchor
+from hiflow.priors import AbstractPrior
 
 
 def make_anchors(
@@ -32,6 +33,25 @@ def make_anchors(
     anchors = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *chunks)
     _check(path, anchors)
     return anchors
+
+
+@eqx.filter_jit
+def end_law_samples(
+    path: AbstractPath, anchors: Any, prior: AbstractPrior, *, key: PRNGKeyArray
+) -> Float[Array, "n *event"]:
+    """One sample of the end law around every data point: prior samples carried to $t = 1$.
+
+    All that a perfectly trained flow would generate, at the cost of its anchors. Hold them against the
+    energy by [`check_virial`][hiflow.data.check_virial] before training: an end law that is biased
+    there biases the flow.
+
+    **Arguments:**
+
+    - `anchors`: of all points, as [`make_anchors`][hiflow.paths.make_anchors] gives them.
+    """
+    n = jax.tree.leaves(anchors)[0].shape[0]
+    x0 = jax.vmap(prior.sample)(jax.random.split(key, n))
+    return jax.vmap(lambda x, anchor: path.flow(x, anchor, jnp.ones(())))(x0, anchors)
 
 
 def _check(path: AbstractPath, anchors: Any) -> None:
