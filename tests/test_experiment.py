@@ -239,3 +239,12 @@ def test_particle_captions_name_convention_and_measure():
     assert "lj13" in text
     assert "centred subspace" in text
     assert "floor 16.9 to 17.0" in text
+
+
+def test_captions_name_the_periods_of_periodic_coordinates():
+    class Turning(hf.groups.Trivial):
+        def periods(self, event_shape):
+            return np.full(event_shape, 2 * np.pi)
+
+    energy = hf.energies.FunctionEnergy(lambda x: x.sum(), shape=(2,), group=Turning())
+    assert "one period of every periodic coordinate" in caption(energy, 1)

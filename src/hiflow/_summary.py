@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hiflow import energies
+from hiflow.groups import SupportsPeriods
 
 COLUMNS = ("arm", "NLL", "± s.e.", "NFE", "steps", "training s")
 
@@ -59,6 +60,8 @@ def caption(energy: energies.AbstractEnergy | None, seeds: int) -> str:
     convention = getattr(energy, "convention", None)
     if energy is not None and energy.group.null_modes(jnp.zeros(energy.event_shape)).shape[1]:
         where += " on the centred subspace"
+    if energy is not None and isinstance(energy.group, SupportsPeriods):
+        where += " over one period of every periodic coordinate"
     parts = [f"NLL in nats, with respect to {where}"]
     if convention:
         parts.append(f"energy convention {convention}")

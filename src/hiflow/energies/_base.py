@@ -15,9 +15,9 @@ class AbstractEnergy(eqx.Module):
     Subclasses give `event_shape` (a static field or property), `group` (under which $V$ is
     invariant) and `__call__`. A subclass with a closed-form Hessian also has a method
     `hessian(x)` ([`SupportsHessian`][hiflow.energies.SupportsHessian]); one whose entropy is
-    known has `entropy()` ([`SupportsEntropy`][hiflow.energies.SupportsEntropy]), and one whose
-    density can be sampled exactly has `sample(key)`
-    ([`SupportsSampling`][hiflow.energies.SupportsSampling]).
+    known has `entropy()` ([`SupportsEntropy`][hiflow.energies.SupportsEntropy]), one whose density can
+    be sampled exactly has `sample(key)` ([`SupportsSampling`][hiflow.energies.SupportsSampling]), and
+    a sum of squares has `residuals(x)` ([`SupportsResiduals`][hiflow.energies.SupportsResiduals]).
 
     Laws (`hiflow.testing.check_energy`): finite value and gradient, $V(gx) = V(x)$, and
     `hessian` equal to automatic differentiation where it exists.
