@@ -67,6 +67,7 @@ HESSIANS = [
     ("analytic", "double-well-particles"),
     ("diagonal", "double-well"),
     ("gauss-newton", "ring"),
+    ("lanczos", "double-well"),
     ("quenched", "double-well"),
     ("symmetry-projected", "lennard-jones"),
 ]

@@ -6,6 +6,7 @@ from hiflow.hessians._dense import Analytic as Analytic
 from hiflow.hessians._dense import Dense as Dense
 from hiflow.hessians._diagonal import Diagonal as Diagonal
 from hiflow.hessians._gauss_newton import GaussNewton as GaussNewton
+from hiflow.hessians._lanczos import Lanczos as Lanczos
 from hiflow.hessians._quenched import Quenched as Quenched
 from hiflow.hessians._symmetry_projected import SymmetryProjected as SymmetryProjected
 from hiflow.registry import Registry
@@ -18,6 +19,7 @@ registry = Registry(
         "analytic": "hiflow.hessians:Analytic",
         "diagonal": "hiflow.hessians:Diagonal",
         "gauss-newton": "hiflow.hessians:GaussNewton",
+        "lanczos": "hiflow.hessians:Lanczos",
         "quenched": "hiflow.hessians:Quenched",
         "symmetry-projected": "hiflow.hessians:SymmetryProjected",
     },

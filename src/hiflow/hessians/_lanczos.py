@@ -1,0 +1,108 @@
+"""The stiffest modes of a Hessian from Hessian–vector products alone."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+from jaxtyping import Array, Float
+
+from hiflow.energies import AbstractEnergy
+from hiflow.groups import Trivial
+from hiflow.hessians._base import AbstractHessian
+from hiflow.spectrum import Spectrum, dense, low_rank
+
+
+class Lanczos(AbstractHessian):
+    r"""The `k` eigenpairs of largest $|\lambda|$ and one value for the rest, by the Lanczos iteration
+    with full reorthogonalisation (Golub and Van Loan, *Matrix Computations*, 10.3): for dimensions
+    where a matrix is too large.
+
+    Costs `iterations` Hessian–vector products and as many vectors per point. The rest's value is the
+    mean of the Ritz values that aren't among the `k`, weighted by how much of the random first vector
+    they hold: stochastic Lanczos quadrature of the trace (Ubaru, Chen and Saad, 2017). The first vector
+    is the same for every point and not equivariant, so it serves energies without a symmetry only.
+
+    **Arguments:**
+
+    - `k`: eigenpairs; all of them if the dimension is no larger.
+    - `iterations`: of Lanczos; 0 means three times `k`. More make inner pairs exact.
+    - `tolerance`: residual of an eigenpair, relative to the largest entry of the Hessian, that
+      [`check_hessian`][hiflow.testing.check_hessian] lets pass.
+
+    **Raises:** `ValueError` if `k` isn't positive, there are fewer iterations than that, or the energy
+    has a symmetry.
+    """
+
+    k: int = eqx.field(static=True, default=16)
+    iterations: int = eqx.field(static=True, default=0)
+    tolerance: float = eqx.field(static=True, default=1e-2)
+
+    def __check_init__(self):
+        if self.k < 1:
+            raise ValueError(f"Lanczos: `k` must be at least 1, got {self.k}.")
+        if self.iterations and self.iterations < self.k:
+            raise ValueError(
+                f"Lanczos: `iterations` must be at least k = {self.k}, got {self.iterations}."
+            )
+
+    def __call__(
+        self, energy: AbstractEnergy, x: Float[Array, "*event"]
+    ) -> lx.AbstractLinearOperator:
+        gradient = jax.grad(lambda y: energy(y.reshape(x.shape)))
+        flat = x.ravel()
+
+        def product(v: Array) -> Array:
+            return jax.jvp(gradient, (flat,), (v,))[1]
+
+        return lx.FunctionLinearOperator(product, jax.eval_shape(lambda: flat), lx.symmetric_tag)
+
+    def spectrum(self, energy: AbstractEnergy, x: Float[Array, "*event"]) -> Spectrum:
+        if not isinstance(energy.group, Trivial):
+            raise ValueError(
+                f"Lanczos is not equivariant under {energy.group}, the symmetry of "
+                f"{type(energy).__name__}: rotated data would get other paths. Use "
+                "hiflow.hessians.Dense() or Analytic()."
+            )
+        k, steps = min(self.k, x.size), min(self.iterations or 3 * self.k, x.size)
+        basis, tridiagonal = _iterate(self(energy, x), x.ravel(), steps)
+        ritz, vectors = jnp.linalg.eigh(tridiagonal)
+        order = jnp.argsort(-jnp.abs(ritz))
+        chosen, others = order[:k], order[k:]
+        Q = jnp.matmul(basis.T, vectors[:, chosen], precision="highest")
+        if k == x.size:
+            return jax.lax.stop_gradient(dense(ritz[chosen], Q))
+        weights = vectors[0, others] ** 2
+        rest = jnp.sum(weights * ritz[others]) / jnp.maximum(jnp.sum(weights), 1e-30)
+        return jax.lax.stop_gradient(low_rank(ritz[chosen], Q, rest, x.size))
+
+
+def _iterate(
+    operator: lx.AbstractLinearOperator, like: Float[Array, " dim"], steps: int
+) -> tuple[Float[Array, "steps dim"], Float[Array, "steps steps"]]:
+    """An orthonormal basis of the Krylov space, and the operator in it."""
+    keys = jax.random.split(jax.random.key(0), steps)
+    starts = jax.vmap(lambda key: jax.random.normal(key, like.shape, like.dtype))(keys)
+
+    def step(j: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        basis, images, vector = carry
+        basis = basis.at[j].set(vector)
+        image = operator.mv(vector)
+        onward = _orthogonal(basis, image)
+        length = jnp.linalg.norm(onward)
+        # The Krylov space is exhausted, as for repeated eigenvalues: go on from another random vector.
+        done = length <= 1e3 * jnp.finfo(like.dtype).eps * jnp.linalg.norm(image)
+        onward = jnp.where(done, _orthogonal(basis, starts[j]), onward)
+        return basis, images.at[j].set(image), onward / jnp.linalg.norm(onward)
+
+    empty = jnp.zeros((steps, like.size), like.dtype)
+    first = starts[-1] / jnp.linalg.norm(starts[-1])
+    basis, images, _ = jax.lax.fori_loop(0, steps, step, (empty, empty, first))
+    inside = jnp.matmul(basis, images.T, precision="highest")
+    return basis, (inside + inside.T) / 2
+
+
+def _orthogonal(basis: Float[Array, "steps dim"], v: Float[Array, " dim"]) -> Float[Array, " dim"]:
+    """What of `v` is orthogonal to the rows; twice, because once leaves rounding behind."""
+    for _ in range(2):
+        v = v - jnp.matmul(basis.T, jnp.matmul(basis, v, precision="highest"), precision="highest")
+    return v

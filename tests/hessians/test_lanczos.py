@@ -1,0 +1,74 @@
+"""Lanczos against dense eigenpairs, and what it says of the rest."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hiflow import energies, hessians
+from hiflow.testing import check_hessian
+
+
+def quadratic(eigenvalues, seed=0):
+    """An energy with these eigenvalues in a random basis; indefinite ones too."""
+    n = len(eigenvalues)
+    Q = np.linalg.qr(np.random.default_rng(seed).normal(size=(n, n)))[0]
+    H = jnp.asarray((Q * np.asarray(eigenvalues)) @ Q.T)
+    return energies.FunctionEnergy(lambda x: x @ H @ x / 2, shape=(n,)), H
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 999), k=st.integers(1, 6))
+def test_the_stiffest_pairs_are_those_of_the_matrix(seed, k):
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(seed)
+        eigenvalues = np.sort(rng.normal(size=24) * 10 ** rng.uniform(0, 3, size=24))
+        energy, H = quadratic(eigenvalues, seed)
+        found = hessians.Lanczos(k=k, iterations=24).spectrum(energy, jnp.zeros(24))
+        largest = eigenvalues[np.argsort(-np.abs(eigenvalues))]
+        np.testing.assert_allclose(found.eigenvalues[:k], largest[:k], rtol=1e-8)
+        # With all iterations the quadrature's nodes are all eigenvalues, so the rest lies among them.
+        assert np.abs(found.eigenvalues[k]) <= np.abs(largest[k]) * (1 + 1e-8)
+        Q = found.modes.vectors
+        np.testing.assert_allclose(H @ Q, Q * found.eigenvalues[:k], atol=1e-6 * np.abs(largest[0]))
+
+
+def test_few_iterations_suffice_for_separated_modes(x64):
+    eigenvalues = np.concatenate([np.linspace(0.5, 2, 96), [50.0, 120.0, -80.0, 400.0]])
+    energy, _ = quadratic(eigenvalues)
+    found = hessians.Lanczos(k=4, iterations=16).spectrum(energy, jnp.zeros(100))
+    np.testing.assert_allclose(np.sort(found.eigenvalues[:4]), [-80, 50, 120, 400], rtol=1e-6)
+    np.testing.assert_allclose(found.eigenvalues[4], 1.25, rtol=0.15)
+    assert found.modes.size == 100
+
+
+def test_repeated_eigenvalues_exhaust_the_krylov_space_and_do_no_harm(x64):
+    energy, _ = quadratic([3.0] * 6 + [7.0] * 4)
+    found = hessians.Lanczos(k=10).spectrum(energy, jnp.zeros(10))
+    np.testing.assert_allclose(np.sort(found.eigenvalues), [3.0] * 6 + [7.0] * 4, rtol=1e-8)
+    gram = found.modes.vectors.T @ found.modes.vectors
+    np.testing.assert_allclose(gram, np.eye(10), atol=1e-10)
+
+
+def test_lanczos_obeys_the_laws_of_providers(x64):
+    check_hessian(hessians.Lanczos(k=2), energies.DoubleWell())
+    energy, _ = quadratic(np.linspace(-3, 40, 20))
+    check_hessian(hessians.Lanczos(k=3, iterations=20), energy)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: hessians.Lanczos(k=0), "`k` must be at least 1"),
+        (lambda: hessians.Lanczos(k=5, iterations=4), "at least k = 5, got 4"),
+        (
+            lambda: hessians.Lanczos().spectrum(energies.LennardJones(4, 2), jnp.ones((4, 2))),
+            "not equivariant under",
+        ),
+    ],
+)
+def test_what_it_cant_do_is_refused(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
