@@ -1,19 +1,23 @@
-"""Data: samples from files, reference samplers for energies, and the virial check."""
+"""Data: samples and images from files, reference samplers for energies, and the virial check."""
 
 from hiflow.data._cache import cache_folder, clear_cache
+from hiflow.data._images import PixelTransform, images, load_idx
 from hiflow.data._report import SamplingReport
 from hiflow.data._sampler import sample
 from hiflow.data._samples import Samples, load
 from hiflow.data._virial import VirialReport, check_virial, warn_if_inconsistent
 
 __all__ = [
+    "PixelTransform",
     "Samples",
     "SamplingReport",
     "VirialReport",
     "cache_folder",
     "check_virial",
     "clear_cache",
+    "images",
     "load",
+    "load_idx",
     "sample",
     "warn_if_inconsistent",
 ]

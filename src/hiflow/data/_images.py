@@ -1,0 +1,159 @@
+"""Images from local files or the user's cache, and pixels as real numbers and back."""
+
+import gzip
+import struct
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hiflow._checks import as_scalar
+from hiflow.data._cache import cache_folder
+
+_IDX_TYPES = {0x08: np.uint8, 0x09: np.int8, 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_OPENML = {"mnist": "mnist_784", "fashion-mnist": "Fashion-MNIST"}
+
+
+class PixelTransform(eqx.Module):
+    r"""Integer pixels to real numbers and back, with the Jacobians that a likelihood needs.
+
+    *Uniform dequantisation* adds noise, $u = (\text{pixel} + U)/L$ in $[0, 1)$, so that a density of $u$
+    bounds the probability of pixels from below (Theis, van den Oord and Bethge, 2016). The *logit* of
+    $\alpha + (1 - 2\alpha)u$ takes the cube to $\mathbb R^D$ (Dinh, Sohl-Dickstein and Bengio, 2017).
+
+    **Arguments:**
+
+    - `levels`: $L$, the number of values that a pixel takes: 256, or 17 for scikit-learn's digits.
+    - `alpha`: keeps the logit away from 0 and 1.
+
+    **Raises:** `ValueError` for fewer than two levels, or an `alpha` outside $(0, ½)$.
+    """
+
+    levels: int = eqx.field(static=True, default=256)
+    alpha: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.05)
+
+    def __check_init__(self):
+        if self.levels < 2:
+            raise ValueError(f"PixelTransform: `levels` must be at least 2, got {self.levels}.")
+        if not 0 < float(self.alpha) < 0.5:
+            raise ValueError(f"PixelTransform: `alpha` must be in (0, 1/2), got {self.alpha}.")
+
+    def dequantise(self, pixels: Any, *, key: PRNGKeyArray) -> Float[Array, "..."]:
+        """$u$ in [0, 1) for integer pixels in 0 … L − 1.
+
+        **Raises:** `ValueError` for pixels outside.
+        """
+        pixels = np.asarray(pixels)
+        if pixels.min() < 0 or pixels.max() >= self.levels:
+            raise ValueError(
+                f"PixelTransform: pixels must lie between 0 and {self.levels - 1}, got "
+                f"{pixels.min()} to {pixels.max()}. Set `levels`."
+            )
+        noise = jax.random.uniform(key, pixels.shape)
+        # Rounding up to 1 would be the next pixel's value.
+        return jnp.minimum((jnp.asarray(pixels, noise.dtype) + noise) / self.levels, 1 - 1e-7)
+
+    def forward(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
+        r"""$z = \text{logit}(\alpha + (1 - 2\alpha)u)$, what a flow is trained on."""
+        p = self.alpha + (1 - 2 * self.alpha) * u
+        return jnp.log(p) - jnp.log1p(-p)
+
+    def inverse(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
+        """$u$, which leaves [0, 1] by a little where a sample does."""
+        return (jax.nn.sigmoid(z) - self.alpha) / (1 - 2 * self.alpha)
+
+    def to_pixels(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The pixels 0 … L − 1 that samples show."""
+        return jnp.clip(jnp.floor(self.inverse(z) * self.levels), 0, self.levels - 1)
+
+    def log_det(self, z: Float[Array, "*event"]) -> Float[Array, ""]:
+        r"""$\log|\det dz/du|$ of one event, in nats: what takes a log density of $z$ to one of $u$."""
+        log_slope = jax.nn.log_sigmoid(z) + jax.nn.log_sigmoid(-z)
+        return jnp.sum(jnp.log(1 - 2 * self.alpha) - log_slope)
+
+    def bits_per_dim(
+        self, log_prob: Float[Array, ""], z: Float[Array, "*event"]
+    ) -> Float[Array, ""]:
+        r"""Bits per dimension of one event, from the log density of $z$ in nats: an upper bound of
+        $-\log_2 P(\text{pixels})/D$, on average over the dequantisation noise.
+
+        $-(\log p(z) + \log|\det dz/du| - D\log L) / (D \log 2)$; the uniform density gives $\log_2 L$.
+        """
+        nats = log_prob + self.log_det(z) - z.size * jnp.log(1.0 * self.levels)
+        return -nats / (z.size * jnp.log(2.0))
+
+
+def load_idx(path: Any) -> np.ndarray:
+    """An array from an IDX file, the format of MNIST and its kin, gzipped or not.
+
+    **Raises:** `FileNotFoundError`; `ValueError` if the file is truncated or something else.
+    """
+    path = Path(path)
+    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    zeros, kind, rank = struct.unpack(">HBB", raw[:4]) if len(raw) >= 4 else (1, 0, 0)
+    if zeros != 0 or kind not in _IDX_TYPES:
+        raise ValueError(f"{path}: not an IDX file.")
+    shape = struct.unpack(f">{rank}I", raw[4 : 4 + 4 * rank])
+    dtype = np.dtype(_IDX_TYPES[kind])
+    if len(raw) != 4 + 4 * rank + dtype.itemsize * int(np.prod(shape)):
+        raise ValueError(f"{path}: truncated or corrupt: its header promises an array of {shape}.")
+    return np.frombuffer(raw, dtype, offset=4 + 4 * rank).reshape(shape)
+
+
+def images(name: str, folder: Any = None) -> tuple[np.ndarray, np.ndarray]:
+    """Training and test images as integers, `(n, height, width)`.
+
+    **Arguments:**
+
+    - `name`: `"digits"`, the 1,797 images of 8×8 pixels and 17 levels that scikit-learn ships (the last
+      360 are the test set), `"mnist"` or `"fashion-mnist"`, 28×28 and 256 levels.
+    - `folder`: where the IDX files of the last two lie, as their authors name them, gzipped or not.
+      Without it they are downloaded from OpenML by scikit-learn into
+      [`cache_folder`][hiflow.data.cache_folder], once.
+
+    **Raises:** `ValueError` for another name; `FileNotFoundError` if the folder lacks a file;
+    `ImportError` without scikit-learn where it is needed; `OSError` if the download fails.
+    """
+    if name not in ("digits", *_OPENML):
+        raise ValueError(f"images: `name` must be digits, {' or '.join(_OPENML)}, got {name!r}.")
+    if name == "digits":
+        every = _scikit_learn().load_digits().images.astype(np.uint8)
+        return every[:-360], every[-360:]
+    if folder is not None:
+        train, test = (load_idx(_idx_file(Path(folder), part)) for part in ("train", "t10k"))
+        return train, test
+    every = _download(name)
+    return every[:60_000], every[60_000:]
+
+
+def _idx_file(folder: Path, part: str) -> Path:
+    stem = f"{part}-images-idx3-ubyte"
+    for path in (folder / stem, folder / f"{stem}.gz"):
+        if path.is_file():
+            return path
+    raise FileNotFoundError(f"{folder}: has no {stem} or {stem}.gz.")
+
+
+def _download(name: str) -> np.ndarray:
+    try:
+        found = _scikit_learn().fetch_openml(
+            _OPENML[name], version=1, as_frame=False, data_home=str(cache_folder() / "openml")
+        )
+    except OSError as error:
+        raise OSError(
+            f"images: {name!r} could not be downloaded ({error}). Download its IDX files elsewhere "
+            "and pass their folder."
+        ) from error
+    return found.data.astype(np.uint8).reshape(-1, 28, 28)
+
+
+def _scikit_learn() -> Any:
+    try:
+        import sklearn.datasets
+    except ImportError as error:
+        raise ImportError("Images need scikit-learn: pip install 'hiflow-jax[images]'.") from error
+    return sklearn.datasets

@@ -1,0 +1,108 @@
+"""Pixels to real numbers and back with the right Jacobians, and images from files."""
+
+import gzip
+import struct
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hiflow import data
+from hiflow.data import PixelTransform
+
+transforms = st.builds(
+    PixelTransform, levels=st.sampled_from([2, 17, 256]), alpha=st.floats(0.01, 0.3)
+)
+
+
+@given(transforms, st.integers(0, 99))
+def test_pixels_survive_dequantisation_and_logit(transform, seed):
+    pixels = np.random.default_rng(seed).integers(0, transform.levels, size=(3, 4, 4))
+    u = transform.dequantise(pixels, key=jax.random.key(seed))
+    assert float(u.min()) >= 0
+    assert float(u.max()) < 1
+    z = transform.forward(u)
+    np.testing.assert_allclose(transform.inverse(z), u, atol=3e-6)
+    back = np.asarray(transform.to_pixels(z))
+    # A value within rounding of a pixel's border may fall to either side.
+    near = np.abs(np.asarray(u) * transform.levels - np.round(np.asarray(u) * transform.levels))
+    np.testing.assert_array_equal(back[near > 2e-3], pixels[near > 2e-3])
+
+
+@given(transforms, st.integers(0, 99))
+def test_log_det_is_that_of_the_jacobian(transform, seed):
+    with jax.enable_x64(True):
+        u = jnp.asarray(np.random.default_rng(seed).uniform(0.01, 0.99, size=5))
+        J = jax.jacfwd(transform.forward)(u)
+        expected = jnp.linalg.slogdet(J)[1]
+        np.testing.assert_allclose(transform.log_det(transform.forward(u)), expected, rtol=1e-5)
+
+
+@given(transforms)
+def test_the_uniform_density_has_log2_levels_bits(transform):
+    u = jnp.asarray(np.random.default_rng(0).uniform(0.01, 0.99, size=(4, 4)), jnp.float32)
+    z = transform.forward(u)
+    uniform = -transform.log_det(z)
+    np.testing.assert_allclose(
+        transform.bits_per_dim(uniform, z), np.log2(transform.levels), rtol=1e-4
+    )
+    # One nat more per dimension is 1 / log 2 bits less.
+    better = transform.bits_per_dim(uniform + z.size, z)
+    np.testing.assert_allclose(np.log2(transform.levels) - better, 1 / np.log(2), rtol=1e-3)
+
+
+def test_pixels_outside_are_refused():
+    with pytest.raises(ValueError, match="between 0 and 16, got 0 to 17"):
+        PixelTransform(levels=17).dequantise(np.array([0, 17]), key=jax.random.key(0))
+    with pytest.raises(ValueError, match="`levels` must be at least 2"):
+        PixelTransform(levels=1)
+    with pytest.raises(ValueError, match="`alpha` must be in"):
+        PixelTransform(alpha=0.5)
+
+
+def idx(array):
+    return (
+        struct.pack(">HBB", 0, 8, array.ndim)
+        + struct.pack(f">{array.ndim}I", *array.shape)
+        + array.astype(np.uint8).tobytes()
+    )
+
+
+def test_idx_files_are_read_gzipped_or_not(tmp_path):
+    train, test = np.arange(24).reshape(2, 3, 4), np.arange(12).reshape(1, 3, 4)
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(train))
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(test)))
+    found = data.images("mnist", tmp_path)
+    np.testing.assert_array_equal(found[0], train)
+    np.testing.assert_array_equal(found[1], test)
+    (tmp_path / "short").write_bytes(idx(train)[:-1])
+    with pytest.raises(ValueError, match="truncated or corrupt"):
+        data.load_idx(tmp_path / "short")
+    (tmp_path / "other").write_bytes(b"PK\x03\x04....")
+    with pytest.raises(ValueError, match="not an IDX file"):
+        data.load_idx(tmp_path / "other")
+    with pytest.raises(FileNotFoundError, match="has no train-images-idx3-ubyte"):
+        data.images("mnist", tmp_path / "none")
+    with pytest.raises(ValueError, match="must be digits, mnist or fashion-mnist, got 'cifar'"):
+        data.images("cifar")
+
+
+def test_digits_come_with_scikit_learn():
+    pytest.importorskip("sklearn", reason="needs the images extra")
+    train, test = data.images("digits")
+    assert (train.shape, test.shape) == ((1437, 8, 8), (360, 8, 8))
+    assert train.max() == 16
+
+
+def test_a_failed_download_says_what_to_do(monkeypatch):
+    datasets = pytest.importorskip("sklearn.datasets", reason="needs the images extra")
+
+    def fail(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr(datasets, "fetch_openml", fail)
+    with pytest.raises(OSError, match="pass their folder"):
+        data.images("mnist")
