@@ -307,3 +307,19 @@ def test_augmentation_needs_no_equivariant_network_and_changes_the_result():
     )
     assert not eqx.tree_equal(plain.network, turned.network)
     assert energy.group is not None
+
+
+@pytest.mark.parametrize(("length", "warned"), [(1.0, True), (2.5, False)])
+def test_particles_out_of_the_networks_range_are_warned_of(length, warned):
+    prior = hf.priors.CentredNormal(4, 2)
+    square = 2.5 * jnp.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.3, 1.3]])
+    points = jnp.stack([square - square.mean(0)] * 3)
+    net = hf.networks.EGNN(4, 2, width=4, depth=1, length=length, key=KEY)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        hf.fit(
+            net, hf.paths.OptimalTransport(group=prior.group), points, prior=prior, key=KEY,
+            steps=1, batch_size=2, progress=False,
+        )  # fmt: skip
+    words = [str(warning.message) for warning in caught]
+    assert any("Pass length=2.5" in text for text in words) == warned

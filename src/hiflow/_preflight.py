@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from hiflow._perturbed import perturbed
-from hiflow.couplings import AbstractCoupling
+from hiflow.couplings import AbstractCoupling, Independent
 from hiflow.data import warn_if_inconsistent
 from hiflow.energies import AbstractEnergy
 from hiflow.groups import AbstractGroup, linear_part
-from hiflow.networks import AbstractVelocityField
+from hiflow.networks import AbstractVelocityField, SupportsComplaint
 from hiflow.paths import AbstractGaussianPath, AbstractPath, Langevin
 from hiflow.priors import AbstractPrior
 
@@ -42,11 +42,14 @@ def check_fit(
         raise ValueError(f"fit: `ema` must be in [0, 1), got {ema}.")
     check_components(network, path, prior, energy)
     _check_coupling(network, prior, coupling)
+    _check_end_law(path, coupling)
     for name, array in points.items():
         if array is not None:
             check_points(array, prior, argument=name)
     data = points["data"]
     assert data is not None
+    if isinstance(network, SupportsComplaint) and (words := network.complaint(data[:1000])):
+        warnings.warn(f"fit: {words}", stacklevel=3)
     if energy is not None and data.shape[0] >= _FEWEST_FOR_VIRIAL:
         agrees = warn_if_inconsistent(energy, data, chains).z <= 4
         if agrees and isinstance(path, Langevin) and data.shape[0] >= _PLENTY:
@@ -155,6 +158,23 @@ def _check_coupling(
                 f"{off:.3g}, so the flow would no longer start from the prior. Use EGNN for particles, "
                 "or the coupling 'minibatch-ot'."
             )
+
+
+def _check_end_law(path: AbstractPath, coupling: AbstractCoupling) -> None:
+    if isinstance(coupling, Independent) or not isinstance(path, AbstractGaussianPath):
+        return
+    anchor = jax.eval_shape(path.anchor, _some_event(path)) if hasattr(path, "energy") else None
+    if getattr(anchor, "variance", None) is not None:
+        raise ValueError(
+            f"fit: `coupling` ({type(coupling).__name__}) chooses the prior sample by the data point, and "
+            f"`path` ({type(path).__name__}) takes the noise of its end law from that sample: the end law "
+            "would lean towards the data point's direction. Use the coupling 'independent', or a path that "
+            "ends in the point, such as Linearised."
+        )
+
+
+def _some_event(path: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(path.energy.event_shape, jnp.result_type(float))
 
 
 # Compiled once for all arms: a run checks its components when it is read and again in `fit`.

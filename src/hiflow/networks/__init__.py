@@ -1,6 +1,7 @@
 """Velocity fields: the trainable networks of a flow."""
 
 from hiflow.networks._base import AbstractVelocityField as AbstractVelocityField
+from hiflow.networks._base import SupportsComplaint as SupportsComplaint
 from hiflow.networks._base import SupportsDivergence as SupportsDivergence
 from hiflow.networks._egnn import EGNN as EGNN
 from hiflow.networks._mlp import MLP as MLP

@@ -35,3 +35,12 @@ class SupportsDivergence(Protocol):
     ) -> tuple[Float[Array, "*event"], Float[Array, ""]]:
         r"""$v(t, x)$ and $\nabla\cdot v(t, x)$."""
         ...
+
+
+@runtime_checkable
+class SupportsComplaint(Protocol):
+    """A field that can tell data on a scale which it doesn't resolve."""
+
+    def complaint(self, points: Float[Array, "n *event"]) -> str | None:
+        """What is wrong and what to do, or `None`; `fit` warns of it."""
+        ...

@@ -116,6 +116,20 @@ class EGNN(AbstractVelocityField):
         v = self.length * shift + expansion * x
         return v - v.mean(0), divergence + expansion * (x.size - x.shape[1])
 
+    def complaint(self, points: Float[Array, "n particles dim"]) -> str | None:
+        """That most pair distances are out of the range that the bumps resolve, and what to do."""
+        i, j = jnp.triu_indices(points.shape[1], 1)
+        distances = jnp.linalg.norm(points[:, i] - points[:, j], axis=-1)
+        inside = (distances > 0.3 * self.length) & (distances < 3 * self.length)
+        share = float(jnp.mean(inside))
+        if share > 0.6:
+            return None
+        return (
+            f"EGNN resolves pair distances from 0.3 to 3 times its `length` of {self.length:g}, and of "
+            f"the data's only {share:.0%} lie there. Pass "
+            f"length={float(jnp.quantile(distances, 0.1)):.2g}, about their shortest."
+        )
+
     def expansion(self, t: Float[Array, ""]) -> Float[Array, ""]:
         r"""$c(t) = \frac{t s^2 - (1 - t)}{(1 - t)^2 + t^2 s^2} + \text{learned}(t)$, with the
         data's standard deviation $s$ learned: exact for Gaussian data under optimal-transport paths
