@@ -166,9 +166,9 @@ def _check_end_law(path: AbstractPath, coupling: AbstractCoupling) -> None:
     anchor = jax.eval_shape(path.anchor, _some_event(path)) if hasattr(path, "energy") else None
     if getattr(anchor, "variance", None) is not None:
         raise ValueError(
-            f"fit: `coupling` ({type(coupling).__name__}) chooses the prior sample by the data point, and "
-            f"`path` ({type(path).__name__}) takes the noise of its end law from that sample: the end law "
-            "would lean towards the data point's direction. Use the coupling 'independent', or a path that "
+            f"fit: `coupling` ({type(coupling).__name__}) chooses the prior sample by the data point, "
+            f"and `path` ({type(path).__name__}) takes the noise of its end law from that sample: the "
+            "end law would lean towards the data point. Use the coupling 'independent', or a path that "
             "ends in the point, such as Linearised."
         )
 

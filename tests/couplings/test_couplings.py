@@ -168,11 +168,11 @@ def test_every_built_in_coupling_is_checked():
     assert set(own(couplings.registry)) <= set(COUPLINGS)
 
 
-def tiny_fit(coupling, network=None, **settings):
+def tiny_fit(coupling, network=None, path="optimal-transport", **settings):
     energy = hf.energies.DoubleWellParticles.preset("dw4")
     network = network or hf.networks.EGNN(4, 2, width=4, depth=1, key=KEY)
     points = jax.vmap(PRIOR.sample)(jax.random.split(KEY, 9))
-    path = hf.paths.OptimalTransport(group=GROUP)
+    path = hf.paths.registry.make(path, energy=energy, group=GROUP)
     return hf.fit(
         network, path, points, prior=PRIOR, key=KEY, batch_size=8, coupling=coupling,
         energy=energy, progress=False, **{"steps": 70, **settings},
@@ -212,6 +212,14 @@ def test_arms_that_draw_alike_share_their_pairs(monkeypatch):
         np.testing.assert_array_equal(a, b)
     tiny_fit({"name": "minibatch-ot"}, steps=71)
     assert calls
+
+
+@pytest.mark.filterwarnings("ignore:.*virial")
+@pytest.mark.parametrize("name", ["minibatch-ot", "symmetry-aligned"])
+@pytest.mark.parametrize("path", ["langevin", "relaxed", "at-minimum"])
+def test_pairs_chosen_by_the_data_are_refused_with_an_end_law(name, path):
+    with pytest.raises(ValueError, match="would lean towards the data point"):
+        tiny_fit(name, path=path)
 
 
 @pytest.mark.filterwarnings("ignore:.*virial")
