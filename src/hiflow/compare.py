@@ -191,6 +191,9 @@ def _figures(comparison: Comparison) -> dict[str, Any]:
     if comparison.swept():
         figures["pareto"] = plotting.error_against_nfe(comparison.swept())
     if energy is not None and comparison.weighed():
-        reference = test_points(comparison.members[0], energy)
+        member = comparison.members[0]
+        reference = jnp.concatenate(
+            config.make_data(member.experiment, energy, member.seed, progress=False)
+        )
         figures["samples"] = plotting.sample_histograms(comparison.weighed(), reference, energy)
     return figures

@@ -139,6 +139,11 @@ def error_against_nfe(swept: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figur
             errors = [abs(np.mean(exact - np.asarray(row["log_prob"]))) for row in kept]
             ax.loglog([row["nfe"] for row in kept], errors, "o-", color=colour, label=label, ms=3.5)
         ax.axhline(0.05, color="0.5", linestyle=":", linewidth=1)
+        ticks = [
+            n for n in (12, 25, 50, 100, 200, 400) if ax.get_xlim()[0] <= n <= ax.get_xlim()[1]
+        ]
+        ax.set_xticks(ticks, [str(n) for n in ticks])
+        ax.set_xticks([], minor=True)
         ax.set(
             xlabel="NFE per point", title=f"{'adaptive' if kind == 'tolerance' else 'fixed'} steps"
         )
@@ -167,8 +172,8 @@ def sample_histograms(
     axes = np.atleast_1d(figure.subplots(1, len(observables)))
     for ax, (title, observable) in zip(axes, observables.items(), strict=True):
         exact = np.asarray(jax.vmap(observable)(reference)).ravel()
-        low, high = exact.min(), exact.max()
-        bins = np.linspace(low - 0.1 * (high - low), high + 0.3 * (high - low), 41)
+        low, high = np.quantile(exact, [0.001, 0.999])
+        bins = np.linspace(low - 0.1 * (high - low), high + 0.2 * (high - low), 41)
         centres = (bins[1:] + bins[:-1]) / 2
         truth, _ = np.histogram(exact, bins, density=True)
         ax.fill_between(centres, truth, step="mid", color="0.8", label="reference")
@@ -178,5 +183,5 @@ def sample_histograms(
             ax.step(centres, both[1], where="mid", color=colour, linestyle=":", linewidth=1.2)
         ax.set(xlabel=title, yticks=[])
     axes[0].set_ylabel("density; dotted: reweighted")
-    axes[0].legend(frameon=False, fontsize=8)
+    axes[-1].legend(frameon=False, fontsize=8)
     return figure
