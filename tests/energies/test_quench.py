@@ -77,7 +77,8 @@ def test_at_minimum_ends_around_the_minimum_with_its_own_modes(minima, x64):
 
 def test_at_minimum_obeys_the_laws_of_paths(x64):
     table = {"name": "langevin", "curvature": spectral.Absolute(2.0)}
-    path = paths.AtMinimum(table, energy=LJ4, prior_scale=1.5, tolerance=1e-9)
+    energy = energies.LennardJones(4, 3)  # Made here, of double precision.
+    path = paths.AtMinimum(table, energy=energy, prior_scale=1.5, tolerance=1e-9)
     check_path(path, prior=priors.CentredNormal(4, 3, scale=1.5))
 
 
