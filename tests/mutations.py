@@ -197,7 +197,8 @@ MUTATIONS = [
     ),
     Mutation(
         "temperature upside down", "paths/_spectral.py",
-        "1 / (self.beta * spectrum.curvature(self.curvature))", "self.beta / spectrum.curvature(self.curvature)",
+        "1 / (self.beta * spectrum.curvature(self.curvature))",
+        "self.beta / spectrum.curvature(self.curvature)",
         "tests/paths/test_identities.py::test_a_cold_langevin_path_is_the_deterministic_one",
     ),
     # Flow and likelihood
