@@ -41,6 +41,8 @@ label = "HI-FM"
 path = {name = "langevin", hessian = {name = "analytic"}}
 """
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
