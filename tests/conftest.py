@@ -1,5 +1,10 @@
 """Runtime shape and type checks on the whole package, and the fixtures that the laws share."""
 
+import os
+
+# Several workers whose LAPACK spins in several threads wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from jaxtyping import install_import_hook
 
 with install_import_hook("hiflow", "beartype.beartype"):

@@ -148,6 +148,15 @@ def test_hutchinson_averages_to_the_exact_density():
     assert abs(noisy.mean() - exact) < 4 * error
 
 
+def test_probe_variance_is_that_of_the_estimate():
+    x = jnp.tile(jnp.array([[1.0, 0.5]]), (3000, 1))
+    log_prob, stats = linear_flow().log_prob_and_stats(x, divergence=hf.Hutchinson(4), key=KEY)
+    np.testing.assert_allclose(stats.probe_variance.mean(), log_prob.var(), rtol=0.1)
+    assert not linear_flow().log_prob_and_stats(x[:2])[1].probe_variance.any()
+    single = linear_flow().log_prob_and_stats(x[:2], divergence=hf.Hutchinson(1), key=KEY)[1]
+    assert jnp.isnan(single.probe_variance).all()
+
+
 def test_hutchinson_needs_a_key():
     with pytest.raises(ValueError, match="needs `key=`"):
         linear_flow().log_prob(jnp.ones((1, 2)), divergence=hf.Hutchinson())

@@ -51,13 +51,14 @@ def test_low_rank_is_dense_with_equal_eigenvalues_for_the_rest(seed, k):
         np.testing.assert_allclose(low.modes.total(h), full.modes.total(full.map(jnp.cos)))
 
 
-@pytest.mark.parametrize("layout", ["dense", "low-rank", "diagonal", "isotropic"])
+@pytest.mark.parametrize("layout", ["dense", "low-rank", "blocks", "diagonal", "isotropic"])
 def test_combine_is_two_applications_and_total_is_the_trace(x64, layout):
     dim = 5
     _, vectors = jnp.linalg.eigh(symmetric(0, dim))
     modes, count = {
         "dense": (Modes(vectors, size=dim), dim),
         "low-rank": (Modes(vectors[:, :2], has_rest=True, size=dim), 3),
+        "blocks": (Modes(vectors[None], size=dim), dim),
         "diagonal": (Modes(size=dim), dim),
         "isotropic": (Modes(size=dim), 1),
     }[layout]

@@ -8,6 +8,7 @@ import numpy as np
 
 from hiflow import config, energies, metrics
 from hiflow._summary import entropy
+from hiflow.data import PixelTransform
 
 
 @dataclasses.dataclass
@@ -59,6 +60,11 @@ class Comparison:
     def floor(self) -> tuple[float, float] | None:
         """Bounds of the lowest NLL possible, if they are known."""
         return entropy(self.energy)
+
+    @property
+    def pixels(self) -> PixelTransform | None:
+        """How the points came of pixels, if they are images."""
+        return config.pixel_transform(self.experiment)
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per arm: NLL, its paired difference from the reference, NFE."""
@@ -147,6 +153,8 @@ class Comparison:
             "nll": float(means.mean()),
             "se": _error_of_mean(means) if len(group) > 1 else metrics.standard_error(first.nll),
             "nfe": float(np.mean([m.history[-1]["nfe"] for m in group])),
+            "bits": _mean_of([m.history[-1].get("bits") for m in group]),
+            "probe_se": _mean_of([m.history[-1].get("probe_se") or None for m in group]),
             "steps": int(first.history[-1]["step"]),
             "seconds": float(np.mean([m.history[-1]["seconds"] for m in group])),
         }
@@ -202,6 +210,11 @@ def _sample_row(label: str, sets: list[metrics.Weighted]) -> dict[str, Any]:
         "free_energy": float(free[:, 0].mean()),
         "free_energy_se": float(np.sqrt(np.sum(free[:, 1] ** 2)) / len(sets)),
     }
+
+
+def _mean_of(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _error_of_mean(values: np.ndarray) -> float:

@@ -28,14 +28,26 @@ def page(comparison: Comparison, figures: Iterable[str]) -> str:
 def _explanation(comparison: Comparison) -> str:
     seeds = len({member.seed for member in comparison.members})
     variants = any(member.variant for member in comparison.members)
+    rows = comparison.rows()
+    controlled = any(row["controlled"] is not None for row in rows)
+    probes = any(row["probe_se"] is not None for row in rows)
     return (
-        f"{caption(comparison.energy, seeds)} Differences are from "
+        f"{caption(comparison.energy, seeds, comparison.pixels)} Differences are from "
         f"{comparison.against or 'the first arm'}{' of the same variant' if variants else ''}, paired "
         "over test points and seeds: ± over seeds (over points where there is one seed), and in the "
-        "next column ± over test points. `controlled` is the NLL with the energy as control variate: "
-        "the mean of −log q − V over the test points plus that of V over all training points, ± over "
-        "test points. Which test points were drawn hardly moves it: hold this one against the floor."
+        "next column ± over test points. " + _CONTROLLED * controlled + _PROBES * probes
     )
+
+
+_CONTROLLED = (
+    "`controlled` is the NLL with the energy as control variate: the mean of −log q − V over the test "
+    "points plus that of V over all training points, ± over test points. Which test points were drawn "
+    "hardly moves it: hold this one against the floor. "
+)
+_PROBES = (
+    "`± probes` is the part of an NLL's error that comes from estimating the divergence with probes; "
+    "all arms have the same probes."
+)
 
 
 def _sampled(comparison: Comparison) -> str:
@@ -61,6 +73,8 @@ _LIKELIHOOD = {
     "difference": ("difference", _SIGNED),
     "± ": ("difference_se", "{:.3f}"),
     "± points": ("difference_se_points", "{:.3f}"),
+    "± probes": ("probe_se", "{:.3f}"),
+    "bits/dim": ("bits", "{:.3f}"),
     "NFE": ("nfe", "{:.1f}"),
     "steps": ("steps", "{:,}"),
     "training s": ("seconds", "{:.0f}"),
@@ -95,10 +109,16 @@ _ALT = {
     "densities": "Exact and learned densities, first seed",
     "pareto": "Error of the NLL against NFE",
     "samples": "Energies and pair distances of samples",
+    "images": "Samples of every arm, first seed",
 }
 
 
 def _table(columns: dict[str, tuple[str, str]], rows: list[dict[str, Any]]) -> list[str]:
+    columns = {
+        name: (key, form)
+        for name, (key, form) in columns.items()
+        if any(row[key] is not None for row in rows)
+    }
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for row in rows:
         cells = [

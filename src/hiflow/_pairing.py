@@ -26,7 +26,7 @@ def paired_draws(batches: Batches, calls: Iterable[Call], room: int) -> Generato
         for call in calls:
             yield _draw(batches, call, room)
         return
-    host, device = jax.devices("cpu")[0], jax.devices()[0]
+    host = jax.devices("cpu")[0]
     batches = _on(host, batches)
     _memory.remember(batches)
 
@@ -44,8 +44,8 @@ def paired_draws(batches: Batches, calls: Iterable[Call], room: int) -> Generato
         for call in others:
             drawn = ahead.result()
             ahead = pool.submit(on_host, call)
-            yield _on(device, drawn)
-        yield _on(device, ahead.result())
+            yield _handed_over(drawn)
+        yield _handed_over(ahead.result())
 
 
 class _Memory:
@@ -85,6 +85,11 @@ def _bytes(drawn: Draw) -> int:
 def _draw(batches: Batches, call: Call, room: int) -> Draw:
     first, until = (jnp.asarray(step, jnp.int32) for step in call)
     return draw(batches, first, until, room)
+
+
+def _handed_over(drawn: Draw) -> Draw:
+    """To the device, without being bound to it: a batch may have to be spread over several."""
+    return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)), drawn)
 
 
 def _on(device: Any, tree: Any) -> Any:

@@ -50,7 +50,9 @@ def check_fit(
     assert data is not None
     if isinstance(network, SupportsComplaint) and (words := network.complaint(data[:1000])):
         warnings.warn(f"fit: {words}", stacklevel=3)
-    if energy is not None and data.shape[0] >= _FEWEST_FOR_VIRIAL:
+    # An energy that was fitted to the data agrees with them as well as it can.
+    fitted = hasattr(energy, "held_out")
+    if energy is not None and not fitted and data.shape[0] >= _FEWEST_FOR_VIRIAL:
         agrees = warn_if_inconsistent(energy, data, chains).z <= 4
         if agrees and isinstance(path, Langevin) and data.shape[0] >= _PLENTY:
             warnings.warn(

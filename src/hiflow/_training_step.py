@@ -35,6 +35,8 @@ class Draw(eqx.Module):
     weight: Float[Array, " batch"]
     turns: Any
     """Elements of the group that samples are turned by; `None` without augmentation."""
+    anchors: Any = None
+    """Of the points, where they are read from disk for every call."""
 
 
 class Batches(eqx.Module):
@@ -101,6 +103,7 @@ class Recipe(eqx.Module):
     """What a step does with a batch: nothing here changes during a run."""
 
     anchors: Any
+    """Of all points; `None` where every draw brings its own."""
     path: AbstractPath
     static: Any
     symmetry: AbstractGroup | None
@@ -121,13 +124,24 @@ class Recipe(eqx.Module):
 
     def batch(self, draw: Draw) -> tuple[Array, Array, Array, Array]:
         """Times, weights, points and target velocities."""
-        anchors = jax.tree.map(lambda leaf: leaf[draw.index], self.anchors)
+        anchors = self._anchors(draw)
         x0, anchors, t, weight = shard_batch((draw.x0, anchors, draw.t, draw.weight))
         x, target = jax.vmap(self.path.flow_and_velocity)(x0, anchors, t)
         if (group := self.symmetry) is not None:
             turn = jax.vmap(lambda g, y: linear_part(group, g, y))
             x, target = turn(draw.turns, x), turn(draw.turns, target)
         return t, weight, x, target
+
+    def _anchors(self, draw: Draw) -> Any:
+        """Of the batch, in the precision that the step computes in."""
+        kept = draw.anchors
+        if self.anchors is not None:
+            kept = jax.tree.map(lambda leaf: leaf[draw.index], self.anchors)
+        # From here on everything is compiled alike, so the result is the same from memory and disk.
+        kept = jax.lax.optimization_barrier(kept)
+        return jax.tree.map(
+            lambda leaf: leaf.astype(draw.x0.dtype) if leaf.dtype == jnp.float16 else leaf, kept
+        )
 
     def step(self, state: State, draw: Draw) -> tuple[State, Array]:
         """One update."""

@@ -19,9 +19,10 @@ from rich.console import Console
 from hiflow import config, data, energies
 from hiflow._summary import FIGURES, Result, entropy, markdown, print_table, summarise
 from hiflow.flow import load
-from hiflow.metrics import negative_log_likelihood
+from hiflow.metrics import negative_log_likelihood, standard_error
 from hiflow.training import fit
 
+IMAGES = 24
 _PACKAGES = ["hiflow-jax", "jax", "jaxlib", "equinox", "diffrax", "optax", "lineax", "numpy"]
 
 
@@ -35,6 +36,10 @@ class RunFolder:
     def arm(self, seed: int, label: str) -> Path:
         """The folder of one arm and seed."""
         return self.root / f"seed-{seed}" / config.slug(label)
+
+    def energies(self, seed: int) -> Path:
+        """Where energies that were fitted to a seed's data are."""
+        return self.root / f"seed-{seed}" / "energies"
 
     def flows(self) -> dict[tuple[str, int], Path]:
         """The trained flows: (label, seed) to file.
@@ -114,6 +119,7 @@ def train(
     energy = config.make_energy(experiment)
     folder = RunFolder(root)
     shape = config.event_shape(experiment, energy)
+    pixels = config.pixel_transform(experiment)
     for arm in experiment.arms:  # Refuses whatever is wrong, before data are drawn.
         config.make_arm(experiment, arm, energy, shape, jax.random.key(0))
     folder.claim(experiment, seeds, resume=resume)
@@ -122,20 +128,24 @@ def train(
         points, test = config.make_data(experiment, energy, seed, progress=console.is_terminal)
         _check_sizes(experiment, points.shape[0])
         folder.describe_data(seed, points, test)
+        fitted = config.FittedEnergies(
+            shape, points, test, seed=seed, folder=folder.energies(seed), console=console
+        )
         for table in experiment.arms:
             key_network, key_fit = jax.random.split(jax.random.key(seed))
-            arm = config.make_arm(experiment, table, energy, shape, key_network)
+            arm = config.make_arm(experiment, table, energy, shape, key_network, fitted)
             place = folder.arm(seed, arm.label)
             seen = points[: arm.size]
             console.print(f"[bold]{arm.label}[/], seed {seed}: {type(arm.path).__name__}")
-            results.append(_train_arm(arm, place, seen, test, energy, seed, key_fit, console))
+            record = Record(place, test, pixels, console)
+            results.append(_train_arm(arm, record, seen, energy, seed, key_fit))
             write_atomically(
                 folder.root / "results.json",
                 json.dumps([dataclasses.asdict(result) for result in results], indent=2),
             )
     summary = summarise(results)
-    write_atomically(folder.root / "results.md", markdown(summary, energy))
-    print_table(summary, energy, console)
+    write_atomically(folder.root / "results.md", markdown(summary, energy, pixels))
+    print_table(summary, energy, console, pixels)
     return results
 
 
@@ -186,6 +196,7 @@ def draw(root: str | os.PathLike[str], *, console: Console) -> list[Path]:
     folder = RunFolder(root)
     experiment = folder.experiment()
     energy = config.make_energy(experiment)
+    pixels = config.pixel_transform(experiment)
     flows = folder.flows()
     histories: dict[str, list[Any]] = {}
     for label, seed in flows:
@@ -201,6 +212,13 @@ def draw(root: str | os.PathLike[str], *, console: Console) -> list[Path]:
         plotting.densities_in_the_plane(first, points, energy=energy, nll=nll).savefig(
             written[1], dpi=150
         )
+    if pixels is not None:
+        shown = {
+            label: pixels.to_pixels(flow.sample(jax.random.key(0), IMAGES))
+            for label, flow in first.items()
+        }
+        written.append(folder.root / "images.png")
+        plotting.image_grids(shown, pixels.levels).savefig(written[-1], dpi=150)
     return written
 
 
@@ -215,6 +233,49 @@ def write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text)
     temporary.replace(path)
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """The history of one arm and seed, on disk and on the console.
+
+    **Arguments:**
+
+    - `place`: the arm's folder.
+    - `test`: the test points.
+    - `pixels`: how they came of pixels, if they are images: then bits per dimension are recorded too.
+    """
+
+    place: Path
+    test: Array
+    pixels: data.PixelTransform | None
+    console: Console
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """What was recorded so far."""
+        return read_history(self.place)
+
+    def __call__(self, row: dict[str, Any]) -> None:
+        """Add a row."""
+        row = row | self._bits(row)
+        # A resumed run repeats the rows after its checkpoint: the later one counts.
+        rows = [*(old for old in self.rows if old["step"] < row["step"]), row]
+        text = "".join(json.dumps(entry) + "\n" for entry in rows)
+        write_atomically(self.place / "history.jsonl", text)
+        probes = f" (probes {row['probe_se']:.3f})" if row["probe_se"] > 0 else ""
+        bits = f"  {row['bits']:.3f} ± {row['bits_se']:.3f} bits/dim" if "bits" in row else ""
+        self.console.print(
+            f"  step {row['step']:>6,}  loss {row['loss']:.4f}  NLL {row['nll']:.3f} ± "
+            f"{row['nll_se']:.3f}{probes} nats{bits}  NFE {row['nfe']:.1f}  ({row['seconds']:.0f} s of "
+            "training)"
+        )
+
+    def _bits(self, row: dict[str, Any]) -> dict[str, float]:
+        if self.pixels is None:
+            return {}
+        bits = jax.vmap(self.pixels.bits_per_dim)(jnp.asarray(row["log_prob"]), self.test)
+        return {"bits": float(bits.mean()), "bits_se": standard_error(bits)}
 
 
 def _hash(points: Array) -> str:
@@ -232,28 +293,15 @@ def _check_sizes(experiment: config.Experiment, available: int) -> None:
 
 def _train_arm(
     arm: config.Arm,
-    place: Path,
+    record: Record,
     points: Array,
-    test: Array,
     energy: energies.AbstractEnergy | None,
     seed: int,
     key: Array,
-    console: Console,
 ) -> Result:
-    history, weights = place / "history.jsonl", place / "flow.hiflow"
-    rows = read_history(place)
-
-    def record(row: dict[str, Any]) -> None:
-        # A resumed run repeats the rows after its checkpoint: the later one counts.
-        rows[:] = [*(old for old in rows if old["step"] < row["step"]), row]
-        write_atomically(history, "".join(json.dumps(entry) + "\n" for entry in rows))
-        console.print(
-            f"  step {row['step']:>6,}  loss {row['loss']:.4f}  NLL {row['nll']:.3f} ± "
-            f"{row['nll_se']:.3f} nats  NFE {row['nfe']:.1f}  ({row['seconds']:.0f} s of training)"
-        )
-
+    weights = record.place / "flow.hiflow"
     if not weights.exists():
-        checkpoints = place / "checkpoints"
+        checkpoints = record.place / "checkpoints"
         flow = fit(
             arm.network,
             arm.path,
@@ -261,14 +309,17 @@ def _train_arm(
             prior=arm.prior,
             energy=energy,
             key=key,
-            validation=test,
+            validation=record.test,
             solver_settings=arm.solver_settings,
             callbacks=[record],
             checkpoint_dir=checkpoints,
             resume=checkpoints.exists(),
-            progress=console.is_terminal,
+            progress=record.console.is_terminal,
             **arm.training,
         )
         flow.save(weights)
-    last = rows[-1]
-    return Result(arm.label, seed, int(last["step"]), last["seconds"], *(last[k] for k in FIGURES))
+    last = record.rows[-1]
+    figures = [last[k] for k in FIGURES]
+    return Result(
+        arm.label, seed, int(last["step"]), last["seconds"], *figures, bits=last.get("bits")
+    )

@@ -27,11 +27,14 @@ class SolverStats(eqx.Module):
     - `nfe`: velocity evaluations that the solver made, rejected steps and first-same-as-last reuse
       counted as they happened.
     - `accepted`, `rejected`: steps.
+    - `probe_variance`: variance of the log density, in nats², that comes from estimating the divergence
+      with probes; 0 if it is exact or wasn't asked for, NaN for a single probe.
     """
 
     nfe: Int[Array, "*batch"]
     accepted: Int[Array, "*batch"]
     rejected: Int[Array, "*batch"]
+    probe_variance: Float[Array, "*batch"]
 
 
 class Flow(eqx.Module):
@@ -186,13 +189,21 @@ def _push(flow: Flow, x0: Float[Array, "*event"]) -> tuple[Array, SolverStats]:
 def _push_with_density(flow: Flow, start: Any) -> tuple[Array, Array, SolverStats]:
     x0, key = start
     (x1, gained), stats = _solve_with_divergence(flow, x0, key, 0.0, 1.0)
-    return x1, flow.prior.log_prob(x0) - gained, stats
+    return x1, flow.prior.log_prob(x0) - jnp.mean(gained), _with_probes(stats, gained)
 
 
 def _pull(flow: Flow, end: Any) -> tuple[Array, SolverStats]:
     x1, key = end
     (x0, gained), stats = _solve_with_divergence(flow, flow.prior.group.project(x1), key, 1.0, 0.0)
-    return flow.prior.log_prob(x0) + gained, stats
+    return flow.prior.log_prob(x0) + jnp.mean(gained), _with_probes(stats, gained)
+
+
+def _with_probes(stats: SolverStats, gained: Float[Array, "*estimates"]) -> SolverStats:
+    """The statistics, with the variance of the mean of the probes' integrals."""
+    if gained.ndim == 0:
+        return stats
+    variance = jnp.var(gained, ddof=1) / gained.size if gained.size > 1 else jnp.full((), jnp.nan)
+    return SolverStats(stats.nfe, stats.accepted, stats.rejected, variance)
 
 
 def _solve_with_divergence(
@@ -203,7 +214,10 @@ def _solve_with_divergence(
     def field(t: Array, state: tuple[Array, Array], flow: Flow) -> tuple[Array, Array]:
         return flow.divergence(flow.network, t, state[0], drawn)
 
-    return _solve(flow, field, (x, jnp.zeros((), x.dtype)), start, end)
+    shape = jax.eval_shape(
+        lambda: flow.divergence(flow.network, jnp.zeros((), x.dtype), x, drawn)[1]
+    )
+    return _solve(flow, field, (x, jnp.zeros(shape.shape, x.dtype)), start, end)
 
 
 def _solve(flow: Flow, field: Any, state: Any, start: float, end: float) -> tuple[Any, SolverStats]:
@@ -236,7 +250,8 @@ def _count(solver: diffrax.AbstractSolver, stats: dict[str, Any]) -> SolverStats
         stages, reuses = 1, False
     # First-same-as-last: the last stage of a step is the first of the next, also after a rejection.
     evaluations = 1 + steps * (stages - 1) if reuses else steps * stages
-    return SolverStats(evaluations, stats["num_accepted_steps"], stats["num_rejected_steps"])
+    accepted, rejected = stats["num_accepted_steps"], stats["num_rejected_steps"]
+    return SolverStats(evaluations, accepted, rejected, jnp.zeros(()))
 
 
 def _in_chunks(function: Any, flow: Flow, inputs: Any) -> Any:

@@ -45,6 +45,8 @@ class NLL:
     - `nll`, `nll_se`: mean over the points, and its standard error.
     - `nfe`, `nfe_max`: velocity evaluations per point that computing it took, mean and largest.
     - `log_prob`: the log density of every point, for paired comparisons.
+    - `probe_se`: the part of the standard error that comes from estimating the divergence with probes:
+      0 if it is exact, NaN for a single probe. `nll_se` includes it.
     """
 
     nll: float
@@ -52,6 +54,7 @@ class NLL:
     nfe: float
     nfe_max: int
     log_prob: list[float]
+    probe_se: float = 0.0
 
 
 def negative_log_likelihood(
@@ -69,6 +72,7 @@ def negative_log_likelihood(
         nfe=float(jnp.mean(stats.nfe)),
         nfe_max=int(jnp.max(stats.nfe)),
         log_prob=np.asarray(log_prob).tolist(),
+        probe_se=float(jnp.sqrt(jnp.sum(stats.probe_variance)) / log_prob.shape[0]),
     )
 
 

@@ -61,6 +61,37 @@ def learning_curves(
     return figure
 
 
+def image_grids(
+    images: Mapping[str, Float[Array, "n height width"]], levels: int, *, columns: int = 6
+) -> Figure:
+    """Grey images of every label side by side, each label's in a grid of its own.
+
+    **Arguments:**
+
+    - `images`: label to pixels 0 … `levels` − 1.
+    """
+    across = min(len(images), 4)
+    down = -(-len(images) // across)
+    rows = -(-max(map(len, images.values())) // columns)
+    figure = Figure(
+        figsize=(3.2 * across, (0.35 + 3.2 * rows / columns) * down), layout="constrained"
+    )
+    for axes, (label, pixels) in zip(
+        figure.subplots(down, across, squeeze=False).ravel(), images.items(), strict=False
+    ):
+        blank = np.zeros((rows * columns - len(pixels), *pixels.shape[1:]))
+        tiles = np.concatenate([np.asarray(pixels), blank]).reshape(
+            rows, columns, *pixels.shape[1:]
+        )
+        tiles = np.pad(tiles, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=levels - 1)
+        picture = tiles.transpose(0, 2, 1, 3).reshape(rows * tiles.shape[2], -1)
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=levels - 1)
+        axes.set_title(label, fontsize=9)
+    for axes in figure.axes:
+        axes.set_axis_off()
+    return figure
+
+
 def densities_in_the_plane(
     flows: Mapping[str, Flow],
     points: Float[Array, "n 2"],

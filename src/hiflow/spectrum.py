@@ -3,40 +3,52 @@
 from collections.abc import Callable
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 
 class Modes(eqx.Module):
     r"""An orthonormal basis $Q$ in which a path is diagonal: applies $Q f Q^\top$ to a vector.
 
-    Four layouts, by which fields are set: *dense* (`vectors` of shape `(dim, k)`, spanning exactly
+    Five layouts, by which fields are set: *dense* (`vectors` of shape `(dim, k)`, spanning exactly
     the directions that the symmetry leaves free), *low-rank* (`vectors` and `has_rest`: $k$ vectors and
-    one value for the whole complement), *diagonal* (no vectors, a value per coordinate) and
-    *isotropic* (no vectors, one value for all). In a dense basis that spans fewer than `dim`
-    directions the others are annihilated: $Q I Q^\top$ is the projector $P$.
+    one value for the whole complement), *blocks* (`vectors` of shape `(blocks, b, b)`, each for `b`
+    coordinates of its own), *diagonal* (no vectors, a value per coordinate) and *isotropic* (no vectors,
+    one value for all). In a dense basis that spans fewer than `dim` directions the others are
+    annihilated: $Q I Q^\top$ is the projector $P$.
+
+    **Arguments:**
+
+    - `vectors`, `has_rest`: as above.
+    - `size`: how many directions are free.
+    - `index`: which of the bases that the energy's points share this is. An anchor holds it in place of
+      the vectors, and `frame` of a path puts them back.
     """
 
-    vectors: Float[Array, "dim k"] | None = None
+    vectors: Float[Array, "dim k"] | Float[Array, "blocks b b"] | None = None
     has_rest: bool = eqx.field(static=True, default=False)
     size: int = eqx.field(static=True, default=1)
+    index: Int[Array, ""] | None = None
 
     def apply(
         self, values: Float[Array, " modes"], y: Float[Array, " dim"]
     ) -> Float[Array, " dim"]:
         r"""$Q f Q^\top y$ for a value $f$ per mode (the rest's value last)."""
-        if self.vectors is None:
-            return values * y
         coefficients = self.coefficients(y)
         if not self.has_rest:
-            return jnp.matmul(self.vectors, values * coefficients, precision="highest")
+            return self._expand(values * coefficients)
         scaled = (values[:-1] - values[-1]) * coefficients
-        return values[-1] * y + jnp.matmul(self.vectors, scaled, precision="highest")
+        return values[-1] * y + self._expand(scaled)
 
     def coefficients(self, y: Float[Array, " dim"]) -> Float[Array, " k"]:
         r"""$Q^\top y$; `y` itself in a basis without vectors."""
         if self.vectors is None:
+            self._refuse_index()
             return y
+        if self.vectors.ndim == 3:
+            parts = y.reshape(self.vectors.shape[:2])
+            return jnp.einsum("nij,ni->nj", self.vectors, parts, precision="highest").ravel()
         return jnp.matmul(self.vectors.T, y, precision="highest")
 
     def combine(
@@ -48,21 +60,41 @@ class Modes(eqx.Module):
         y_coefficients: Float[Array, " k"] | None = None,
     ) -> Float[Array, " dim"]:
         r"""$Q f Q^\top y + Q g Q^\top z$, multiplying by $Q$ once. Pass $Q^\top y$ if it is known."""
-        if self.vectors is None:
-            return values_y * y + values_z * z
         a = self.coefficients(y) if y_coefficients is None else y_coefficients
         b = self.coefficients(z)
         if not self.has_rest:
-            return jnp.matmul(self.vectors, values_y * a + values_z * b, precision="highest")
+            return self._expand(values_y * a + values_z * b)
         scaled = (values_y[:-1] - values_y[-1]) * a + (values_z[:-1] - values_z[-1]) * b
-        low_rank = jnp.matmul(self.vectors, scaled, precision="highest")
-        return values_y[-1] * y + values_z[-1] * z + low_rank
+        return values_y[-1] * y + values_z[-1] * z + self._expand(scaled)
 
     def total(self, values: Float[Array, " modes"]) -> Float[Array, ""]:
         r"""The trace of $Q f Q^\top$ over the `size` free directions."""
         if self.has_rest and self.vectors is not None:
             return jnp.sum(values[:-1]) + (self.size - self.vectors.shape[1]) * values[-1]
         return jnp.sum(values) * (self.size / values.shape[0])
+
+    @property
+    def columns(self) -> Float[Array, "dim k"] | None:
+        """The vectors as the columns of one matrix, in the order of the values; `None` without any."""
+        if self.vectors is None or self.vectors.ndim == 2:
+            return self.vectors
+        return jax.scipy.linalg.block_diag(*self.vectors)
+
+    def _expand(self, coefficients: Float[Array, " k"]) -> Float[Array, " dim"]:
+        r"""$Q$ times these coefficients."""
+        if self.vectors is None:
+            return coefficients
+        if self.vectors.ndim == 3:
+            parts = coefficients.reshape(self.vectors.shape[:2])
+            return jnp.einsum("nij,nj->ni", self.vectors, parts, precision="highest").ravel()
+        return jnp.matmul(self.vectors, coefficients, precision="highest")
+
+    def _refuse_index(self) -> None:
+        if self.index is not None:
+            raise ValueError(
+                "Modes: these hold only the `index` of a basis that all points share. Take the modes of "
+                "path.frame(anchor), which puts the vectors in."
+            )
 
 
 class Spectrum(eqx.Module):
@@ -88,7 +120,7 @@ class Spectrum(eqx.Module):
         of them (a normalisation by the trace) is right for every layout; the rest takes the mean of
         its values, so the trace is exact.
         """
-        k = 0 if self.modes.vectors is None else self.modes.vectors.shape[1]
+        k = self.eigenvalues.shape[0] - 1
         if not self.modes.has_rest or k == self.modes.size:
             return function(self.eigenvalues)
         rest = jnp.broadcast_to(self.eigenvalues[-1], (self.modes.size - k,))
@@ -132,3 +164,8 @@ def low_rank(
 def diagonal(eigenvalues: Float[Array, " dim"]) -> Spectrum:
     """The spectrum of a diagonal matrix, in the coordinates' own order."""
     return Spectrum(eigenvalues, Modes(size=eigenvalues.shape[0]))
+
+
+def blocks(eigenvalues: Float[Array, "blocks b"], vectors: Float[Array, "blocks b b"]) -> Spectrum:
+    """The spectrum of a block-diagonal matrix, of every block of `b` coordinates in their own order."""
+    return Spectrum(eigenvalues.ravel(), Modes(vectors, size=eigenvalues.size))

@@ -16,6 +16,7 @@ import optax
 from jaxtyping import PRNGKeyArray
 
 from hiflow import couplings, time_sampling
+from hiflow._anchor_stream import steps_at_once, with_anchors
 from hiflow._checkpoint import Checkpoints
 from hiflow._pairing import paired_draws
 from hiflow._preflight import check_fit
@@ -25,7 +26,8 @@ from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
 from hiflow.metrics import negative_log_likelihood
 from hiflow.networks import AbstractVelocityField
-from hiflow.paths import AbstractPath, make_anchors
+from hiflow.paths import AbstractPath, make_anchors, store_anchors
+from hiflow.paths._anchors import check_anchor_dtype
 from hiflow.priors import AbstractPrior
 
 Row = dict[str, Any]
@@ -54,6 +56,8 @@ def fit(
     validate_at: int | Sequence[int] = (),
     solver_settings: dict[str, Any] | None = None,
     callbacks: Sequence[Callable[[Row], None]] = (),
+    anchor_dir: str | os.PathLike[str] | None = None,
+    anchor_dtype: str = "float32",
     checkpoint_dir: str | os.PathLike[str] | None = None,
     checkpoint_every: int = 500,
     resume: bool = False,
@@ -86,12 +90,19 @@ def fit(
     - `solver_settings`: defaults of the returned flow, and of the validation.
     - `callbacks`: each is called with a dict after every validation, or at the end if there is none:
       step, seconds (training only), loss, and the fields of [`NLL`][hiflow.metrics.NLL].
+    - `anchor_dir`: keep the anchors on disk, in a folder there that runs with the same path and data
+      share ([`store_anchors`][hiflow.paths.store_anchors]), and read those of coming batches in the
+      background. `None` keeps them in memory. The parameters are the same, bit for bit.
+    - `anchor_dtype`: `"float32"`, or `"float16"` for eigenvectors of half the size
+      ([`make_anchors`][hiflow.paths.make_anchors]); steps compute in the data's precision.
     - `checkpoint_dir`: where the state is saved atomically every `checkpoint_every` steps;
       `resume=True` goes on from the newest checkpoint there.
 
     **Raises:** `ValueError` before any work is spent, if data, prior, path and network don't fit
-    together, or if `checkpoint_dir` belongs to another run.
+    together, or if `checkpoint_dir` belongs to another run; `OSError` if `anchor_dir` has too little
+    room.
     """
+    check_anchor_dtype(anchor_dtype, "fit: `anchor_dtype`")
     points = jnp.asarray(data)
     held_out = None if validation is None else jnp.asarray(validation)
     known_energy = getattr(path, "energy", None) if energy is None else energy
@@ -136,15 +147,24 @@ def fit(
         stops = [stop for stop in stops if stop > int(state.step)]
         if not stops:
             return flow_of(state)
-        anchors = make_anchors(path, points, progress=progress)
+        anchors, stored = None, None
+        if anchor_dir is None:
+            anchors = make_anchors(path, points, dtype=anchor_dtype, progress=progress)
+        else:
+            stored = store_anchors(path, points, anchor_dir, dtype=anchor_dtype, progress=progress)
         if isinstance(coupling, couplings.SupportsPreparation):
             coupling = coupling.prepare(prior, points, jax.random.fold_in(key, steps))
         symmetry = group if augment else None
         batches = Batches(points, prior, coupling, time_sampler, symmetry, key, size=batch_size)
         recipe = Recipe(anchors, path, static, symmetry, optimiser_or_schedule, ema)
         starts = [int(state.step), *stops[:-1]]
-        calls = [_calls(start, stop) for start, stop in zip(starts, stops, strict=True)]
-        draws = paired_draws(batches, chain.from_iterable(calls), STEPS_PER_CALL)
+        room = STEPS_PER_CALL
+        calls = [_calls(start, stop, room) for start, stop in zip(starts, stops, strict=True)]
+        draws = paired_draws(batches, chain.from_iterable(calls), room)
+        if stored is not None:
+            room = steps_at_once(stored, batch_size, room)
+            draws = with_anchors(draws, chain.from_iterable(calls), stored, room)
+            calls = [[part for call in upto for part in _calls(*call, room)] for upto in calls]
         with Bar(steps, int(state.step), enabled=progress) as bar, closing(draws):
             for stop, upto in zip(stops, calls, strict=True):
                 state, spent, loss = _advance(upto, recipe, draws, state, bar)
@@ -166,10 +186,9 @@ def _validation_steps(steps: int, validate_at: int | Sequence[int]) -> set[int]:
     return {steps, *(step for step in validate_at if 0 < step < steps)}
 
 
-def _calls(start: int, stop: int) -> list[tuple[int, int]]:
+def _calls(start: int, stop: int, room: int) -> list[tuple[int, int]]:
     """The steps of every jitted call on the way."""
-    firsts = range(start, stop, STEPS_PER_CALL)
-    return [(first, min(first + STEPS_PER_CALL, stop)) for first in firsts]
+    return [(first, min(first + room, stop)) for first in range(start, stop, room)]
 
 
 def _advance(

@@ -14,7 +14,11 @@ from hiflow import data
 from hiflow.data import PixelTransform
 
 transforms = st.builds(
-    PixelTransform, levels=st.sampled_from([2, 17, 256]), alpha=st.floats(0.01, 0.3)
+    PixelTransform,
+    levels=st.sampled_from([2, 17, 256]),
+    alpha=st.floats(0.01, 0.3),
+    shift=st.floats(-3, 3),
+    scale=st.floats(0.5, 5),
 )
 
 
@@ -61,6 +65,8 @@ def test_pixels_outside_are_refused():
         PixelTransform(levels=1)
     with pytest.raises(ValueError, match="`alpha` must be in"):
         PixelTransform(alpha=0.5)
+    with pytest.raises(ValueError, match="`scale` must be positive"):
+        PixelTransform(scale=0.0)
 
 
 def idx(array):
@@ -88,6 +94,19 @@ def test_idx_files_are_read_gzipped_or_not(tmp_path):
         data.images("mnist", tmp_path / "none")
     with pytest.raises(ValueError, match="must be digits, mnist or fashion-mnist, got 'cifar'"):
         data.images("cifar")
+
+
+def test_smaller_images_hold_the_means_of_blocks(tmp_path, monkeypatch):
+    train = np.random.default_rng(0).integers(0, 256, size=(3, 4, 4))
+    monkeypatch.setenv("HIFLOW_CACHE", str(tmp_path))
+    (tmp_path / "mnist").mkdir()
+    for part in ("train", "t10k"):
+        (tmp_path / "mnist" / f"{part}-images-idx3-ubyte").write_bytes(idx(train))
+    small, _ = data.images("mnist", side=2)
+    assert small.shape == (3, 2, 2)
+    np.testing.assert_allclose(small[1, 0, 1], train[1, :2, 2:].mean(), atol=0.5)
+    with pytest.raises(ValueError, match="`side` must divide 4"):
+        data.images("mnist", side=3)
 
 
 def test_digits_come_with_scikit_learn():

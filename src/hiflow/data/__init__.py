@@ -1,7 +1,7 @@
 """Data: samples and images from files, reference samplers for energies, and the virial check."""
 
 from hiflow.data._cache import cache_folder, clear_cache
-from hiflow.data._images import PixelTransform, images, load_idx
+from hiflow.data._images import PixelTransform, images, levels, load_idx
 from hiflow.data._report import SamplingReport
 from hiflow.data._sampler import sample
 from hiflow.data._samples import Samples, load
@@ -16,6 +16,7 @@ __all__ = [
     "check_virial",
     "clear_cache",
     "images",
+    "levels",
     "load",
     "load_idx",
     "sample",

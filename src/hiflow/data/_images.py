@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hiflow._checks import as_scalar
+from hiflow._checks import as_scalar, check_finite, check_positive
 from hiflow.data._cache import cache_folder
 
 _IDX_TYPES = {0x08: np.uint8, 0x09: np.int8, 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _OPENML = {"mnist": "mnist_784", "fashion-mnist": "Fashion-MNIST"}
+LEVELS = {"digits": 17, "mnist": 256, "fashion-mnist": 256}
 
 
 class PixelTransform(eqx.Module):
@@ -23,24 +24,32 @@ class PixelTransform(eqx.Module):
 
     *Uniform dequantisation* adds noise, $u = (\text{pixel} + U)/L$ in $[0, 1)$, so that a density of $u$
     bounds the probability of pixels from below (Theis, van den Oord and Bethge, 2016). The *logit* of
-    $\alpha + (1 - 2\alpha)u$ takes the cube to $\mathbb R^D$ (Dinh, Sohl-Dickstein and Bengio, 2017).
+    $\alpha + (1 - 2\alpha)u$ takes the cube to $\mathbb R^D$ (Dinh, Sohl-Dickstein and Bengio, 2017),
+    and $z = (\text{logit} - \text{shift})/\text{scale}$ brings it to the size of the prior.
 
     **Arguments:**
 
     - `levels`: $L$, the number of values that a pixel takes: 256, or 17 for scikit-learn's digits.
-    - `alpha`: keeps the logit away from 0 and 1.
+    - `alpha`: keeps the logit away from 0 and 1. With 1e-6, as most of the literature on MNIST has it,
+      a constant background becomes a smooth density of unit width; with 0.05 a very narrow one.
+    - `shift`, `scale`: of the logit.
 
-    **Raises:** `ValueError` for fewer than two levels, or an `alpha` outside $(0, ½)$.
+    **Raises:** `ValueError` for fewer than two levels, an `alpha` outside $(0, ½)$, or a `scale` that
+    isn't positive.
     """
 
     levels: int = eqx.field(static=True, default=256)
     alpha: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.05)
+    shift: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.0)
+    scale: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)
 
     def __check_init__(self):
         if self.levels < 2:
             raise ValueError(f"PixelTransform: `levels` must be at least 2, got {self.levels}.")
         if not 0 < float(self.alpha) < 0.5:
             raise ValueError(f"PixelTransform: `alpha` must be in (0, 1/2), got {self.alpha}.")
+        check_finite(self, "shift")
+        check_positive(self, "scale")
 
     def dequantise(self, pixels: Any, *, key: PRNGKeyArray) -> Float[Array, "..."]:
         """$u$ in [0, 1) for integer pixels in 0 … L − 1.
@@ -58,13 +67,13 @@ class PixelTransform(eqx.Module):
         return jnp.minimum((jnp.asarray(pixels, noise.dtype) + noise) / self.levels, 1 - 1e-7)
 
     def forward(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
-        r"""$z = \text{logit}(\alpha + (1 - 2\alpha)u)$, what a flow is trained on."""
+        r"""$z$, what a flow is trained on."""
         p = self.alpha + (1 - 2 * self.alpha) * u
-        return jnp.log(p) - jnp.log1p(-p)
+        return (jnp.log(p) - jnp.log1p(-p) - self.shift) / self.scale
 
     def inverse(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
         """$u$, which leaves [0, 1] by a little where a sample does."""
-        return (jax.nn.sigmoid(z) - self.alpha) / (1 - 2 * self.alpha)
+        return (jax.nn.sigmoid(self._logit(z)) - self.alpha) / (1 - 2 * self.alpha)
 
     def to_pixels(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
         """The pixels 0 … L − 1 that samples show."""
@@ -72,8 +81,9 @@ class PixelTransform(eqx.Module):
 
     def log_det(self, z: Float[Array, "*event"]) -> Float[Array, ""]:
         r"""$\log|\det dz/du|$ of one event, in nats: what takes a log density of $z$ to one of $u$."""
-        log_slope = jax.nn.log_sigmoid(z) + jax.nn.log_sigmoid(-z)
-        return jnp.sum(jnp.log(1 - 2 * self.alpha) - log_slope)
+        logit = self._logit(z)
+        log_slope = jax.nn.log_sigmoid(logit) + jax.nn.log_sigmoid(-logit)
+        return jnp.sum(jnp.log((1 - 2 * self.alpha) / self.scale) - log_slope)
 
     def bits_per_dim(
         self, log_prob: Float[Array, ""], z: Float[Array, "*event"]
@@ -85,6 +95,19 @@ class PixelTransform(eqx.Module):
         """
         nats = log_prob + self.log_det(z) - z.size * jnp.log(1.0 * self.levels)
         return -nats / (z.size * jnp.log(2.0))
+
+    def _logit(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
+        return self.shift + self.scale * z
+
+
+def levels(name: str) -> int:
+    """How many values a pixel takes in a set of images by name: 17 for `"digits"`, 256 for the others.
+
+    **Raises:** `ValueError` for another name.
+    """
+    if name not in LEVELS:
+        raise ValueError(f"images: `name` must be {', '.join(LEVELS)}, got {name!r}.")
+    return LEVELS[name]
 
 
 def load_idx(path: Any) -> np.ndarray:
@@ -104,7 +127,7 @@ def load_idx(path: Any) -> np.ndarray:
     return np.frombuffer(raw, dtype, offset=4 + 4 * rank).reshape(shape)
 
 
-def images(name: str, folder: Any = None) -> tuple[np.ndarray, np.ndarray]:
+def images(name: str, folder: Any = None, side: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Training and test images as integers, `(n, height, width)`.
 
     **Arguments:**
@@ -112,17 +135,40 @@ def images(name: str, folder: Any = None) -> tuple[np.ndarray, np.ndarray]:
     - `name`: `"digits"`, the 1,797 images of 8×8 pixels and 17 levels that scikit-learn ships (the last
       360 are the test set), `"mnist"` or `"fashion-mnist"`, 28×28 and 256 levels.
     - `folder`: where the IDX files of the last two lie, as their authors name them, gzipped or not.
-      Without it they are downloaded from OpenML by scikit-learn into
-      [`cache_folder`][hiflow.data.cache_folder], once.
+      Without it they are taken from the folder of that name in
+      [`cache_folder`][hiflow.data.cache_folder] if there is one, and else downloaded there from OpenML
+      by scikit-learn, once.
+    - `side`: a smaller height and width that divides theirs: every block of pixels becomes its mean,
+      rounded to the nearest level.
 
-    **Raises:** `ValueError` for another name; `FileNotFoundError` if the folder lacks a file;
-    `ImportError` without scikit-learn where it is needed; `OSError` if the download fails.
+    **Raises:** `ValueError` for another name, or a `side` that doesn't divide; `FileNotFoundError` if
+    the folder lacks a file; `ImportError` without scikit-learn where it is needed; `OSError` if the
+    download fails.
     """
+    train, test = _whole(name, folder)
+    if side is None:
+        return train, test
+    if not 1 <= side <= train.shape[1] or train.shape[1] % side:
+        raise ValueError(
+            f"images: `side` must divide {train.shape[1]}, the height of {name!r}, got {side}."
+        )
+    return _shrunk(train, side), _shrunk(test, side)
+
+
+def _shrunk(pixels: np.ndarray, side: int) -> np.ndarray:
+    block = pixels.shape[1] // side
+    tiles = pixels.reshape(-1, side, block, side, block).astype(np.float32)
+    return np.floor(tiles.mean(axis=(2, 4)) + 0.5).astype(np.uint8)
+
+
+def _whole(name: str, folder: Any) -> tuple[np.ndarray, np.ndarray]:
     if name not in ("digits", *_OPENML):
         raise ValueError(f"images: `name` must be digits, {' or '.join(_OPENML)}, got {name!r}.")
     if name == "digits":
         every = _scikit_learn().load_digits().images.astype(np.uint8)
         return every[:-360], every[-360:]
+    kept = cache_folder() / name
+    folder = kept if folder is None and kept.is_dir() else folder
     if folder is not None:
         train, test = (load_idx(_idx_file(Path(folder), part)) for part in ("train", "t10k"))
         return train, test

@@ -3,15 +3,24 @@
 from hiflow.energies._base import (
     AbstractEnergy,
     SupportsEntropy,
+    SupportsFitting,
     SupportsHessian,
+    SupportsLowRank,
     SupportsResiduals,
     SupportsSampling,
+    SupportsSharedBasis,
 )
 from hiflow.energies._double_well import DoubleWell
 from hiflow.energies._double_well_particles import DoubleWellParticles
+from hiflow.energies._energy_network import EnergyNetwork
+from hiflow.energies._files import load, save
+from hiflow.energies._fitted_gaussian import FittedGaussian
+from hiflow.energies._fitted_mixture import FittedMixture
+from hiflow.energies._fitting import HeldOut
 from hiflow.energies._function import FunctionEnergy
 from hiflow.energies._gaussian import Gaussian
 from hiflow.energies._gaussian_mixture import GaussianMixture
+from hiflow.energies._kernel_density import KernelDensity
 from hiflow.energies._lennard_jones import LennardJones
 from hiflow.energies._pairs import AbstractPairEnergy
 from hiflow.energies._quench import quench
@@ -24,9 +33,13 @@ registry = Registry(
     {
         "double-well": "hiflow.energies:DoubleWell",
         "double-well-particles": "hiflow.energies:DoubleWellParticles",
+        "energy-network": "hiflow.energies:EnergyNetwork",
+        "fitted-gaussian": "hiflow.energies:FittedGaussian",
+        "fitted-mixture": "hiflow.energies:FittedMixture",
         "function": "hiflow.energies:FunctionEnergy",
         "gaussian": "hiflow.energies:Gaussian",
         "gaussian-mixture": "hiflow.energies:GaussianMixture",
+        "kernel-density": "hiflow.energies:KernelDensity",
         "lennard-jones": "hiflow.energies:LennardJones",
         "ring": "hiflow.energies:Ring",
     },
@@ -37,15 +50,25 @@ __all__ = [
     "AbstractPairEnergy",
     "DoubleWell",
     "DoubleWellParticles",
+    "EnergyNetwork",
+    "FittedGaussian",
+    "FittedMixture",
     "FunctionEnergy",
     "Gaussian",
     "GaussianMixture",
+    "HeldOut",
+    "KernelDensity",
     "LennardJones",
     "Ring",
     "SupportsEntropy",
+    "SupportsFitting",
     "SupportsHessian",
+    "SupportsLowRank",
     "SupportsResiduals",
     "SupportsSampling",
+    "SupportsSharedBasis",
+    "load",
     "quench",
     "registry",
+    "save",
 ]

@@ -1,11 +1,12 @@
 """What an energy is: a scalar function of one event, invariant under a group."""
 
 import abc
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from hiflow.energies._fitting import HeldOut
 from hiflow.groups import AbstractGroup
 
 
@@ -17,7 +18,10 @@ class AbstractEnergy(eqx.Module):
     `hessian(x)` ([`SupportsHessian`][hiflow.energies.SupportsHessian]); one whose entropy is
     known has `entropy()` ([`SupportsEntropy`][hiflow.energies.SupportsEntropy]), one whose density can
     be sampled exactly has `sample(key)` ([`SupportsSampling`][hiflow.energies.SupportsSampling]), and
-    a sum of squares has `residuals(x)` ([`SupportsResiduals`][hiflow.energies.SupportsResiduals]).
+    a sum of squares has `residuals(x)` ([`SupportsResiduals`][hiflow.energies.SupportsResiduals]). One
+    that is learned from data has `fit` ([`SupportsFitting`][hiflow.energies.SupportsFitting]), and in
+    many dimensions `low_rank_hessian(x)` ([`SupportsLowRank`][hiflow.energies.SupportsLowRank]) or
+    `shared_spectra()` ([`SupportsSharedBasis`][hiflow.energies.SupportsSharedBasis]).
 
     Laws (`hiflow.testing.check_energy`): finite value and gradient, $V(gx) = V(x)$, and
     `hessian` equal to automatic differentiation where it exists.
@@ -66,4 +70,52 @@ class SupportsSampling(Protocol):
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "*event"]:
         """One exact sample."""
+        ...
+
+
+@runtime_checkable
+class SupportsLowRank(Protocol):
+    """An energy whose Hessian is a multiple of the identity plus a few dyads, as
+    `hiflow.hessians.LowRank` needs."""
+
+    def low_rank_hessian(
+        self, x: Float[Array, "*event"]
+    ) -> tuple[Float[Array, "dim m"], Float[Array, " m"], Float[Array, ""]]:
+        r"""Factors $F$ as columns, values $v$ and rest $\rho$ of
+        $\nabla^2 V(x) = \rho I + F\,\mathrm{diag}(v)\,F^\top$ over the flattened event. The factors
+        needn't be orthonormal, nor independent."""
+        ...
+
+
+@runtime_checkable
+class SupportsSharedBasis(Protocol):
+    """An energy with a few precisions that all points share, as `hiflow.hessians.SharedBasis` needs."""
+
+    def shared_spectra(self) -> tuple[Float[Array, "m modes"], Float[Array, "m dim k"]]:
+        """Of each of the $m$ precisions, over the flattened event: $k$ eigenvalues and last the one of
+        the rest, and $k$ orthonormal eigenvectors as columns."""
+        ...
+
+    def component(self, x: Float[Array, "*event"]) -> Int[Array, ""]:
+        """Which of them `x` gets."""
+        ...
+
+
+@runtime_checkable
+class SupportsFitting(Protocol):
+    """An energy that is learned from data."""
+
+    @classmethod
+    def fit(cls, points: Any, *, key: PRNGKeyArray, **settings: Any) -> AbstractEnergy:
+        """The energy of these `(n, *event)` points."""
+        ...
+
+    @classmethod
+    def blank(cls, shape: Any, **settings: Any) -> AbstractEnergy:
+        """An energy of this event shape that has seen no data: with `fit`'s settings and their checks,
+        but at no cost. What takes an energy can be checked with it before there are data."""
+        ...
+
+    def held_out(self, points: Any) -> HeldOut:
+        """How well it does on points that it was not fitted to."""
         ...

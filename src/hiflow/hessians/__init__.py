@@ -2,12 +2,17 @@
 
 from hiflow.hessians._base import AbstractHessian as AbstractHessian
 from hiflow.hessians._base import free_basis as free_basis
+from hiflow.hessians._block_diagonal import BlockDiagonal as BlockDiagonal
 from hiflow.hessians._dense import Analytic as Analytic
 from hiflow.hessians._dense import Dense as Dense
 from hiflow.hessians._diagonal import Diagonal as Diagonal
+from hiflow.hessians._diagonal import EstimatedDiagonal as EstimatedDiagonal
 from hiflow.hessians._gauss_newton import GaussNewton as GaussNewton
 from hiflow.hessians._lanczos import Lanczos as Lanczos
+from hiflow.hessians._low_rank import LowRank as LowRank
 from hiflow.hessians._quenched import Quenched as Quenched
+from hiflow.hessians._shared_basis import SharedBasis as SharedBasis
+from hiflow.hessians._shared_basis import shared_vectors as shared_vectors
 from hiflow.hessians._symmetry_projected import SymmetryProjected as SymmetryProjected
 from hiflow.registry import Registry
 
@@ -17,10 +22,14 @@ registry = Registry(
     {
         "dense": "hiflow.hessians:Dense",
         "analytic": "hiflow.hessians:Analytic",
+        "block-diagonal": "hiflow.hessians:BlockDiagonal",
         "diagonal": "hiflow.hessians:Diagonal",
+        "estimated-diagonal": "hiflow.hessians:EstimatedDiagonal",
         "gauss-newton": "hiflow.hessians:GaussNewton",
         "lanczos": "hiflow.hessians:Lanczos",
+        "low-rank": "hiflow.hessians:LowRank",
         "quenched": "hiflow.hessians:Quenched",
+        "shared-basis": "hiflow.hessians:SharedBasis",
         "symmetry-projected": "hiflow.hessians:SymmetryProjected",
     },
 )

@@ -9,6 +9,7 @@ import lineax as lx
 from jaxtyping import Array, Float
 
 from hiflow.energies import AbstractEnergy
+from hiflow.groups import Trivial
 from hiflow.spectrum import Spectrum
 
 
@@ -56,3 +57,28 @@ def restricted(
 def symmetric(matrix: Float[Array, "dim dim"]) -> lx.MatrixLinearOperator:
     """The matrix as an operator, its rounding's asymmetry averaged away."""
     return lx.MatrixLinearOperator((matrix + matrix.T) / 2, lx.symmetric_tag)
+
+
+def low_rank_operator(
+    factors: Float[Array, "dim m"],
+    values: Float[Array, " m"],
+    rest: Float[Array, ""],
+) -> lx.FunctionLinearOperator:
+    r"""$\rho I + F\,\mathrm{diag}(v)\,F^\top$, in $O(m D)$."""
+
+    def product(y: Array) -> Array:
+        along = values * jnp.matmul(factors.T, y, precision="highest")
+        return rest * y + jnp.matmul(factors, along, precision="highest")
+
+    like = jax.ShapeDtypeStruct(factors.shape[:1], factors.dtype)
+    return lx.FunctionLinearOperator(product, like, lx.symmetric_tag)
+
+
+def refuse_symmetry(energy: AbstractEnergy, *, owner: str) -> None:
+    """Raise `ValueError` unless the energy declares no symmetry."""
+    if not isinstance(energy.group, Trivial):
+        raise ValueError(
+            f"{owner} is not equivariant under {energy.group}, the symmetry of "
+            f"{type(energy).__name__}: rotated data would get other paths. Use "
+            "hiflow.hessians.Dense() or Analytic()."
+        )

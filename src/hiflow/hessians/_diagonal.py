@@ -1,13 +1,13 @@
-"""The diagonal of the Hessian."""
+"""The diagonal of the Hessian, exact or estimated."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
 from jaxtyping import Array, Float
 
 from hiflow.energies import AbstractEnergy
-from hiflow.groups import Trivial
-from hiflow.hessians._base import AbstractHessian
+from hiflow.hessians._base import AbstractHessian, refuse_symmetry
 from hiflow.spectrum import Spectrum, diagonal
 
 
@@ -30,10 +30,44 @@ class Diagonal(AbstractHessian):
         return lx.DiagonalLinearOperator(jax.lax.map(entry, jnp.arange(flat.size)))
 
     def spectrum(self, energy: AbstractEnergy, x: Float[Array, "*event"]) -> Spectrum:
-        if not isinstance(energy.group, Trivial):
-            raise ValueError(
-                f"Diagonal is not equivariant under {energy.group}, the symmetry of "
-                f"{type(energy).__name__}: rotated data would get other paths. Use "
-                "hiflow.hessians.Dense() or Analytic()."
-            )
+        refuse_symmetry(energy, owner="Diagonal")
+        return diagonal(jax.lax.stop_gradient(lx.diagonal(self(energy, x))))
+
+
+class EstimatedDiagonal(AbstractHessian):
+    r"""The diagonal from a few Hessian–vector products with random signs, whatever the dimension
+    (Bekas, Kokiopoulou and Saad, Appl. Numer. Math. 57, 2007).
+
+    $\frac1p \sum_i z_i \odot Hz_i$ has the diagonal as its mean, and per entry the variance
+    $\frac1p \sum_{j \ne i} H_{ij}^2$: it is exact if the Hessian is diagonal. The signs are the same for
+    every point, and depend on the choice of axes, so it serves energies without a symmetry only.
+
+    **Arguments:**
+
+    - `probes`: $p$, the number of products.
+
+    **Raises:** `ValueError` if there are no probes, or the energy has a symmetry.
+    """
+
+    probes: int = eqx.field(static=True, default=16)
+
+    def __check_init__(self):
+        if self.probes < 1:
+            raise ValueError(f"EstimatedDiagonal: `probes` must be at least 1, got {self.probes}.")
+
+    def __call__(
+        self, energy: AbstractEnergy, x: Float[Array, "*event"]
+    ) -> lx.AbstractLinearOperator:
+        gradient = jax.grad(lambda y: energy(y.reshape(x.shape)))
+        flat = x.ravel()
+        signs = jax.random.rademacher(jax.random.key(0), (self.probes, flat.size), flat.dtype)
+
+        def add(total: Array, z: Array) -> tuple[Array, None]:
+            return total + z * jax.jvp(gradient, (flat,), (z,))[1], None
+
+        total, _ = jax.lax.scan(add, jnp.zeros_like(flat), signs)
+        return lx.DiagonalLinearOperator(total / self.probes)
+
+    def spectrum(self, energy: AbstractEnergy, x: Float[Array, "*event"]) -> Spectrum:
+        refuse_symmetry(energy, owner="EstimatedDiagonal")
         return diagonal(jax.lax.stop_gradient(lx.diagonal(self(energy, x))))

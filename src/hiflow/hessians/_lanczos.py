@@ -7,8 +7,7 @@ import lineax as lx
 from jaxtyping import Array, Float
 
 from hiflow.energies import AbstractEnergy
-from hiflow.groups import Trivial
-from hiflow.hessians._base import AbstractHessian
+from hiflow.hessians._base import AbstractHessian, refuse_symmetry
 from hiflow.spectrum import Spectrum, dense, low_rank
 
 
@@ -57,12 +56,7 @@ class Lanczos(AbstractHessian):
         return lx.FunctionLinearOperator(product, jax.eval_shape(lambda: flat), lx.symmetric_tag)
 
     def spectrum(self, energy: AbstractEnergy, x: Float[Array, "*event"]) -> Spectrum:
-        if not isinstance(energy.group, Trivial):
-            raise ValueError(
-                f"Lanczos is not equivariant under {energy.group}, the symmetry of "
-                f"{type(energy).__name__}: rotated data would get other paths. Use "
-                "hiflow.hessians.Dense() or Analytic()."
-            )
+        refuse_symmetry(energy, owner="Lanczos")
         k, steps = min(self.k, x.size), min(self.iterations or 3 * self.k, x.size)
         basis, tridiagonal = _iterate(self(energy, x), x.ravel(), steps)
         ritz, vectors = jnp.linalg.eigh(tridiagonal)

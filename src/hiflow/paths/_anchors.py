@@ -1,5 +1,6 @@
 """Anchors of a whole data set: all the Hessian work, once, before training."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
@@ -11,28 +12,36 @@ from rich.progress import track
 from hiflow.paths._base import AbstractPath, SpectralAnchor
 from hiflow.priors import AbstractPrior
 
+_DTYPES = ("float32", "float16")
+
 
 def make_anchors(
     path: AbstractPath,
     points: Float[Array, "n *event"],
     *,
+    dtype: str = "float32",
     chunk_size: int = 512,
     progress: bool = False,
 ) -> Any:
     """`path.anchor` of every point, vmapped in chunks; every leaf gets a leading axis of length `n`.
 
-    **Raises:** `ValueError` if an anchor isn't finite or a rate isn't positive, with the index of the
-    first such point.
+    **Arguments:**
+
+    - `dtype`: `"float32"` keeps anchors as they are computed (in double precision if that is on);
+      `"float16"` halves what takes the memory: the leaves with more numbers per point than the point
+      itself, which are the eigenvectors. Points, rates and variances stay as they are.
+
+    **Raises:** `ValueError` if an anchor isn't finite, doesn't fit into `dtype`, or a rate isn't
+    positive, with the index of the first such point.
     """
-    anchor = eqx.filter_jit(eqx.filter_vmap(path.anchor))
-    starts = range(0, points.shape[0], chunk_size)
+    check_anchor_dtype(dtype, "make_anchors: `dtype`")
     chunks = [
-        anchor(points[start : start + chunk_size])
-        for start in track(starts, "anchors", disable=not progress, transient=True)
+        chunk
+        for _, chunk in anchor_chunks(
+            path, points, dtype=dtype, chunk_size=chunk_size, progress=progress
+        )
     ]
-    anchors = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *chunks)
-    _check(path, anchors)
-    return anchors
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *chunks)
 
 
 @eqx.filter_jit
@@ -54,18 +63,57 @@ def end_law_samples(
     return jax.vmap(lambda x, anchor: path.flow(x, anchor, jnp.ones(())))(x0, anchors)
 
 
-def _check(path: AbstractPath, anchors: Any) -> None:
+def check_anchor_dtype(dtype: str, argument: str) -> None:
+    """Raise `ValueError` unless anchors can be kept in `dtype`."""
+    if dtype not in _DTYPES:
+        raise ValueError(f"{argument} must be one of {', '.join(_DTYPES)}; got {dtype!r}.")
+
+
+def anchor_chunks(
+    path: AbstractPath,
+    points: Float[Array, "n *event"],
+    *,
+    dtype: str,
+    chunk_size: int,
+    progress: bool,
+    first: int = 0,
+) -> Iterator[tuple[int, Any]]:
+    """The anchors from point `first` on, chunk by chunk, each checked, with the index it starts at."""
+    starts = range(first, points.shape[0], chunk_size)
+    for start in track(starts, "anchors", disable=not progress, transient=True):
+        anchors = batch_of_anchors(path, points[start : start + chunk_size], dtype)
+        _check(path, anchors, start)
+        yield start, anchors
+
+
+@eqx.filter_jit
+def batch_of_anchors(path: AbstractPath, points: Float[Array, "n *event"], dtype: str) -> Any:
+    """Anchors of some points, the wide leaves in `dtype`."""
+    anchors = eqx.filter_vmap(path.anchor)(points)
+    if dtype == "float32":
+        return anchors
+
+    def narrowed(leaf: Array) -> Array:
+        wide = jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.size > points.size
+        return leaf.astype(dtype) if wide else leaf
+
+    return jax.tree.map(narrowed, anchors)
+
+
+def _check(path: AbstractPath, anchors: Any, start: int) -> None:
     for name, leaf in jax.tree_util.tree_leaves_with_path(anchors):
-        _refuse(path, jnp.isfinite(leaf), f"anchor{jax.tree_util.keystr(name)} is not finite")
+        narrow = ", or too large for float16" if leaf.dtype == jnp.float16 else ""
+        complaint = f"anchor{jax.tree_util.keystr(name)} is not finite{narrow}"
+        _refuse(path, jnp.isfinite(leaf), complaint, start)
     if isinstance(anchors, SpectralAnchor):
-        _refuse(path, anchors.rates > 0, "a rate is not positive")
+        _refuse(path, anchors.rates > 0, "a rate is not positive", start)
 
 
-def _refuse(path: AbstractPath, good: Array, complaint: str) -> None:
+def _refuse(path: AbstractPath, good: Array, complaint: str, start: int) -> None:
     bad = ~good.reshape(good.shape[0], -1).all(axis=1)
     if bad.any():
         raise ValueError(
-            f"{type(path).__name__}: {complaint} at {int(bad.sum())} of {bad.size} data points, first "
-            f"at index {int(jnp.argmax(bad))}. Look at the energy there, and at the spectral maps' "
-            "domains (Shifted takes no eigenvalue below `least`)."
+            f"{type(path).__name__}: {complaint} at {int(bad.sum())} of {bad.size} data points from "
+            f"index {start} on, first at index {start + int(jnp.argmax(bad))}. Look at the energy "
+            "there, and at the spectral maps' domains (Shifted takes no eigenvalue below `least`)."
         )

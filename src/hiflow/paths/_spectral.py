@@ -1,6 +1,7 @@
 """Paths that take the energy's Hessian at every data point."""
 
 import abc
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -40,11 +41,14 @@ class AbstractSpectralPath(AbstractGaussianPath):
         **Raises:** `ValueError` if `x1` doesn't have the energy's event shape.
         """
         check_event(x1, self.energy.event_shape, argument="x1", owner=type(self).__name__)
-        return self.anchor_from(self.hessian.spectrum(self.energy, x1), x1)
+        anchor = self.anchor_from(self.hessian.spectrum(self.energy, x1), x1)
+        return _with_vectors(anchor, None) if anchor.modes.index is not None else anchor
 
     def frame(self, anchor: Any) -> SpectralAnchor:
-        """The anchor itself."""
-        return anchor
+        """The anchor itself; with the vectors that its points share, if it holds only their index."""
+        if anchor.modes.index is None:
+            return anchor
+        return _with_vectors(anchor, hessians.shared_vectors(self.energy, anchor.modes.index))
 
 
 class Linearised(AbstractSpectralPath):
@@ -176,6 +180,11 @@ def _anchor(
 ) -> SpectralAnchor:
     coefficients = spectrum.modes.coefficients(centre.ravel())
     return SpectralAnchor(centre, spectrum.modes, spectrum.rates(rates), variance, coefficients)
+
+
+def _with_vectors(anchor: SpectralAnchor, vectors: Array | None) -> SpectralAnchor:
+    modes = dataclasses.replace(anchor.modes, vectors=vectors)
+    return dataclasses.replace(anchor, modes=modes)
 
 
 def _relaxed_scale(

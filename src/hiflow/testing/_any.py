@@ -111,7 +111,7 @@ def example(registry: Registry, name: str, **options: Any) -> Any:
 
 
 def _energy_for(hessian: hessians.AbstractHessian) -> energies.AbstractEnergy:
-    for table in _ENERGIES:
+    for table in (*_ENERGIES, energies.FittedGaussian.example()):
         energy = energies.registry.make(table)
         point = jax.ShapeDtypeStruct(energy.event_shape, jnp.result_type(float))
         if _accepts(lambda x, e=energy: hessian.spectrum(e, x), point):

@@ -118,7 +118,8 @@ def _eigenpairs(
         reached = jax.vmap(lambda v: modes.apply(spectrum.eigenvalues, v))(eye)
         zero = jnp.zeros_like(scale)
         return {"size": size, "orthonormal": zero, "diagonal": largest(reached - matrix) / scale}
-    Q = modes.vectors
+    Q = modes.columns
+    assert Q is not None
     gram = jnp.matmul(Q.T, Q, precision="highest") - jnp.eye(Q.shape[1], dtype=Q.dtype)
     residual = jnp.matmul(matrix, Q, precision="highest") - Q * spectrum.eigenvalues[: Q.shape[1]]
     residual = residual - null @ jnp.matmul(null.T, residual, precision="highest")

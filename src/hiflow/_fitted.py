@@ -1,0 +1,122 @@
+"""Energies that an experiment fits to its own training points."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from jaxtyping import Array, Float
+from rich.console import Console
+
+from hiflow import energies
+from hiflow._tables import ConfigError
+
+
+def is_fitted(table: Any) -> bool:
+    """Whether a table names an energy that is to be fitted to data."""
+    if isinstance(table, str):
+        table = {"name": table}
+    if not isinstance(table, Mapping) or "name" not in table or "file" in table:
+        return False
+    return hasattr(energies.registry.get(table["name"]), "blank")
+
+
+class FittedEnergies:
+    """Makes energies of tables. Without points it makes blanks of the same kind, so that an experiment
+    is checked before data are drawn.
+
+    What was fitted is kept in `folder` with its held-out figure and read from there the next time.
+
+    **Arguments:**
+
+    - `points`, `test`: what to fit to, and what to judge the fit by.
+    - `seed`: of the fits.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        points: Float[Array, "n *event"] | None = None,
+        test: Float[Array, "m *event"] | None = None,
+        *,
+        seed: int = 0,
+        folder: Path | None = None,
+        console: Console | None = None,
+    ):
+        self.shape, self.points, self.test = shape, points, test
+        self.seed, self.folder, self.console = seed, folder, console
+        self._made: dict[str, energies.AbstractEnergy] = {}
+
+    def make(self, table: Any, size: int | None = None) -> energies.AbstractEnergy:
+        """The energy that a table asks for: from its `file`, fitted to the first `size` points, or of a
+        fixed form."""
+        if isinstance(table, Mapping) and "file" in table:
+            return _from_file(table)
+        if not is_fitted(table):
+            return energies.registry.make(table)
+        table = {"name": table} if isinstance(table, str) else dict(table)
+        name = f"{table['name']}-{_digest([table, size])}"
+        if name not in self._made:
+            self._made[name] = self._fit(name, table, size)
+        return self._made[name]
+
+    def inside(self, table: Any, size: int | None) -> Any:
+        """A path's table with the energies in it made."""
+        if not isinstance(table, Mapping):
+            return table
+        return {
+            key: self.make(value, size) if key == "energy" else self.inside(value, size)
+            for key, value in table.items()
+        }
+
+    def _fit(self, name: str, table: dict[str, Any], size: int | None) -> energies.AbstractEnergy:
+        settings = {key: value for key, value in table.items() if key != "name"}
+        cls: Any = energies.registry.get(table["name"])
+        try:
+            if self.points is None:
+                return cls.blank(self.shape, **settings)
+            place = None if self.folder is None else self.folder / f"{name}.hiflow"
+            if place is not None and place.exists():
+                return energies.load(place)
+            energy = cls.fit(
+                self.points[:size], key=jax.random.fold_in(jax.random.key(self.seed), 2), **settings
+            )
+        except TypeError as error:
+            raise ConfigError(f"energy {table['name']!r}: {error}.") from error
+        self._judge(energy, place, table, size)
+        return energy
+
+    def _judge(
+        self, energy: Any, place: Path | None, table: dict[str, Any], size: int | None
+    ) -> None:
+        assert self.points is not None
+        found = energy.held_out(self.points[:size] if self.test is None else self.test)
+        if self.console is not None:
+            self.console.print(
+                f"energy {table['name']}: {found.what} {found.value:.3f} ± {found.se:.3f} on test points"
+            )
+        if place is not None:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            described = {"energy": table, "size": size, "what": found.what}
+            described |= {"value": found.value, "se": found.se}
+            place.with_suffix(".json").write_text(json.dumps(described, indent=2))
+            energies.save(energy, place)
+
+
+def _from_file(table: Mapping[str, Any]) -> energies.AbstractEnergy:
+    others = [name for name in table if name not in ("name", "file")]
+    if others:
+        raise ConfigError(f"energy: leave out {', '.join(others)} beside `file`, which holds them.")
+    energy = energies.load(table["file"])
+    wanted = energies.registry.get(table["name"]) if "name" in table else type(energy)
+    if not isinstance(energy, wanted):
+        raise ConfigError(
+            f"energy: {table['file']} holds a {type(energy).__name__}, not {table['name']!r}."
+        )
+    return energy
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,0 +1,94 @@
+"""What fits of energies to data share: the checks of points and settings, and the held-out figure."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from hiflow._checks import as_array
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldOut:
+    """A figure of merit on points that an energy was not fitted to; less is better.
+
+    **Arguments:**
+
+    - `what`: what is measured, and in what.
+    - `value`, `se`: the mean over the points and its standard error.
+    """
+
+    what: str
+    value: float
+    se: float
+
+
+def as_points(points: Any, *, owner: str, least: int, cure: str) -> Float[Array, "n *event"]:
+    """To an array of at least `least` finite events, or a `ValueError`."""
+    array = as_array(jnp.asarray(points))
+    if array.ndim < 2 or array.size == 0:
+        raise ValueError(
+            f"{owner}: `points` must have shape (n, *event), got {array.shape}. Give points of one "
+            "coordinate the shape (n, 1)."
+        )
+    if array.shape[0] < least:
+        raise ValueError(
+            f"{owner}: `points` must be at least {least}, got {array.shape[0]}. {cure}"
+        )
+    finite = np.isfinite(np.asarray(array)).reshape(array.shape[0], -1).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"{owner}: `points` holds NaN or infinity in {int((~finite).sum())} of {finite.size} "
+            f"points, first at index {int(np.argmin(finite))}. Leave them out."
+        )
+    return array
+
+
+def check_at_least_one(owner: str, **counts: Any) -> None:
+    """Raise `ValueError` unless every setting is a whole number of 1 or more."""
+    for name, count in counts.items():
+        if not isinstance(count, int | np.integer) or count < 1:
+            raise ValueError(
+                f"{owner}: `{name}` must be a whole number of at least 1, got {count}."
+            )
+
+
+def check_setting_positive(owner: str, **settings: Any) -> None:
+    """Raise `ValueError` unless every setting is a positive number."""
+    for name, value in settings.items():
+        if not (np.isfinite(value) and value > 0):
+            raise ValueError(f"{owner}: `{name}` must be positive and finite, got {value}.")
+
+
+def check_rank(owner: str, rank: Any, dim: int) -> None:
+    """Raise `ValueError` unless there can be so many orthonormal directions."""
+    if not isinstance(rank, int | np.integer) or not 1 <= rank <= dim:
+        raise ValueError(
+            f"{owner}: `rank` must be a whole number from 1 to the {dim} coordinates of an event, got "
+            f"{rank}."
+        )
+
+
+def held_out_nll(energy: Any, points: Any) -> HeldOut:
+    """The mean of a normalised energy over held-out points."""
+    owner = f"{type(energy).__name__}.held_out"
+    points = as_points(points, owner=owner, least=2, cure="A standard error needs two.")
+    return mean_of("NLL, nats", over(points, energy))
+
+
+def mean_of(what: str, values: Float[Array, " n"]) -> HeldOut:
+    """Mean and standard error of one value per point."""
+    values64 = np.asarray(values, np.float64)
+    return HeldOut(what, float(values64.mean()), float(values64.std() / np.sqrt(values64.size)))
+
+
+@eqx.filter_jit
+def over(points: Any, function: Callable[..., Any]) -> Any:
+    """The function of every point, or of every tuple from several arrays, in batches that bound the
+    memory."""
+    return jax.lax.map(function, points, batch_size=512)

@@ -1,0 +1,192 @@
+"""Experiments on images, with energies fitted to them, as a user runs and compares them."""
+
+import json
+import struct
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import hiflow as hf
+from hiflow import config
+from hiflow.cli import app
+
+TOML = """
+[energy]
+name = "fitted-gaussian"
+rank = 5
+[data]
+images = "digits"
+test = 6
+validation = 4
+seed = 0
+alpha = 1e-3
+shift = -1.0
+scale = 2.0
+[network]
+name = "mlp"
+width = 8
+depth = 1
+[training]
+steps = 3
+batch_size = 8
+[evaluation]
+steps = 4
+divergence = {name = "hutchinson", probes = 2}
+[[arm]]
+label = "OT-FM"
+path = {name = "optimal-transport"}
+[[arm]]
+label = "HI-FM"
+family = "HI-FM"
+path = {name = "linearised", hessian = {name = "shared-basis"}}
+[[arm]]
+label = "mixture"
+family = "HI-FM"
+path = {name = "langevin", hessian = {name = "low-rank", k = 4}, energy = {name = "fitted-mixture", components = 2, rank = 3}}
+[[variant]]
+label = "few"
+size = 60
+[[variant]]
+label = "all"
+"""
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+pytest.importorskip("sklearn", reason="needs the images extra")
+
+
+def hiflow(*arguments):
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    place = tmp_path_factory.mktemp("images")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setenv("HIFLOW_CACHE", str(place / "cache"))
+        patch.setenv("COLUMNS", "300")
+        (place / "digits.toml").write_text(TOML)
+        result = hiflow("train", "digits.toml", "--out", "run")
+        assert result.exit_code == 0, result.output
+        (place / "output.txt").write_text(result.output)
+        yield place
+
+
+def test_nats_and_bits_per_dimension_are_printed_and_named(place):
+    output = (place / "output.txt").read_text()
+    assert "bits/dim of the pixels" in output
+    assert "logit" in output
+    what = config.read("digits.toml")
+    _, test = config.make_data(what, None, 0, progress=False)
+    history = (place / "run/seed-0/ot-fm--all/history.jsonl").read_text().splitlines()
+    row = json.loads(history[-1])
+    pixels = config.pixel_transform(what)
+    expected = jax.vmap(pixels.bits_per_dim)(jnp.asarray(row["log_prob"]), test).mean()
+    np.testing.assert_allclose(row["bits"], expected, rtol=1e-5)
+    assert row["probe_se"] > 0
+    results = json.loads((place / "run/results.json").read_text())
+    assert all(result["bits"] > 0 for result in results)
+
+
+def test_every_energy_is_fitted_once_per_number_of_points(place):
+    kept = sorted((place / "run/seed-0/energies").glob("*.json"))
+    found = [json.loads(path.read_text()) for path in kept]
+    assert len(found) == 4
+    assert {(one["energy"]["name"], one["size"]) for one in found} == {
+        (name, size) for name in ("fitted-gaussian", "fitted-mixture") for size in (None, 60)
+    }
+    assert all(np.isfinite(one["value"]) and "NLL" in one["what"] for one in found)
+    output = (place / "output.txt").read_text()
+    assert output.count("energy fitted-mixture: NLL, nats") == 2
+
+
+def test_a_fit_sees_the_training_points_of_its_arm_only(place):
+    what = config.read("digits.toml")
+    points, test = config.make_data(what, None, 0, progress=False)
+    fitted = config.FittedEnergies((8, 8), points, test, seed=0)
+    few = fitted.make(what.tables["energy"], 60)
+    np.testing.assert_allclose(few.mean, points[:60].mean(0), atol=1e-4)
+    assert fitted.make(what.tables["energy"], 60) is few
+
+
+def test_images_are_split_into_disjoint_parts(place):
+    what = config.read("digits.toml")
+    points, test = config.make_data(what, None, 0, progress=False)
+    validation = config.make_validation(what, None, 0, progress=False)
+    assert (points.shape, validation.shape) == ((1433, 8, 8), (4, 8, 8))
+    assert test.shape == (6, 8, 8)
+    pixels = config.pixel_transform(what)
+    train, _ = hf.data.images("digits")
+    every = {np.asarray(image).tobytes() for image in pixels.to_pixels(points).astype(jnp.uint8)}
+    assert every <= {image.tobytes() for image in train}
+    held = {np.asarray(image).tobytes() for image in pixels.to_pixels(validation).astype(jnp.uint8)}
+    assert not held & every
+
+
+def test_arms_are_compared_and_their_samples_shown(place):
+    result = hiflow("compare", "run", "--out", "page")
+    assert result.exit_code == 0, result.output
+    text = (place / "page/comparison.md").read_text()
+    assert "bits/dim" in text
+    assert "± probes" in text
+    assert "controlled" not in text
+    assert "Each family's best" in text
+    assert (place / "page/images.png").is_file()
+    assert (place / "run/images.png").is_file()
+
+
+def test_an_energy_is_read_from_its_file(place):
+    energy = hf.energies.FittedGaussian.fit(
+        config.make_data(config.read("digits.toml"), None, 0, progress=False)[0], rank=2
+    )
+    hf.energies.save(energy, "gaussian.hiflow")
+    fitted = config.FittedEnergies((8, 8))
+    read = fitted.make({"name": "fitted-gaussian", "file": "gaussian.hiflow"})
+    np.testing.assert_array_equal(read.vectors, energy.vectors)
+    with pytest.raises(config.ConfigError, match="holds a FittedGaussian, not 'fitted-mixture'"):
+        fitted.make({"name": "fitted-mixture", "file": "gaussian.hiflow"})
+    with pytest.raises(config.ConfigError, match="leave out rank"):
+        fitted.make({"name": "fitted-gaussian", "file": "gaussian.hiflow", "rank": 3})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('images = "digits"', 'images = "cifar"', "must be digits, mnist or fashion-mnist"),
+        ("rank = 5", "rnak = 5", "rnak"),
+        ("rank = 5", "rank = 65", "rank"),
+        ("seed = 0", "side = 3", "`side` must divide 8"),
+        ("alpha = 1e-3", "alpha = 0.7", "`alpha` must be in"),
+        ("seed = 0", 'file = "x.npy"', "unknown name 'file'"),
+    ],
+)
+def test_a_wrong_file_is_refused_before_anything_is_written(place, old, new, message):
+    (place / "bad.toml").write_text(TOML.replace(old, new))
+    result = hiflow("train", "bad.toml", "--out", "bad")
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert not (place / "bad").exists()
+
+
+def test_more_images_than_there_are_is_refused(place):
+    (place / "many.toml").write_text(TOML.replace("test = 6", "test = 361"))
+    result = hiflow("train", "many.toml", "--out", "many")
+    assert result.exit_code == 2, result.output
+    assert "`test` = 361" in result.output
+
+
+def test_mnist_experiments_build_from_a_folder_in_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("HIFLOW_CACHE", str(tmp_path))
+    (tmp_path / "mnist").mkdir()
+    for part in ("train", "t10k"):
+        images = bytes(4 * 28 * 28)
+        header = struct.pack(">HBBIII", 0, 8, 3, 4, 28, 28)
+        (tmp_path / f"mnist/{part}-images-idx3-ubyte").write_bytes(header + images)
+    table = TOML.replace('images = "digits"', 'images = "mnist"\nside = 14')
+    (tmp_path / "mnist.toml").write_text(table)
+    what = config.read(tmp_path / "mnist.toml")
+    assert config.event_shape(what, None) == (14, 14)
+    assert config.pixel_transform(what).levels == 256
