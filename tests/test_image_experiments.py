@@ -45,7 +45,10 @@ path = {name = "linearised", hessian = {name = "shared-basis"}}
 [[arm]]
 label = "mixture"
 family = "HI-FM"
-path = {name = "langevin", hessian = {name = "low-rank", k = 4}, energy = {name = "fitted-mixture", components = 2, rank = 3}}
+[arm.path]
+name = "langevin"
+hessian = {name = "low-rank", k = 4}
+energy = {name = "fitted-mixture", components = 2, rank = 3}
 [[variant]]
 label = "few"
 size = 60

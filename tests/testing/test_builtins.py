@@ -84,15 +84,6 @@ HESSIANS = [
     ("symmetry-projected", "lennard-jones"),
 ]
 
-# Gauss-Newton leaves out what the residuals' own curvature adds, a shared basis the other components;
-# quenched is taken elsewhere.
-APPROXIMATE = {
-    "estimated-diagonal",
-    "gauss-newton",
-    "quenched",
-    ("shared-basis", "fitted-mixture"),
-}
-
 
 @pytest.mark.parametrize(
     ("registry", "covered"),
@@ -116,8 +107,7 @@ def test_energy_obeys_its_laws(name, x64):
 
 @pytest.mark.parametrize(("name", "energy"), HESSIANS)
 def test_hessian_obeys_its_laws(name, energy, x64):
-    exact = name not in APPROXIMATE and (name, energy) not in APPROXIMATE
-    check_hessian(example(hessians.registry, name), ENERGIES[energy](), exact=exact)
+    check_hessian(example(hessians.registry, name), ENERGIES[energy]())
 
 
 @pytest.mark.parametrize("name", own(spectral.registry))

@@ -1,6 +1,7 @@
 """What a Hessian provider is: how the curvature of an energy at a point is got."""
 
 import abc
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -21,6 +22,9 @@ class AbstractHessian(eqx.Module):
     products, the spectrum's eigenvectors are orthonormal and diagonalise it, and
     $H(gx) = gH(x)g^\top$.
     """
+
+    approximate: ClassVar[bool] = False
+    """Whether the operator is meant to differ from the Hessian at the point."""
 
     @abc.abstractmethod
     def __call__(

@@ -1,5 +1,7 @@
 """The diagonal of the Hessian, exact or estimated."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -48,6 +50,8 @@ class EstimatedDiagonal(AbstractHessian):
 
     **Raises:** `ValueError` if there are no probes, or the energy has a symmetry.
     """
+
+    approximate: ClassVar[bool] = True
 
     probes: int = eqx.field(static=True, default=16)
 

@@ -1,5 +1,7 @@
 """The Gauss–Newton approximation of the Hessian of a sum of squares."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 import lineax as lx
@@ -18,6 +20,8 @@ class GaussNewton(AbstractHessian):
     residuals than free directions the spectrum is low-rank, with 0 for the rest, and unless the group
     has null modes no $D \times D$ matrix is formed: $O(m^2 D)$ for $m$ residuals.
     """
+
+    approximate: ClassVar[bool] = True
 
     def __call__(
         self, energy: AbstractEnergy, x: Float[Array, "*event"]

@@ -1,10 +1,10 @@
-"""The stiffest modes of a Hessian from Hessian–vector products alone."""
+"""The outermost modes of a Hessian from Hessian–vector products alone."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from hiflow.energies import AbstractEnergy
 from hiflow.hessians._base import AbstractHessian, refuse_symmetry
@@ -12,13 +12,15 @@ from hiflow.spectrum import Spectrum, dense, low_rank
 
 
 class Lanczos(AbstractHessian):
-    r"""The `k` eigenpairs of largest $|\lambda|$ and one value for the rest, by the Lanczos iteration
-    with full reorthogonalisation (Golub and Van Loan, *Matrix Computations*, 10.3): for dimensions
-    where a matrix is too large.
+    r"""The `k` outermost eigenpairs and one value for the rest, by the Lanczos iteration with full
+    reorthogonalisation (Golub and Van Loan, *Matrix Computations*, 10.3): for dimensions where a matrix
+    is too large.
 
-    Costs `iterations` Hessian–vector products and as many vectors per point. The rest's value is the
-    mean of the Ritz values that aren't among the `k`, weighted by how much of the random first vector
-    they hold: stochastic Lanczos quadrature of the trace (Ubaru, Chen and Saad, 2017). The first vector
+    How many of the `k` come from the lower end and how many from the upper is chosen so that the others
+    vary least, since one value stands for them all: the stiff modes of a molecule, the soft ones of a
+    model of images. Costs `iterations` Hessian–vector products and as many vectors per point. The
+    rest's value is the mean of the other Ritz values, weighted by how much of the random first vector
+    they hold: stochastic Lanczos quadrature (Ubaru, Chen and Saad, 2017). The first vector
     is the same for every point and not equivariant, so it serves energies without a symmetry only.
 
     **Arguments:**
@@ -60,14 +62,25 @@ class Lanczos(AbstractHessian):
         k, steps = min(self.k, x.size), min(self.iterations or 3 * self.k, x.size)
         basis, tridiagonal = _iterate(self(energy, x), x.ravel(), steps)
         ritz, vectors = jnp.linalg.eigh(tridiagonal)
-        order = jnp.argsort(-jnp.abs(ritz))
-        chosen, others = order[:k], order[k:]
+        weights = vectors[0] ** 2
+        order = jnp.roll(jnp.arange(steps), -_least_varying(ritz, weights, steps - k))
+        others, chosen = order[: steps - k], order[steps - k :]
         Q = jnp.matmul(basis.T, vectors[:, chosen], precision="highest")
         if k == x.size:
             return jax.lax.stop_gradient(dense(ritz[chosen], Q))
-        weights = vectors[0, others] ** 2
-        rest = jnp.sum(weights * ritz[others]) / jnp.maximum(jnp.sum(weights), 1e-30)
+        rest = jnp.sum((weights * ritz)[others]) / jnp.maximum(jnp.sum(weights[others]), 1e-30)
         return jax.lax.stop_gradient(low_rank(ritz[chosen], Q, rest, x.size))
+
+
+def _least_varying(
+    ritz: Float[Array, " steps"], weights: Float[Array, " steps"], length: int
+) -> Int[Array, ""]:
+    """Where in the ascending values the window of this length begins that varies least."""
+    centred = ritz - jnp.mean(ritz)
+    powers = jnp.stack([weights, weights * centred, weights * centred**2])
+    sums = jnp.pad(jnp.cumsum(powers, axis=1), ((0, 0), (1, 0)))
+    total, first, second = sums[:, length:] - sums[:, : ritz.size + 1 - length]
+    return jnp.argmin(second - first**2 / jnp.maximum(total, 1e-30))
 
 
 def _iterate(

@@ -1,6 +1,6 @@
 """The Hessian at the minimum downhill of a point."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import lineax as lx
@@ -29,6 +29,8 @@ class Quenched(AbstractHessian):
     - `inner`: the provider at the minimum. Rotations are null modes there, which the default marks.
     - `steps`, `tolerance`: of [`quench`][hiflow.energies.quench].
     """
+
+    approximate: ClassVar[bool] = True
 
     inner: AbstractHessian = eqx.field(converter=_as_hessian, default="symmetry-projected")
     steps: int = eqx.field(static=True, default=500)

@@ -1,5 +1,7 @@
 """One Hessian, or one of a few, for all points of an energy that was fitted so."""
 
+from typing import ClassVar
+
 import jax
 import lineax as lx
 from jaxtyping import Array, Float, Int
@@ -25,6 +27,8 @@ class SharedBasis(AbstractHessian):
 
     **Raises:** `ValueError` if the energy has no shared basis or has a symmetry.
     """
+
+    approximate: ClassVar[bool] = True
 
     def __call__(
         self, energy: AbstractEnergy, x: Float[Array, "*event"]

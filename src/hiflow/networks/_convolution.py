@@ -25,14 +25,13 @@ def convolution(
 
 
 def _convolved(x: Array, weight: Array) -> Array:
-    margin = (weight.shape[0] // 2,) * 2
-    return _fast(x, weight, margin)
+    return _fast(x, weight, weight.shape[0] // 2)
 
 
-def _fast(x: Array, weight: Array, margin: tuple[int, int]) -> Array:
+def _fast(x: Array, weight: Array, margin: int) -> Array:
     layout = ("NHWC", "HWIO", "NHWC")
     return jax.lax.conv_general_dilated(
-        x, weight, (1, 1), [margin, margin], dimension_numbers=layout
+        x, weight, (1, 1), [(margin, margin)] * 2, dimension_numbers=layout
     )
 
 
@@ -44,7 +43,7 @@ def _by_image(y: Array, x: Any, weight: Array) -> Array:
 def _by_weight(y: Array, x: Array, weight: Any) -> Array:
     """What multiplies a change of the weights: the images, as many as there are channels and with a
     channel each, convolved with what comes back."""
-    margin = (weight.aval.shape[0] // 2,) * 2
+    margin = weight.aval.shape[0] // 2
     return _fast(x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3), margin).transpose(1, 2, 0, 3)
 
 

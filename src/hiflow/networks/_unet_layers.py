@@ -30,12 +30,15 @@ class Convolution(eqx.Module):
         weight, bias = self.weight.astype(x.dtype), self.bias.astype(x.dtype)
         if weight.shape[0] == 1:
             return x @ weight[0, 0] + bias
-        # XLA has no fast code for an image smaller than the kernel; the added zeros change nothing.
         height, width, _ = x.shape
         least = weight.shape[0]
+        if min(height, width) >= least:
+            return convolution(x[None], weight)[0] + bias
+        # XLA's CPU code for images smaller than the kernel is slow. Added zeros change nothing, and the
+        # barriers keep XLA from leaving them out, of the derivatives too.
         x = jnp.pad(x, ((0, max(0, least - height)), (0, max(0, least - width)), (0, 0)))
-        (y,) = convolution(x[None], weight)
-        return y[:height, :width] + bias
+        (y,) = convolution(jax.lax.optimization_barrier(x)[None], weight)
+        return jax.lax.optimization_barrier(y)[:height, :width] + bias
 
 
 class GroupNorm(eqx.Module):

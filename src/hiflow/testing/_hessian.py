@@ -21,7 +21,7 @@ def check_hessian(
     *,
     key: PRNGKeyArray | None = None,
     points: Any = None,
-    exact: bool = True,
+    exact: bool | None = None,
 ) -> Findings:
     r"""Check that a provider's operator is symmetric, equals Hessian–vector products, is
     equivariant, and that its spectrum diagonalises it on the directions that the energy's
@@ -31,7 +31,8 @@ def check_hessian(
 
     - `energy`: the energy whose Hessian is asked for.
     - `points`: where to check, `(n, *event)`; by default normal draws that were relaxed downhill.
-    - `exact`: `False` for an approximation, which needn't match Hessian–vector products. A diagonal
+    - `exact`: `False` for an approximation, which needn't match Hessian–vector products; by default as
+      the provider's class says by `approximate`. A diagonal
       operator is compared with the diagonal only. A provider with a field `tolerance` may miss the
       eigenpairs by that much.
 
@@ -47,7 +48,7 @@ def check_hessian(
     at = ("point", "vector")
     report.law("tag", "the operator is tagged symmetric", 0.0 if tagged else jnp.inf, 0)
     report.law("symmetric", "the operator is symmetric", found["symmetric"], tolerance, "point")
-    if exact:
+    if not hessian.approximate if exact is None else exact:
         report.law(
             "products", "H v is the Hessian–vector product", found["products"], tolerance, *at
         )
