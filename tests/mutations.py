@@ -334,6 +334,41 @@ MUTATIONS = [
         "a variant sees all data", "experiment.py", "seen = points[: arm.size]", "seen = points",
         "tests/test_compare.py::test_variants_are_trained_and_set_in_one_table",
     ),
+    Mutation(
+        "Lanczos keeps what varies most", "hessians/_lanczos.py", "return jnp.argmin(second",
+        "return jnp.argmax(second",
+        "tests/hessians/test_lanczos.py::test_soft_modes_below_a_stiff_bulk_are_found",
+    ),
+    Mutation(
+        "every point has the first basis", "hessians/_shared_basis.py", "else vectors[index]",
+        "else vectors[0]",
+        "tests/hessians/test_shared_basis.py::"
+        "test_every_point_of_a_mixture_gets_the_precision_of_its_component",
+    ),
+    Mutation(
+        "probe variance of one probe", "flow.py", "jnp.var(gained, ddof=1) / gained.size",
+        "jnp.var(gained, ddof=1)",
+        "tests/test_flow.py::test_probe_variance_is_that_of_the_estimate",
+    ),
+    Mutation(
+        "bits forget the levels", "data/_images.py", " - z.size * jnp.log(1.0 * self.levels)", "",
+        "tests/data/test_images.py::test_the_uniform_density_has_log2_levels_bits",
+    ),
+    Mutation(
+        "scale missing from the Jacobian", "data/_images.py", "(1 - 2 * self.alpha) / self.scale)",
+        "1 - 2 * self.alpha)",
+        "tests/data/test_images.py::test_log_det_is_that_of_the_jacobian",
+    ),
+    Mutation(
+        "an energy is fitted to all points", "_fitted.py",
+        "self.points[:size], key=jax.random", "self.points, key=jax.random",
+        "tests/test_image_experiments.py::test_a_fit_sees_the_training_points_of_its_arm_only",
+    ),
+    Mutation(
+        "validation images are trained on", "_data_table.py", "train[order[held : held + size]]",
+        "train[order[:size]]",
+        "tests/test_image_experiments.py::test_images_are_split_into_disjoint_parts",
+    ),
 ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The command line and run folders, as a user types them."""
 
 import json
+import struct
 from pathlib import Path
 
 import jax
@@ -202,19 +203,24 @@ def test_an_unknown_experiment_lists_the_packaged_ones():
 def test_packaged_experiments_build(name):
     what = config.read(name)
     energy = config.make_energy(what)
+    shape = config.event_shape(what, energy)
     for arm in what.arms:
-        built = config.make_arm(what, arm, energy, energy.event_shape, jax.random.key(0))
-        assert built.prior.event_shape == energy.event_shape
+        built = config.make_arm(what, arm, energy, shape, jax.random.key(0))
+        assert built.prior.event_shape == shape
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_committed_experiments_build(file):
+def test_committed_experiments_build(file, place):
+    for part in ("train", "t10k"):
+        header = struct.pack(">HBBIII", 0, 8, 3, 1, 28, 28)
+        (place / "cache/mnist").mkdir(parents=True, exist_ok=True)
+        (place / f"cache/mnist/{part}-images-idx3-ubyte").write_bytes(header + bytes(28 * 28))
     what = config.read(file)
     energy = config.make_energy(what)
-    first = what.arms[0]["variant"]
+    shape, first = config.event_shape(what, energy), what.arms[0]["variant"]
     for arm in what.arms:
         if arm["variant"] == first:
-            config.make_arm(what, arm, energy, energy.event_shape, jax.random.key(0))
+            config.make_arm(what, arm, energy, shape, jax.random.key(0))
 
 
 def test_list_names_every_family():

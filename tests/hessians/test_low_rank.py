@@ -34,7 +34,7 @@ def matrix(spectrum, dim):
     return jax.vmap(lambda v: spectrum.apply(lambda k: k, v))(jnp.eye(dim))
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(
     seed=st.integers(0, 999),
     dim=st.integers(1, 6),

@@ -145,6 +145,11 @@ class UNet(AbstractVelocityField):
         self.norm = GroupNorm(widths[0])
         self.head = zeros(Convolution(widths[0], pixel, key=next(keys)))
 
+    @classmethod
+    def example(cls) -> "UNet":
+        """A small instance, as `hiflow check unet` takes without arguments."""
+        return cls((4, 4), width=4, heads=2, key=jax.random.key(0))
+
     def __call__(self, t: Float[Array, ""], x: Float[Array, "*event"]) -> Float[Array, "*event"]:
         check_event(x, self.event_shape, owner="UNet")
         clock = time_features(t.astype(x.dtype))
