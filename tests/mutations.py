@@ -269,7 +269,7 @@ MUTATIONS = [
         "tests/data/test_virial.py::test_expected_virial_leaves_translations_out",
     ),
     Mutation(
-        "standard error of a sum", "metrics.py", "np.std(values, ddof=1) / np.sqrt(n)",
+        "standard error of a sum", "_statistics.py", "np.std(values, ddof=1) / np.sqrt(n)",
         "np.std(values, ddof=1)",
         "tests/test_metrics.py::test_standard_error_is_that_of_the_mean",
     ),

@@ -73,6 +73,16 @@ def check_finite(component: eqx.Module, *names: str) -> None:
             raise ValueError(f"{type(component).__name__}: `{name}` holds NaN or infinity.")
 
 
+def refuse_not_finite(points: Any, subject: str, *, kind: str, cure: str) -> None:
+    """Raise `ValueError` if a batch of points holds NaN or infinity, with the first such point."""
+    finite = np.isfinite(np.asarray(points)).reshape(len(points), -1).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"{subject} holds NaN or infinity in {int((~finite).sum())} of {finite.size} {kind}, first "
+            f"at index {int(np.argmin(finite))}. {cure}"
+        )
+
+
 def check_event(x: Any, event_shape: tuple[int, ...], *, argument: str = "x", owner: str) -> None:
     """Raise `ValueError` unless `x` has exactly the event shape."""
     if jnp.shape(x) != tuple(event_shape):

@@ -151,7 +151,9 @@ class Comparison:
             "family": first.family,
             "seeds": len(group),
             "nll": float(means.mean()),
-            "se": _error_of_mean(means) if len(group) > 1 else metrics.standard_error(first.nll),
+            "se": metrics.standard_error(means)
+            if len(group) > 1
+            else metrics.standard_error(first.nll),
             "nfe": float(np.mean([m.history[-1]["nfe"] for m in group])),
             "bits": _mean_of([m.history[-1].get("bits") for m in group]),
             "probe_se": _mean_of([m.history[-1].get("probe_se") or None for m in group]),
@@ -188,7 +190,7 @@ class Comparison:
         else:
             each = np.array([metrics.standard_error(values) for values in points])
             over_points = float(np.sqrt(np.sum(each**2)) / len(each))
-        over_seeds = _error_of_mean(means) if len(means) > 1 else over_points
+        over_seeds = metrics.standard_error(means) if len(means) > 1 else over_points
         return {
             "difference": float(means.mean()),
             "difference_se": over_seeds,
@@ -215,7 +217,3 @@ def _sample_row(label: str, sets: list[metrics.Weighted]) -> dict[str, Any]:
 def _mean_of(values: list[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
-
-
-def _error_of_mean(values: np.ndarray) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values)))

@@ -12,7 +12,7 @@ from hiflow._summary import caption
 def page(comparison: Comparison, figures: Iterable[str]) -> str:
     """Tables and the figures by their names."""
     rows = comparison.rows()
-    parts = ["# Comparison", "", *_table(_LIKELIHOOD, rows), "", _explanation(comparison), ""]
+    parts = ["# Comparison", "", *_table(_LIKELIHOOD, rows), "", _explanation(comparison, rows), ""]
     if any(row["variant"] for row in rows):
         parts += ["## Arms by variant", "", *_pivot(rows), ""]
     if chosen := comparison.choices():
@@ -25,10 +25,9 @@ def page(comparison: Comparison, figures: Iterable[str]) -> str:
     return "\n".join(parts)
 
 
-def _explanation(comparison: Comparison) -> str:
+def _explanation(comparison: Comparison, rows: list[dict[str, Any]]) -> str:
     seeds = len({member.seed for member in comparison.members})
     variants = any(member.variant for member in comparison.members)
-    rows = comparison.rows()
     controlled = any(row["controlled"] is not None for row in rows)
     probes = any(row["probe_se"] is not None for row in rows)
     return (

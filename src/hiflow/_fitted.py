@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from rich.console import Console
 
 from hiflow import energies
-from hiflow._tables import ConfigError
+from hiflow._tables import ConfigError, check_names, parameters
 
 
 def is_fitted(table: Any) -> bool:
@@ -20,7 +20,7 @@ def is_fitted(table: Any) -> bool:
         table = {"name": table}
     if not isinstance(table, Mapping) or "name" not in table or "file" in table:
         return False
-    return hasattr(energies.registry.get(table["name"]), "blank")
+    return issubclass(energies.registry.get(table["name"]), energies.SupportsFitting)
 
 
 class FittedEnergies:
@@ -74,17 +74,16 @@ class FittedEnergies:
     def _fit(self, name: str, table: dict[str, Any], size: int | None) -> energies.AbstractEnergy:
         settings = {key: value for key, value in table.items() if key != "name"}
         cls: Any = energies.registry.get(table["name"])
-        try:
-            if self.points is None:
-                return cls.blank(self.shape, **settings)
-            place = None if self.folder is None else self.folder / f"{name}.hiflow"
-            if place is not None and place.exists():
-                return energies.load(place)
-            energy = cls.fit(
-                self.points[:size], key=jax.random.fold_in(jax.random.key(self.seed), 2), **settings
-            )
-        except TypeError as error:
-            raise ConfigError(f"energy {table['name']!r}: {error}.") from error
+        known = [argument for argument in parameters(cls.fit) if argument not in ("points", "key")]
+        check_names(settings, known, f"energy {table['name']!r}")
+        if self.points is None:
+            return cls.blank(self.shape, **settings)
+        place = None if self.folder is None else self.folder / f"{name}.hiflow"
+        if place is not None and place.exists():
+            return energies.load(place)
+        energy = cls.fit(
+            self.points[:size], key=jax.random.fold_in(jax.random.key(self.seed), 2), **settings
+        )
         self._judge(energy, place, table, size)
         return energy
 

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from hiflow._checks import refuse_not_finite
 from hiflow._perturbed import perturbed
 from hiflow.couplings import AbstractCoupling, Independent
 from hiflow.data import warn_if_inconsistent
-from hiflow.energies import AbstractEnergy
+from hiflow.energies import AbstractEnergy, SupportsFitting
 from hiflow.groups import AbstractGroup, linear_part
 from hiflow.networks import AbstractVelocityField, SupportsComplaint
 from hiflow.paths import AbstractGaussianPath, AbstractPath, Langevin
@@ -51,7 +52,7 @@ def check_fit(
     if isinstance(network, SupportsComplaint) and (words := network.complaint(data[:1000])):
         warnings.warn(f"fit: {words}", stacklevel=3)
     # An energy that was fitted to the data agrees with them as well as it can.
-    fitted = hasattr(energy, "held_out")
+    fitted = isinstance(energy, SupportsFitting)
     if energy is not None and not fitted and data.shape[0] >= _FEWEST_FOR_VIRIAL:
         agrees = warn_if_inconsistent(energy, data, chains).z <= 4
         if agrees and isinstance(path, Langevin) and data.shape[0] >= _PLENTY:
@@ -99,12 +100,7 @@ def check_points(points: Array, prior: AbstractPrior, *, argument: str) -> None:
         )
     if not jnp.issubdtype(points.dtype, jnp.floating):
         raise ValueError(f"fit: `{argument}` must be of a float type, got {points.dtype}.")
-    finite = jnp.isfinite(points).reshape(points.shape[0], -1).all(axis=1)
-    if not finite.all():
-        raise ValueError(
-            f"fit: `{argument}` holds NaN or infinity in {int((~finite).sum())} of {finite.size} "
-            f"samples, first at index {int(jnp.argmin(finite))}. Remove them."
-        )
+    refuse_not_finite(points, f"fit: `{argument}`", kind="samples", cure="Remove them.")
     off = jnp.abs(points - jax.vmap(prior.group.project)(points)).max()
     if off > 1e-3 * (1 + jnp.abs(points).max()):
         raise ValueError(

@@ -17,7 +17,7 @@ from hiflow import config, energies, load, metrics
 from hiflow._comparison import Comparison as Comparison
 from hiflow._comparison import Member as Member
 from hiflow._comparison_page import page
-from hiflow.experiment import IMAGES, RunFolder, read_history, save_arrays, write_atomically
+from hiflow.experiment import RunFolder, image_samples, read_history, save_arrays, write_atomically
 
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5)
 STEPS = (4, 8, 16, 32, 64)
@@ -163,16 +163,6 @@ def _weighted(member: Member, n: int, energy: Any) -> metrics.Weighted:
         return metrics.weigh(jnp.asarray(stored["x"]), jnp.asarray(stored["log_prob"]), energy)
 
 
-def _images(member: Member) -> jax.Array:
-    """Some samples of a flow of images."""
-    path = member.place / f"images-{IMAGES}.npz"
-    if not path.exists():
-        x = load(member.place / "flow.hiflow").sample(jax.random.key(member.seed), IMAGES)
-        save_arrays(path, {"x": np.asarray(x)})
-    with np.load(path, allow_pickle=False) as stored:
-        return jnp.asarray(stored["x"])
-
-
 def write(comparison: Comparison, out: str | os.PathLike[str]) -> list[Path]:
     """Write the page, its numbers and its figures into a folder; the files written."""
     root = Path(out)
@@ -201,7 +191,10 @@ def _figures(comparison: Comparison) -> dict[str, Any]:
             flows, points, energy=energy, nll=nll
         )
     if (pixels := comparison.pixels) is not None:
-        shown = {label: pixels.to_pixels(_images(member)) for label, member in first.items()}
+        shown = {
+            label: pixels.to_pixels(image_samples(member.place, member.seed))
+            for label, member in first.items()
+        }
         figures["images"] = plotting.image_grids(shown, pixels.levels)
     if comparison.swept():
         figures["pareto"] = plotting.error_against_nfe(comparison.swept())

@@ -214,12 +214,23 @@ def draw(root: str | os.PathLike[str], *, console: Console) -> list[Path]:
         )
     if pixels is not None:
         shown = {
-            label: pixels.to_pixels(flow.sample(jax.random.key(0), IMAGES))
-            for label, flow in first.items()
+            label: pixels.to_pixels(image_samples(path.parent, seed))
+            for (label, seed), path in flows.items()
+            if seed == min(flows)[1]
         }
         written.append(folder.root / "images.png")
         plotting.image_grids(shown, pixels.levels).savefig(written[-1], dpi=150)
     return written
+
+
+def image_samples(place: Path, seed: int) -> Array:
+    """Some samples of the flow of images in an arm's folder, drawn once and kept there."""
+    path = place / f"images-{IMAGES}.npz"
+    if not path.exists():
+        x = load(place / "flow.hiflow").sample(jax.random.key(seed), IMAGES)
+        save_arrays(path, {"x": np.asarray(x)})
+    with np.load(path, allow_pickle=False) as stored:
+        return jnp.asarray(stored["x"])
 
 
 def read_history(place: Path) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow._statistics import standard_error as standard_error
 from hiflow.energies import AbstractEnergy
 
 
@@ -74,12 +75,6 @@ def negative_log_likelihood(
         log_prob=np.asarray(log_prob).tolist(),
         probe_se=float(jnp.sqrt(jnp.sum(stats.probe_variance)) / log_prob.shape[0]),
     )
-
-
-def standard_error(values: Float[Array | np.ndarray, " n"]) -> float:
-    """The standard error of the mean of independent values; infinite for a single one."""
-    n = values.shape[0]
-    return float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else float("inf")
 
 
 @dataclasses.dataclass(frozen=True)

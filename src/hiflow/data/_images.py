@@ -16,7 +16,7 @@ from hiflow.data._cache import cache_folder
 
 _IDX_TYPES = {0x08: np.uint8, 0x09: np.int8, 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _OPENML = {"mnist": "mnist_784", "fashion-mnist": "Fashion-MNIST"}
-LEVELS = {"digits": 17, "mnist": 256, "fashion-mnist": 256}
+_LEVELS = {"digits": 17, "mnist": 256, "fashion-mnist": 256}
 
 
 class PixelTransform(eqx.Module):
@@ -105,9 +105,9 @@ def levels(name: str) -> int:
 
     **Raises:** `ValueError` for another name.
     """
-    if name not in LEVELS:
-        raise ValueError(f"images: `name` must be {', '.join(LEVELS)}, got {name!r}.")
-    return LEVELS[name]
+    if name not in _LEVELS:
+        raise ValueError(f"images: `name` must be digits, {' or '.join(_OPENML)}, got {name!r}.")
+    return _LEVELS[name]
 
 
 def load_idx(path: Any) -> np.ndarray:
@@ -162,8 +162,7 @@ def _shrunk(pixels: np.ndarray, side: int) -> np.ndarray:
 
 
 def _whole(name: str, folder: Any) -> tuple[np.ndarray, np.ndarray]:
-    if name not in ("digits", *_OPENML):
-        raise ValueError(f"images: `name` must be digits, {' or '.join(_OPENML)}, got {name!r}.")
+    levels(name)  # Refuses an unknown one.
     if name == "digits":
         every = _scikit_learn().load_digits().images.astype(np.uint8)
         return every[:-360], every[-360:]

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow._checks import refuse_not_finite
 from hiflow.data._report import SamplingReport
 
 
@@ -182,10 +183,5 @@ def _checked(points: np.ndarray, event_shape: tuple[int, ...] | None, path: Path
                 f"of shape {points.shape}."
             )
         points = points.reshape(-1, *event_shape)
-    finite = np.isfinite(points).reshape(len(points), -1).all(axis=1)
-    if not finite.all():
-        raise ValueError(
-            f"load: {str(path)!r} holds NaN or infinity in {(~finite).sum()} of {len(points)} "
-            f"points, first at index {int(np.argmin(finite))}. Remove them first."
-        )
+    refuse_not_finite(points, f"load: {str(path)!r}", kind="points", cure="Remove them first.")
     return points.astype(jnp.result_type(float))

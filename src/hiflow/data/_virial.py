@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hiflow._statistics import standard_error
 from hiflow.energies import AbstractEnergy
 
 
@@ -91,7 +92,7 @@ def mean_over_chains(values: np.ndarray, chains: Any = None) -> tuple[float, flo
     independent without labels, or where all come from one chain."""
     counts = None if chains is None else np.unique(np.asarray(chains), return_counts=True)[1]
     if counts is None or len(counts) < 2:
-        return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+        return float(values.mean()), standard_error(values)
     index = np.unique(np.asarray(chains), return_inverse=True)[1]
     sums = np.bincount(index, weights=values - values.mean())
     spread = np.sqrt(np.sum(sums**2) * len(counts) / (len(counts) - 1))

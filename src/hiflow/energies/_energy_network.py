@@ -11,6 +11,7 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._checks import as_scalar, as_shape, check_event, check_positive
+from hiflow._statistics import standard_error
 from hiflow.energies._base import AbstractEnergy
 from hiflow.energies._fitted_gaussian import FittedGaussian
 from hiflow.energies._fitting import (
@@ -163,7 +164,7 @@ class EnergyNetwork(AbstractEnergy):
 
         own, linear = (np.asarray(e, np.float64) for e in over((points, keys), errors))
         ratio = own.mean() / linear.mean()
-        se = (own - ratio * linear).std() / linear.mean() / math.sqrt(own.size)
+        se = standard_error(own - ratio * linear) / linear.mean()
         what = "denoising error relative to a Gaussian's"
         return HeldOut(what, float(ratio), float(se))
 

@@ -89,12 +89,11 @@ def _expectation(points: Points, old: Parameters, batch_size: int) -> Sums:
 
 
 def _responsibilities(x: Float[Array, "batch dim"], old: Parameters) -> Float[Array, "batch m"]:
-    def log_joint(mean: Array, weight: Array, *parts: Array) -> Array:
-        value = jax.vmap(lambda z: _factored.energy(z, *parts))(x - mean)
-        return jnp.log(weight) - value - _factored.log_normaliser(*parts)
+    def of_component(mean: Array, log_weight: Array, *parts: Array) -> Array:
+        return jax.vmap(lambda z: _factored.log_joint(z, log_weight, *parts))(x - mean)
 
-    parts = (old.vectors, old.variances, old.noises)
-    return jax.nn.softmax(jax.vmap(log_joint)(old.means, old.weights, *parts), axis=0).T
+    parts = (jnp.log(old.weights), old.vectors, old.variances, old.noises)
+    return jax.nn.softmax(jax.vmap(of_component)(old.means, *parts), axis=0).T
 
 
 def _sums(x: Float[Array, "batch dim"], means: Centres, r: Float[Array, "batch m"]) -> Sums:

@@ -46,6 +46,14 @@ def log_normaliser(vectors: Vectors, variances: Variances, noise: Scalar) -> Sca
     ) / 2
 
 
+def log_joint(
+    z: Vector, log_weight: Scalar, vectors: Vectors, variances: Variances, noise: Scalar
+) -> Scalar:
+    """Log density of one component of a mixture, with its weight."""
+    parts = (vectors, variances, noise)
+    return log_weight - energy(z, *parts) - log_normaliser(*parts)
+
+
 def precision_values(variances: Variances, noise: Scalar) -> Variances:
     r"""$1/s - 1/\sigma^2$: what $\Sigma^{-1}$ adds to $I/\sigma^2$ along each vector."""
     return 1 / variances - 1 / noise

@@ -209,9 +209,8 @@ class FittedMixture(AbstractEnergy):
         return (x - self.means).reshape(self.means.shape[0], -1)
 
     def _log_joint(self, x: Float[Array, "*event"]) -> Float[Array, " m"]:
-        value = jax.vmap(_factored.energy)(self._offsets(x), *self._parts)
         weights = jax.nn.log_softmax(jnp.log(self.weights))
-        return weights - value - jax.vmap(_factored.log_normaliser)(*self._parts)
+        return jax.vmap(_factored.log_joint)(self._offsets(x), weights, *self._parts)
 
     def _responsibilities(
         self, x: Float[Array, "*event"]

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hiflow._checks import as_array
+from hiflow._checks import as_array, refuse_not_finite
+from hiflow._statistics import standard_error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,12 +41,7 @@ def as_points(points: Any, *, owner: str, least: int, cure: str) -> Float[Array,
         raise ValueError(
             f"{owner}: `points` must be at least {least}, got {array.shape[0]}. {cure}"
         )
-    finite = np.isfinite(np.asarray(array)).reshape(array.shape[0], -1).all(axis=1)
-    if not finite.all():
-        raise ValueError(
-            f"{owner}: `points` holds NaN or infinity in {int((~finite).sum())} of {finite.size} "
-            f"points, first at index {int(np.argmin(finite))}. Leave them out."
-        )
+    refuse_not_finite(array, f"{owner}: `points`", kind="points", cure="Leave them out.")
     return array
 
 
@@ -84,7 +80,7 @@ def held_out_nll(energy: Any, points: Any) -> HeldOut:
 def mean_of(what: str, values: Float[Array, " n"]) -> HeldOut:
     """Mean and standard error of one value per point."""
     values64 = np.asarray(values, np.float64)
-    return HeldOut(what, float(values64.mean()), float(values64.std() / np.sqrt(values64.size)))
+    return HeldOut(what, float(values64.mean()), standard_error(values64))
 
 
 @eqx.filter_jit

@@ -1,6 +1,7 @@
 """What a Hessian provider is: how the curvature of an energy at a point is got."""
 
 import abc
+from collections.abc import Callable
 from typing import ClassVar
 
 import equinox as eqx
@@ -61,6 +62,15 @@ def restricted(
 def symmetric(matrix: Float[Array, "dim dim"]) -> lx.MatrixLinearOperator:
     """The matrix as an operator, its rounding's asymmetry averaged away."""
     return lx.MatrixLinearOperator((matrix + matrix.T) / 2, lx.symmetric_tag)
+
+
+def products(
+    energy: AbstractEnergy, x: Float[Array, "*event"]
+) -> Callable[[Float[Array, " dim"]], Float[Array, " dim"]]:
+    """Hessian–vector products at a point, over the flattened event."""
+    gradient = jax.grad(lambda y: energy(y.reshape(x.shape)))
+    flat = x.ravel()
+    return lambda v: jax.jvp(gradient, (flat,), (v,))[1]
 
 
 def low_rank_operator(

@@ -7,7 +7,7 @@ import lineax as lx
 from jaxtyping import Array, Float
 
 from hiflow.energies import AbstractEnergy
-from hiflow.hessians._base import AbstractHessian, refuse_symmetry
+from hiflow.hessians._base import AbstractHessian, products, refuse_symmetry
 from hiflow.spectrum import Spectrum, blocks
 
 
@@ -62,13 +62,11 @@ class BlockDiagonal(AbstractHessian):
                 f"BlockDiagonal: `block` must divide the {x.size} coordinates of an event, got "
                 f"{self.block}."
             )
-        flat = x.ravel()
-        gradient = jax.grad(lambda y: energy(y.reshape(x.shape)))
+        product = products(energy, x)
 
         def block_at(start: Array) -> Array:
             def row(i: Array) -> Array:
-                direction = jnp.zeros_like(flat).at[start + i].set(1)
-                image = jax.jvp(gradient, (flat,), (direction,))[1]
+                image = product(jnp.zeros(x.size, x.dtype).at[start + i].set(1))
                 return jax.lax.dynamic_slice_in_dim(image, start, self.block)
 
             matrix = jax.vmap(row)(jnp.arange(self.block))

@@ -9,7 +9,7 @@ import lineax as lx
 from jaxtyping import Array, Float
 
 from hiflow.energies import AbstractEnergy
-from hiflow.hessians._base import AbstractHessian, refuse_symmetry
+from hiflow.hessians._base import AbstractHessian, products, refuse_symmetry
 from hiflow.spectrum import Spectrum, diagonal
 
 
@@ -22,14 +22,12 @@ class Diagonal(AbstractHessian):
     def __call__(
         self, energy: AbstractEnergy, x: Float[Array, "*event"]
     ) -> lx.AbstractLinearOperator:
-        gradient = jax.grad(lambda y: energy(y.reshape(x.shape)))
-        flat = x.ravel()
+        product = products(energy, x)
 
         def entry(i: Array) -> Array:
-            direction = jnp.zeros_like(flat).at[i].set(1)
-            return jax.jvp(gradient, (flat,), (direction,))[1][i]
+            return product(jnp.zeros(x.size, x.dtype).at[i].set(1))[i]
 
-        return lx.DiagonalLinearOperator(jax.lax.map(entry, jnp.arange(flat.size)))
+        return lx.DiagonalLinearOperator(jax.lax.map(entry, jnp.arange(x.size)))
 
     def spectrum(self, energy: AbstractEnergy, x: Float[Array, "*event"]) -> Spectrum:
         refuse_symmetry(energy, owner="Diagonal")
@@ -62,14 +60,13 @@ class EstimatedDiagonal(AbstractHessian):
     def __call__(
         self, energy: AbstractEnergy, x: Float[Array, "*event"]
     ) -> lx.AbstractLinearOperator:
-        gradient = jax.grad(lambda y: energy(y.reshape(x.shape)))
-        flat = x.ravel()
-        signs = jax.random.rademacher(jax.random.key(0), (self.probes, flat.size), flat.dtype)
+        product = products(energy, x)
+        signs = jax.random.rademacher(jax.random.key(0), (self.probes, x.size), x.dtype)
 
         def add(total: Array, z: Array) -> tuple[Array, None]:
-            return total + z * jax.jvp(gradient, (flat,), (z,))[1], None
+            return total + z * product(z), None
 
-        total, _ = jax.lax.scan(add, jnp.zeros_like(flat), signs)
+        total, _ = jax.lax.scan(add, jnp.zeros(x.size, x.dtype), signs)
         return lx.DiagonalLinearOperator(total / self.probes)
 
     def spectrum(self, energy: AbstractEnergy, x: Float[Array, "*event"]) -> Spectrum:

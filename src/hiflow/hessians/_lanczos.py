@@ -7,7 +7,7 @@ import lineax as lx
 from jaxtyping import Array, Float, Int
 
 from hiflow.energies import AbstractEnergy
-from hiflow.hessians._base import AbstractHessian, refuse_symmetry
+from hiflow.hessians._base import AbstractHessian, products, refuse_symmetry
 from hiflow.spectrum import Spectrum, dense, low_rank
 
 
@@ -49,13 +49,8 @@ class Lanczos(AbstractHessian):
     def __call__(
         self, energy: AbstractEnergy, x: Float[Array, "*event"]
     ) -> lx.AbstractLinearOperator:
-        gradient = jax.grad(lambda y: energy(y.reshape(x.shape)))
-        flat = x.ravel()
-
-        def product(v: Array) -> Array:
-            return jax.jvp(gradient, (flat,), (v,))[1]
-
-        return lx.FunctionLinearOperator(product, jax.eval_shape(lambda: flat), lx.symmetric_tag)
+        like = jax.ShapeDtypeStruct((x.size,), x.dtype)
+        return lx.FunctionLinearOperator(products(energy, x), like, lx.symmetric_tag)
 
     def spectrum(self, energy: AbstractEnergy, x: Float[Array, "*event"]) -> Spectrum:
         refuse_symmetry(energy, owner="Lanczos")
