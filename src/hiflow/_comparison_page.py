@@ -34,17 +34,17 @@ def _explanation(comparison: Comparison, rows: list[dict[str, Any]]) -> str:
         f"{caption(comparison.energy, seeds, comparison.pixels)} Differences are from "
         f"{comparison.against or 'the first arm'}{' of the same variant' if variants else ''}, paired "
         "over test points and seeds: ± over seeds (over points where there is one seed), and in the "
-        "next column ± over test points. " + _CONTROLLED * controlled + _PROBES * probes
+        "next column ± over test points." + _CONTROLLED * controlled + _PROBES * probes
     )
 
 
 _CONTROLLED = (
-    "`controlled` is the NLL with the energy as control variate: the mean of −log q − V over the test "
+    " `controlled` is the NLL with the energy as control variate: the mean of −log q − V over the test "
     "points plus that of V over all training points, ± over test points. Which test points were drawn "
-    "hardly moves it: hold this one against the floor. "
+    "hardly moves it: hold this one against the floor."
 )
 _PROBES = (
-    "`± probes` is the part of an NLL's error that comes from estimating the divergence with probes; "
+    " `± probes` is the part of an NLL's error that comes from estimating the divergence with probes; "
     "all arms have the same probes."
 )
 

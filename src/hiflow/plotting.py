@@ -57,7 +57,10 @@ def learning_curves(
     left.set(xlabel="training step", ylabel="test NLL [nats]")
     right.set(xlabel="training step", ylabel="NFE per test point")
     right.set_ylim(0, 1.1 * right.get_ylim()[1])
-    left.legend(frameon=False, fontsize=8)
+    # Below both, where no label hides a curve.
+    handles, labels = left.get_legend_handles_labels()
+    figure.set_figheight(3.6 + 0.18 * -(-len(labels) // 2))
+    figure.legend(handles, labels, frameon=False, fontsize=8, loc="outside lower center", ncols=2)
     return figure
 
 
