@@ -122,6 +122,12 @@ def test_validation_points_are_a_draw_of_their_own(runs):
     assert validation.shape == (8, 2)
     seen = np.concatenate([points, test])
     assert np.abs(np.asarray(validation)[:, None] - seen).max(axis=2).min() > 1e-6
+    # As many as are drawn for training and test: with the same key they would be the same points.
+    sizes = {"size": 6, "test": 2, "validation": 8}
+    what = config.Experiment("x", "", {**what.tables, "data": sizes})
+    seen = np.concatenate(config.make_data(what, energy, 0, progress=False))
+    validation = np.asarray(config.make_validation(what, energy, 0, progress=False))
+    assert np.abs(validation[:, None] - seen).max(axis=2).min() > 1e-6
     none = config.Experiment("x", "", {**what.tables, "data": {"size": 5}})
     with pytest.raises(config.ConfigError, match="`validation` must be at least 2"):
         config.make_validation(none, energy, 0, progress=False)
@@ -177,10 +183,15 @@ def test_other_test_points_are_refused(runs):
         found.rows()
 
 
-def test_variants_are_trained_and_set_in_one_table(runs):
+def test_variants_are_trained_and_set_in_one_table(runs, monkeypatch):
+    sizes, fit = [], experiment.fit
+    monkeypatch.setattr(
+        experiment, "fit", lambda *args, **rest: sizes.append(len(args[2])) or fit(*args, **rest)
+    )
     toml = TOML[: TOML.index('[[arm]]\nlabel = "Relaxed, s 0.3')] + VARIANTS
     (runs / "variants.toml").write_text(toml.replace("seeds = [0, 1]", "seeds = [0]"))
     experiment.train(config.read(runs / "variants.toml"), runs / "variants")
+    assert sizes == [3, 3, 5000, 5000]
     found = compare([runs / "variants"], against="Relaxed, s 1")
     rows = {row["label"]: row for row in found.rows()}
     assert set(rows) == {f"{a}, {v}" for a in ("OT-FM", "Relaxed, s 1") for v in ("few", "many")}

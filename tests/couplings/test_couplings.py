@@ -175,8 +175,8 @@ def tiny_fit(coupling, network=None, path="optimal-transport", **settings):
     points = jax.vmap(PRIOR.sample)(jax.random.split(KEY, 9))
     path = hf.paths.registry.make(path, energy=energy, group=GROUP)
     return hf.fit(
-        network, path, points, prior=PRIOR, key=KEY, batch_size=8, coupling=coupling,
-        energy=energy, progress=False, **{"steps": 70, **settings},
+        network, path, points, prior=PRIOR, key=KEY, coupling=coupling,
+        energy=energy, progress=False, **{"steps": 70, "batch_size": 8, **settings},
     )  # fmt: skip
 
 
@@ -203,7 +203,7 @@ def test_arms_that_draw_alike_share_their_pairs(monkeypatch):
     monkeypatch.setattr(_pairing, "_memory", _pairing._Memory())
     monkeypatch.setattr(_pairing, "_draw", lambda *rest: calls.append(1) or make(*rest))
     first = tiny_fit({"name": "minibatch-ot"})
-    assert calls
+    assert (drawn := len(calls))
     calls.clear()
     again = tiny_fit({"name": "minibatch-ot"})
     assert not calls
@@ -211,6 +211,9 @@ def test_arms_that_draw_alike_share_their_pairs(monkeypatch):
         np.testing.assert_array_equal(a, b)
     tiny_fit({"name": "minibatch-ot"}, steps=71)
     assert calls
+    calls.clear()
+    tiny_fit({"name": "minibatch-ot"}, batch_size=7)
+    assert len(calls) == drawn
 
 
 @pytest.mark.filterwarnings("ignore:.*virial")

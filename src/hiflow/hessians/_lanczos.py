@@ -26,7 +26,8 @@ class Lanczos(AbstractHessian):
     **Arguments:**
 
     - `k`: eigenpairs; all of them if the dimension is no larger.
-    - `iterations`: of Lanczos; 0 means three times `k`. More make inner pairs exact.
+    - `iterations`: of Lanczos; 0 means three times `k`. More make inner pairs exact: eigenvalues that
+      aren't well apart from the others, as a network's, want eight times `k`.
     - `tolerance`: residual of an eigenpair, relative to the largest entry of the Hessian, that
       [`check_hessian`][hiflow.testing.check_hessian] lets pass.
 
