@@ -181,6 +181,14 @@ def test_data_come_from_a_file(place):
             "is not invariant under",
         ),
         ("size = 20", 'file = "none.npy"', "none.npy"),
+        ("steps = 6", "steps = -6", "`steps` must be at least 1"),
+        ("steps = 6", 'steps = 6\noptimiser = "adamm"', "must be the name of one of Optax's"),
+        ('name = "langevin", ', 'name = "langevin", time = "lgo", ', "did you mean 'log'"),
+        (
+            'path = {name = "langevin"',
+            'training = {coupling = "minibatch-ot"}\npath = {name = "langevin"',
+            "Use the coupling 'independent'",
+        ),
         ("size = 20", "size = 20\nchain = 5", "unknown name 'chain'; did you mean 'chains'"),
     ],
 )

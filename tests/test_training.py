@@ -166,7 +166,12 @@ def test_time_samplers_keep_expectations(sampler):
     [
         ({"steps": 0}, "`steps` must be at least 1"),
         ({"batch_size": 0}, "`batch_size` must be at least 1"),
+        ({"validate_at": 0}, "`validate_at` must be at least 1"),
+        ({"warmup": -1}, "`warmup` must be at least 0"),
         ({"ema": 1.0}, r"`ema` must be in \[0, 1\)"),
+        ({"learning_rate": -1e-3}, "`learning_rate` must be a positive number"),
+        ({"clip": 0.0}, "`clip` must be a positive number"),
+        ({"anchor_dtype": "float8"}, "`anchor_dtype` must be one of"),
         ({"optimiser": "adamm"}, "name of one of Optax's"),
         ({"coupling": "optimal"}, "no component is called 'optimal'"),
         ({"prior": hf.priors.Normal(shape=(3,))}, "`network` .* is for events of shape"),

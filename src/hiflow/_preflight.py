@@ -1,22 +1,30 @@
 """Everything about a training run that can be refused before any work is spent."""
 
+import math
+import numbers
 import warnings
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, PRNGKeyArray
 
+from hiflow import couplings, time_sampling
 from hiflow._checks import refuse_not_finite
 from hiflow._perturbed import perturbed
+from hiflow._training_step import Optimiser, Scheduled
 from hiflow.couplings import AbstractCoupling, Independent
 from hiflow.data import warn_if_inconsistent
 from hiflow.energies import AbstractEnergy, SupportsFitting
 from hiflow.groups import AbstractGroup, linear_part
 from hiflow.networks import AbstractVelocityField, SupportsComplaint
 from hiflow.paths import AbstractGaussianPath, AbstractPath, Langevin
+from hiflow.paths._anchors import check_anchor_dtype
 from hiflow.priors import AbstractPrior
+from hiflow.time_sampling import AbstractTimeSampler
 
 # Below, the standard error of the virial is itself too uncertain to warn by.
 _FEWEST_FOR_VIRIAL = 10
@@ -24,26 +32,80 @@ _FEWEST_FOR_VIRIAL = 10
 _PLENTY = 1_000
 
 
-def check_fit(
+class Ready(NamedTuple):
+    """What `fit`'s settings name, made."""
+
+    energy: AbstractEnergy | None
+    group: AbstractGroup
+    coupling: AbstractCoupling
+    time_sampler: AbstractTimeSampler
+    optimiser: Optimiser
+
+
+def make_ready(
     network: AbstractVelocityField,
     path: AbstractPath,
     prior: AbstractPrior,
     energy: AbstractEnergy | None,
-    coupling: AbstractCoupling,
-    points: dict[str, Array | None],
-    chains: Any,
-    counts: dict[str, int],
+    *,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    warmup: int,
+    clip: float,
+    optimiser: str | optax.GradientTransformation,
     ema: float,
-) -> None:
-    """Raise `ValueError` for whatever doesn't fit together; warn of data that don't fit the energy."""
+    coupling: Any,
+    time_sampler: Any,
+    validate_at: int | Sequence[int],
+    checkpoint_every: int,
+    anchor_dtype: str,
+) -> Ready:
+    """All of `fit`'s settings that need no data. Raise `ValueError` for what doesn't fit together."""
+    counts = {"steps": steps, "batch_size": batch_size, "checkpoint_every": checkpoint_every}
     for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"fit: `{name}` must be at least 1, got {count}.")
-    if not 0 <= ema < 1:
-        raise ValueError(f"fit: `ema` must be in [0, 1), got {ema}.")
+        _check_count(name, count, 1)
+    _check_count("warmup", warmup, 0)
+    for step in validate_at if isinstance(validate_at, Sequence) else [validate_at]:
+        _check_count("validate_at", step, 1)
+    for name, number in {"learning_rate": learning_rate, "clip": clip}.items():
+        if not (isinstance(number, numbers.Real) and 0 < number < math.inf):
+            raise ValueError(f"fit: `{name}` must be a positive number, got {number!r}.")
+    if not (isinstance(ema, numbers.Real) and 0 <= ema < 1):
+        raise ValueError(f"fit: `ema` must be in [0, 1), got {ema!r}.")
+    check_anchor_dtype(anchor_dtype, "fit: `anchor_dtype`")
+    if energy is None:
+        energy = getattr(path, "energy", None)
     check_components(network, path, prior, energy)
+    group = prior.group if energy is None else energy.group
+    coupling = couplings.registry.make(coupling, group=group)
     _check_coupling(network, prior, coupling)
     _check_end_law(path, coupling)
+    return Ready(
+        energy,
+        group,
+        coupling,
+        time_sampling.registry.make(time_sampler),
+        Scheduled(optimiser, learning_rate, warmup, clip, steps)
+        if isinstance(optimiser, str)
+        else optimiser,
+    )
+
+
+def _check_count(name: str, count: Any, least: int) -> None:
+    if not isinstance(count, numbers.Integral) or count < least:
+        raise ValueError(f"fit: `{name}` must be at least {least} and whole, got {count!r}.")
+
+
+def check_data(
+    network: AbstractVelocityField,
+    path: AbstractPath,
+    prior: AbstractPrior,
+    energy: AbstractEnergy | None,
+    points: dict[str, Array | None],
+    chains: Any,
+) -> None:
+    """Raise `ValueError` for data that aren't the prior's events; warn if they don't fit the energy."""
     for name, array in points.items():
         if array is not None:
             check_points(array, prior, argument=name)

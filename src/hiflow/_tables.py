@@ -56,6 +56,18 @@ def parameters(function: Any) -> list[str]:
     return list(inspect.signature(function).parameters)
 
 
+def defaults(function: Any) -> dict[str, Any]:
+    """The default values of the arguments that have one."""
+    found = inspect.signature(function).parameters.values()
+    return {each.name: each.default for each in found if each.default is not each.empty}
+
+
+def keywords(function: Any) -> list[str]:
+    """The names that a function takes by name alone."""
+    found = inspect.signature(function).parameters.values()
+    return [each.name for each in found if each.kind is each.KEYWORD_ONLY]
+
+
 def _varied(arm: dict[str, Any], variant: Mapping[str, Any]) -> dict[str, Any]:
     training = {**arm.get("training", {}), **variant.get("training", {})}
     label = f"{arm['label']}, {variant['label']}"

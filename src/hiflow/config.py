@@ -29,10 +29,10 @@ from hiflow._data_table import make_validation as make_validation
 from hiflow._data_table import pixel_transform as pixel_transform
 from hiflow._fitted import FittedEnergies as FittedEnergies
 from hiflow._fitted import is_fitted
-from hiflow._preflight import check_components
+from hiflow._preflight import make_ready
 from hiflow._tables import ConfigError as ConfigError
 from hiflow._tables import Experiment as Experiment
-from hiflow._tables import check_names, nearest, parameters
+from hiflow._tables import check_names, defaults, keywords, nearest, parameters
 from hiflow.divergence import Exact, Hutchinson
 from hiflow.flow import Flow
 from hiflow.registry import Registry
@@ -146,8 +146,9 @@ def make_arm(
     settings = make_solver_settings(experiment.tables.get("evaluation", {}))
     Flow(prior, network, **settings)  # Its checks, before any training.
     path = paths.registry.make(fitted.inside(arm["path"], arm.get("size")), **context)
-    check_components(network, path, prior, energy)
     training = _training(experiment, arm)
+    chosen = {**defaults(fit), **training}
+    make_ready(network, path, prior, energy, **{k: chosen[k] for k in keywords(make_ready)})
     return Arm(arm["label"], network, path, prior, training, settings, arm.get("size"))
 
 

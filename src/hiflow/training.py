@@ -15,19 +15,18 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import PRNGKeyArray
 
-from hiflow import couplings, time_sampling
+from hiflow import couplings
 from hiflow._anchor_stream import steps_at_once, with_anchors
 from hiflow._checkpoint import Checkpoints
 from hiflow._pairing import paired_draws
-from hiflow._preflight import check_fit
+from hiflow._preflight import check_data, make_ready
 from hiflow._progress import Bar
-from hiflow._training_step import Batches, Draw, Recipe, Scheduled, State, advance, initial_state
+from hiflow._training_step import Batches, Draw, Recipe, State, advance, initial_state
 from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
 from hiflow.metrics import negative_log_likelihood
 from hiflow.networks import AbstractVelocityField
 from hiflow.paths import AbstractPath, make_anchors, store_anchors
-from hiflow.paths._anchors import check_anchor_dtype
 from hiflow.priors import AbstractPrior
 
 Row = dict[str, Any]
@@ -102,30 +101,30 @@ def fit(
     together, or if `checkpoint_dir` belongs to another run; `OSError` if `anchor_dir` has too little
     room.
     """
-    check_anchor_dtype(anchor_dtype, "fit: `anchor_dtype`")
-    points = jnp.asarray(data)
-    held_out = None if validation is None else jnp.asarray(validation)
-    known_energy = getattr(path, "energy", None) if energy is None else energy
-    group = prior.group if known_energy is None else known_energy.group
-    coupling = couplings.registry.make(coupling, group=group)
-    time_sampler = time_sampling.registry.make(time_sampler)
-    check_fit(
+    ready = make_ready(
         network,
         path,
         prior,
-        energy=known_energy,
-        coupling=coupling,
-        points={"data": points, "validation": held_out},
-        chains=getattr(data, "chains", None),
-        counts={"steps": steps, "batch_size": batch_size, "checkpoint_every": checkpoint_every},
+        energy,
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        warmup=warmup,
+        clip=clip,
+        optimiser=optimiser,
         ema=ema,
+        coupling=coupling,
+        time_sampler=time_sampler,
+        validate_at=validate_at,
+        checkpoint_every=checkpoint_every,
+        anchor_dtype=anchor_dtype,
     )
+    coupling = ready.coupling
+    points = jnp.asarray(data)
+    held_out = None if validation is None else jnp.asarray(validation)
+    named = {"data": points, "validation": held_out}
+    check_data(network, path, prior, ready.energy, named, getattr(data, "chains", None))
     Flow(prior, network, **(solver_settings or {}))  # Its checks, before any training.
-    optimiser_or_schedule = (
-        Scheduled(optimiser, learning_rate, warmup, clip, steps)
-        if isinstance(optimiser, str)
-        else optimiser
-    )
     parameters, static = eqx.partition(network, eqx.is_inexact_array)
     validation_steps = _validation_steps(steps, validate_at) if held_out is not None else {steps}
     stops = sorted({*validation_steps, *range(checkpoint_every, steps, checkpoint_every), steps})
@@ -143,7 +142,7 @@ def fit(
         "network": type(network).__name__,
     }
     with Checkpoints(checkpoint_dir, identity, resume) as checkpoints:
-        state, seconds = checkpoints.restore(initial_state(parameters, optimiser_or_schedule))
+        state, seconds = checkpoints.restore(initial_state(parameters, ready.optimiser))
         stops = [stop for stop in stops if stop > int(state.step)]
         if not stops:
             return flow_of(state)
@@ -154,9 +153,11 @@ def fit(
             stored = store_anchors(path, points, anchor_dir, dtype=anchor_dtype, progress=progress)
         if isinstance(coupling, couplings.SupportsPreparation):
             coupling = coupling.prepare(prior, points, jax.random.fold_in(key, steps))
-        symmetry = group if augment else None
-        batches = Batches(points, prior, coupling, time_sampler, symmetry, key, size=batch_size)
-        recipe = Recipe(anchors, path, static, symmetry, optimiser_or_schedule, ema)
+        symmetry = ready.group if augment else None
+        batches = Batches(
+            points, prior, coupling, ready.time_sampler, symmetry, key, size=batch_size
+        )
+        recipe = Recipe(anchors, path, static, symmetry, ready.optimiser, ema)
         starts = [int(state.step), *stops[:-1]]
         room = STEPS_PER_CALL
         calls = [_calls(start, stop, room) for start, stop in zip(starts, stops, strict=True)]

@@ -169,6 +169,30 @@ def test_learns_images():
     assert losses[-5:].mean() < 0.6 * losses[:5].mean()
 
 
+@pytest.mark.gpu
+def test_training_from_disk_and_likelihood_on_a_gpu(tmp_path):
+    x1 = jax.random.normal(jax.random.key(1), (32, 8, 8)) * jnp.linspace(0.1, 1.0, 8)
+    flow = hf.fit(
+        UNet((8, 8), width=8, key=jax.random.key(0)),
+        hf.paths.OptimalTransport(),
+        x1,
+        prior=hf.priors.Normal((8, 8)),
+        key=jax.random.key(2),
+        steps=40,
+        batch_size=16,
+        anchor_dir=tmp_path,
+        solver_settings={"steps": 4},
+        progress=False,
+    )
+    rough = flow.log_prob(x1[:4])
+    flow = eqx.tree_at(lambda f: f.network, flow, flow.network.with_compute("float32"))
+    with jax.default_matmul_precision("highest"):
+        here = flow.log_prob(x1[:4])
+        there = eqx.filter_shard((flow, x1[:4]), jax.devices("cpu")[0])
+        np.testing.assert_allclose(here, there[0].log_prob(there[1]), rtol=1e-3)
+    np.testing.assert_allclose(rough, here, rtol=0.05, atol=1.0)
+
+
 def test_patches_are_undone():
     x = jnp.arange(5 * 7 * 2.0).reshape(5, 7, 2)
     patches = to_patches(x, 2)
