@@ -186,8 +186,8 @@ MUTATIONS = [
     ),
     Mutation(
         "relaxed scale adds amplitudes", "paths/_spectral.py",
-        "jnp.sqrt(variance + alpha**2 * (prior_scale**2 - variance))",
-        "jnp.sqrt(variance + alpha * (prior_scale**2 - variance))",
+        "jnp.sqrt((1 - alpha**2) * variance + alpha**2 * prior_scale**2)",
+        "jnp.sqrt((1 - alpha) * variance + alpha * prior_scale**2)",
         "tests/paths/test_identities.py::test_langevin_has_the_marginals_of_its_stochastic_dynamics",
     ),
     Mutation(
@@ -237,6 +237,32 @@ MUTATIONS = [
         "importance weights are dropped", "time_sampling.py", "left ** (1 - self.power) / self.power",
         "jnp.ones(n)",
         "tests/test_training.py::test_time_samplers_keep_expectations",
+    ),
+    Mutation(
+        "times reach one", "time_sampling.py",
+        "return jnp.minimum(times, 1 - jnp.finfo(times.dtype).epsneg)", "return times",
+        "tests/test_training.py::test_time_samplers_keep_expectations",
+    ),
+    Mutation(
+        "test points share the training points' chains", "_data_table.py",
+        "for key, number in zip(keys, (size, test), strict=True)",
+        "for key, number in zip((keys[0], keys[0]), (size, test), strict=True)",
+        "tests/test_experiment.py::test_test_points_are_of_chains_of_their_own",
+    ),
+    Mutation(
+        "resuming forgets other seeds", "experiment.py",
+        '"seeds": sorted({*before, *seeds})', '"seeds": sorted(seeds)',
+        "tests/test_experiment.py::test_a_run_folder_takes_further_seeds",
+    ),
+    Mutation(
+        "kernels of the nearest centres lose digits", "energies/_kernel_density.py",
+        "squares.at[nearest].set(direct)", "squares",
+        "tests/energies/test_fitted.py::test_narrow_kernels_far_from_the_origin_keep_their_digits",
+    ),
+    Mutation(
+        "a resumed run may change its path", "training.py", '"path": digest(path)',
+        '"path": type(path).__name__',
+        "tests/test_training.py::test_checkpoints_of_another_run_are_refused",
     ),
     Mutation(
         "every step draws the same batch", "_training_step.py",
@@ -335,8 +361,8 @@ MUTATIONS = [
         "tests/test_compare.py::test_variants_are_trained_and_set_in_one_table",
     ),
     Mutation(
-        "Lanczos keeps what varies most", "hessians/_lanczos.py", "return jnp.argmin(second",
-        "return jnp.argmax(second",
+        "Lanczos keeps what varies most", "hessians/_lanczos.py", "start = jnp.argmin(variances)",
+        "start = jnp.argmax(variances)",
         "tests/hessians/test_lanczos.py::test_soft_modes_below_a_stiff_bulk_are_found",
     ),
     Mutation(

@@ -183,6 +183,17 @@ def test_other_test_points_are_refused(runs):
         found.rows()
 
 
+def test_test_points_that_cant_be_made_again_are_refused(runs):
+    place = runs / "third" / "seed-2" / "data.json"
+    kept = place.read_text()
+    place.write_text(kept.replace('"test_sha256": "', '"test_sha256": "0'))
+    try:
+        with pytest.raises(ValueError, match="aren't those it was scored on"):
+            compare([runs / "third"])
+    finally:
+        place.write_text(kept)
+
+
 def test_variants_are_trained_and_set_in_one_table(runs, monkeypatch):
     sizes, fit = [], experiment.fit
     monkeypatch.setattr(

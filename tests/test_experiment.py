@@ -2,6 +2,7 @@
 
 import json
 import struct
+import warnings
 from pathlib import Path
 
 import jax
@@ -144,6 +145,32 @@ def test_several_seeds_give_a_standard_error_over_seeds(place):
     ]
 
 
+def test_a_run_folder_takes_further_seeds(place):
+    for seed in ("0", "4"):
+        result = hiflow("train", "tiny.toml", "--seed", seed, "--resume")
+        assert result.exit_code == 0, result.output
+    run = place / "runs" / "tiny"
+    assert json.loads((run / "run.json").read_text())["seeds"] == [0, 4]
+    rows = json.loads((run / "results.json").read_text())
+    assert {(row["label"], row["seed"]) for row in rows} == {
+        (label, seed) for label in ("OT-FM", "HI-FM") for seed in (0, 4)
+    }
+    assert len(rows) == 4
+    assert "standard error over 2 seeds" in result.output
+
+
+def test_test_points_are_of_chains_of_their_own(place):
+    energy = hf.energies.DoubleWellParticles.preset("dw4")
+    table = {"size": 30, "test": 10, "chains": 10, "burn_in": 10, "thin": 1}
+    what = config.Experiment("x", "", {"data": table})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # So few updates don't reach equilibrium.
+        points, test = config.make_data(what, energy, 0, progress=False)
+    assert (points.shape[0], test.shape[0]) == (30, 10)
+    distances = np.abs(np.asarray(test)[:, None] - np.asarray(points)).max(axis=(2, 3))
+    assert distances.min() > 1e-4
+
+
 def test_data_come_from_a_file(place):
     points = jax.random.normal(jax.random.key(0), (30, 2))
     np.save("points.npy", np.asarray(points))
@@ -189,6 +216,7 @@ def test_data_come_from_a_file(place):
             'training = {coupling = "minibatch-ot"}\npath = {name = "langevin"',
             "Use the coupling 'independent'",
         ),
+        ("test = 8", "test = 1", "`test` must be at least 2"),
         ("size = 20", "size = 20\nchain = 5", "unknown name 'chain'; did you mean 'chains'"),
     ],
 )

@@ -65,6 +65,16 @@ def check_at_least(component: eqx.Module, name: str, least: float) -> None:
         )
 
 
+def check_below(component: eqx.Module, name: str, bound: float, *, or_equal: bool = False) -> None:
+    """Raise `ValueError` unless the named field is below `bound`, or at most that if `or_equal`."""
+    value = _concrete(getattr(component, name))
+    if value is not None and not (value <= bound if or_equal else value < bound).all():
+        words = "at most" if or_equal else "below"
+        raise ValueError(
+            f"{type(component).__name__}: `{name}` must be {words} {bound}, got {value}."
+        )
+
+
 def check_finite(component: eqx.Module, *names: str) -> None:
     """Raise `ValueError` if a named field holds NaN or infinity."""
     for name in names:

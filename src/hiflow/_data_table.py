@@ -29,6 +29,10 @@ def event_shape(experiment: Experiment, energy: energies.AbstractEnergy | None) 
     from_file = any(name in table for name in _FILE)
     known = _IMAGES if "images" in table else _FILE if from_file else sampling
     check_names(table, [*_OWN, *known], "[data]")
+    if "test_file" not in table and table.get("test", 2) < 2:
+        raise ConfigError(
+            f"[data]: `test` must be at least 2, for a standard error, got {table['test']}."
+        )
     if from_file and "validation" in table:
         raise ConfigError(
             "[data]: `validation` points are drawn from the energy; leave out `file`."
@@ -79,10 +83,9 @@ def make_data(
         points, held_out = _from_files(table, shape, size, test, key_split)
     else:
         assert energy is not None, "event_shape has refused an experiment without data"
-        drawn = data.sample(
-            energy, key=key_draw, size=(size or 10_000) + test, progress=progress, **table
+        points, held_out = _drawn(
+            energy, table, size or 10_000, test, (key_draw, key_split), progress
         )
-        points, held_out = (part.points for part in drawn.split(test, key=key_split))
     if energy is not None:
         points, held_out = (jax.vmap(energy.group.project)(part) for part in (points, held_out))
     return points, held_out
@@ -111,6 +114,27 @@ def make_validation(
     settings = {name: table[name] for name in table if name not in ("size", "test")}
     drawn = data.sample(energy, key=key, size=size, progress=progress, **settings)
     return jax.vmap(energy.group.project)(drawn.points)
+
+
+def _drawn(
+    energy: energies.AbstractEnergy,
+    table: Mapping[str, Any],
+    size: int,
+    test: int,
+    keys: tuple[Array, Array],
+    progress: bool,
+) -> tuple[Array, Array]:
+    if isinstance(energy, energies.SupportsSampling):
+        drawn = data.sample(energy, key=keys[0], size=size + test, progress=progress, **table)
+        points, held_out = drawn.split(test, key=keys[1])
+        return points.points, held_out.points
+    # Test points from chains of their own, one each where there are enough: points of one chain are
+    # correlated, and the standard errors count them as independent.
+    points, held_out = (
+        data.sample(energy, key=key, size=number, progress=progress, **table).points
+        for key, number in zip(keys, (size, test), strict=True)
+    )
+    return points, held_out
 
 
 def _from_files(

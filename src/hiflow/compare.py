@@ -17,7 +17,14 @@ from hiflow import config, energies, load, metrics
 from hiflow._comparison import Comparison as Comparison
 from hiflow._comparison import Member as Member
 from hiflow._comparison_page import page
-from hiflow.experiment import RunFolder, image_samples, read_history, save_arrays, write_atomically
+from hiflow.experiment import (
+    RunFolder,
+    hash_points,
+    image_samples,
+    read_history,
+    save_arrays,
+    write_atomically,
+)
 
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5)
 STEPS = (4, 8, 16, 32, 64)
@@ -81,7 +88,7 @@ def compare(
 
 
 def _control(member: Member, energy: energies.AbstractEnergy) -> None:
-    points, test = config.make_data(member.experiment, energy, member.seed, progress=False)
+    points, test = _data(member, energy)
     # The mean over few points would move the NLL by its own error.
     if points.shape[0] >= _ENOUGH:
         values = jax.jit(jax.vmap(energy))
@@ -91,7 +98,18 @@ def _control(member: Member, energy: energies.AbstractEnergy) -> None:
 
 def test_points(member: Member, energy: energies.AbstractEnergy | None) -> jax.Array:
     """The test points of the member's run and seed."""
-    return config.make_data(member.experiment, energy, member.seed, progress=False)[1]
+    return _data(member, energy)[1]
+
+
+def _data(member: Member, energy: energies.AbstractEnergy | None) -> tuple[jax.Array, jax.Array]:
+    points, test = config.make_data(member.experiment, energy, member.seed, progress=False)
+    if hash_points(test) != member.test:
+        raise ValueError(
+            f"{member.place}: the test points that its configuration gives now aren't those it was "
+            "scored on (another version of hiflow or JAX, another machine, or a changed file). Train it "
+            "again, or compare where it was trained."
+        )
+    return points, test
 
 
 def _members(folder: RunFolder, experiment: config.Experiment) -> list[Member]:

@@ -61,9 +61,25 @@ class RunFolder:
 
     def describe_data(self, seed: int, points: Array, test: Array) -> None:
         """Keep what tells one data set from another, so that only like is compared with like."""
-        described = {"size": points.shape[0], "test": test.shape[0], "test_sha256": _hash(test)}
+        described = {
+            "size": points.shape[0],
+            "test": test.shape[0],
+            "test_sha256": hash_points(test),
+        }
         (self.root / f"seed-{seed}").mkdir(exist_ok=True)
         write_atomically(self.root / f"seed-{seed}" / "data.json", json.dumps(described, indent=2))
+
+    def results(self) -> list[Result]:
+        """What has been trained so far."""
+        path = self.root / "results.json"
+        return [Result(**row) for row in json.loads(path.read_text())] if path.is_file() else []
+
+    def add(self, result: Result) -> None:
+        """Keep a result, in the place of an older one of the same arm and seed."""
+        key = (result.label, result.seed)
+        results = [*(old for old in self.results() if (old.label, old.seed) != key), result]
+        text = json.dumps([dataclasses.asdict(each) for each in results], indent=2)
+        write_atomically(self.root / "results.json", text)
 
     def experiment(self) -> config.Experiment:
         """The experiment as it was configured."""
@@ -74,13 +90,16 @@ class RunFolder:
         return dataclasses.replace(read, name=name)
 
     def claim(self, experiment: config.Experiment, seeds: Sequence[int], *, resume: bool) -> None:
-        """Make the folder and write what is run, or refuse one that is there.
+        """Make the folder and write what is run, or refuse one that is there. Seeds that it has already
+        stay.
 
         **Raises:** `ValueError` if the folder exists and `resume` is off, or holds another run.
         """
+        run = self.root / "run.json"
+        before = json.loads(run.read_text())["seeds"] if resume and run.is_file() else []
         description = {
             "name": experiment.name,
-            "seeds": list(seeds),
+            "seeds": sorted({*before, *seeds}),
             "arms": [arm["label"] for arm in experiment.arms],
             "versions": {package: version(package) for package in _PACKAGES},
             "python": platform.python_version(),
@@ -112,7 +131,8 @@ def train(
 ) -> list[Result]:
     """Train every arm for every seed into a run folder; finished arms are skipped on resume.
 
-    All arms are built and checked before the first one is trained.
+    All arms are built and checked before the first one is trained. The results of other seeds that the
+    folder holds already are kept and returned too.
     """
     console = console or Console()
     seeds = experiment.seeds if seeds is None else list(seeds)
@@ -123,7 +143,6 @@ def train(
     for arm in experiment.arms:  # Refuses whatever is wrong, before data are drawn.
         config.make_arm(experiment, arm, energy, shape, jax.random.key(0))
     folder.claim(experiment, seeds, resume=resume)
-    results = []
     for seed in seeds:
         points, test = config.make_data(experiment, energy, seed, progress=console.is_terminal)
         _check_sizes(experiment, points.shape[0])
@@ -138,11 +157,8 @@ def train(
             seen = points[: arm.size]
             console.print(f"[bold]{arm.label}[/], seed {seed}: {type(arm.path).__name__}")
             record = Record(place, test, pixels, console)
-            results.append(_train_arm(arm, record, seen, energy, seed, key_fit))
-            write_atomically(
-                folder.root / "results.json",
-                json.dumps([dataclasses.asdict(result) for result in results], indent=2),
-            )
+            folder.add(_train_arm(arm, record, seen, energy, seed, key_fit))
+    results = folder.results()
     summary = summarise(results)
     write_atomically(folder.root / "results.md", markdown(summary, energy, pixels))
     print_table(summary, energy, console, pixels)
@@ -289,7 +305,8 @@ class Record:
         return {"bits": float(bits.mean()), "bits_se": standard_error(bits)}
 
 
-def _hash(points: Array) -> str:
+def hash_points(points: Array) -> str:
+    """What tells one set of points from another."""
     return hashlib.sha256(np.asarray(points).tobytes()).hexdigest()
 
 

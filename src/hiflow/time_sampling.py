@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hiflow._checks import as_scalar, check_positive
+from hiflow._checks import as_scalar, check_below, check_positive
 from hiflow.registry import Registry
 
 
@@ -24,14 +24,15 @@ class Uniform(AbstractTimeSampler):
     """Independent uniform times."""
 
     def __call__(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-        return jax.random.uniform(key, (n,)), jnp.ones(n)
+        return _before_one(jax.random.uniform(key, (n,))), jnp.ones(n)
 
 
 class Stratified(AbstractTimeSampler):
     """One uniform time in each of `n` equal parts of [0, 1]: the same expectation, less variance."""
 
     def __call__(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-        return (jnp.arange(n) + jax.random.uniform(key, (n,))) / n, jnp.ones(n)
+        times = (jnp.arange(n) + jax.random.uniform(key, (n,))) / n
+        return _before_one(times), jnp.ones(n)
 
 
 class Importance(AbstractTimeSampler):
@@ -42,13 +43,18 @@ class Importance(AbstractTimeSampler):
 
     def __check_init__(self):
         check_positive(self, "power")
-        if self.power > 1:
-            raise ValueError(f"Importance: `power` must be at most 1, got {self.power}.")
+        check_below(self, "power", 1.0, or_equal=True)
 
     def __call__(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
         uniform, _ = Stratified()(key, n)
-        left = (1 - uniform) ** (1 / self.power)
-        return 1 - left, left ** (1 - self.power) / self.power
+        times = _before_one(1 - (1 - uniform) ** (1 / self.power))
+        left = 1 - times
+        return times, left ** (1 - self.power) / self.power
+
+
+def _before_one(times: Float[Array, " n"]) -> Float[Array, " n"]:
+    """Times that rounding has put at 1, where rates below one have no velocity, put just before it."""
+    return jnp.minimum(times, 1 - jnp.finfo(times.dtype).epsneg)
 
 
 registry = Registry(

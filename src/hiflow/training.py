@@ -17,7 +17,7 @@ from jaxtyping import PRNGKeyArray
 
 from hiflow import couplings
 from hiflow._anchor_stream import steps_at_once, with_anchors
-from hiflow._checkpoint import Checkpoints
+from hiflow._checkpoint import Checkpoints, digest
 from hiflow._pairing import paired_draws
 from hiflow._preflight import check_data, make_ready
 from hiflow._progress import Bar
@@ -138,9 +138,17 @@ def fit(
         "batch_size": batch_size,
         "key": jax.random.key_data(key).tolist(),
         "data": [list(points.shape), float(jnp.sum(points))],
-        "path": type(path).__name__,
         "network": type(network).__name__,
+        "path": digest(path),
+        "prior": digest(prior),
+        "coupling": digest(coupling),
+        "time_sampler": digest(ready.time_sampler),
+        "augment": augment,
+        "ema": ema,
+        "optimiser": optimiser if isinstance(optimiser, str) else "Optax transformation",
     }
+    if isinstance(optimiser, str):
+        identity |= {"learning_rate": learning_rate, "warmup": warmup, "clip": clip}
     with Checkpoints(checkpoint_dir, identity, resume) as checkpoints:
         state, seconds = checkpoints.restore(initial_state(parameters, ready.optimiser))
         stops = [stop for stop in stops if stop > int(state.step)]

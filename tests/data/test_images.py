@@ -16,7 +16,7 @@ from hiflow.data import PixelTransform
 transforms = st.builds(
     PixelTransform,
     levels=st.sampled_from([2, 17, 256]),
-    alpha=st.floats(0.01, 0.3),
+    alpha=st.just(1e-6) | st.floats(0.01, 0.3),
     shift=st.floats(-3, 3),
     scale=st.floats(0.5, 5),
 )
@@ -107,6 +107,11 @@ def test_smaller_images_hold_the_means_of_blocks(tmp_path, monkeypatch):
     np.testing.assert_allclose(small[1, 0, 1], train[1, :2, 2:].mean(), atol=0.5)
     with pytest.raises(ValueError, match="`side` must divide 4"):
         data.images("mnist", side=3)
+    for part in ("train", "t10k"):
+        wide = np.zeros((3, 4, 6), int)
+        (tmp_path / "mnist" / f"{part}-images-idx3-ubyte").write_bytes(idx(wide))
+    with pytest.raises(ValueError, match="for square images, and those of 'mnist' have 4×6"):
+        data.images("mnist", side=2)
 
 
 def test_digits_come_with_scikit_learn():
@@ -116,7 +121,8 @@ def test_digits_come_with_scikit_learn():
     assert train.max() == 16
 
 
-def test_a_failed_download_says_what_to_do(monkeypatch):
+def test_a_failed_download_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setenv("HIFLOW_CACHE", str(tmp_path))
     datasets = pytest.importorskip("sklearn.datasets", reason="needs the images extra")
 
     def fail(*_, **__):

@@ -43,6 +43,12 @@ def test_split_keeps_chains_whole_where_it_can(samples):
     assert set(train.chains.tolist()).isdisjoint(test.chains.tolist())
 
 
+def test_the_first_training_points_come_from_many_chains():
+    chains = np.arange(1000) % 50
+    train, _ = Samples(np.arange(1000.0), chains).split(100, jax.random.key(0))
+    assert len(set(train.chains[:20].tolist())) > 10
+
+
 def test_split_of_independent_points_is_a_partition():
     train, test = Samples(np.arange(20.0)).split(5, jax.random.key(1))
     together = np.sort(np.concatenate([np.asarray(train), np.asarray(test)]))

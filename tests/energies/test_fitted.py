@@ -119,6 +119,15 @@ def test_neighbours_left_out_only_raise_the_curvature(x64):
     assert 1e-3 < difference[-1] < rest
 
 
+def test_narrow_kernels_far_from_the_origin_keep_their_digits():
+    centres = np.random.default_rng(0).normal(size=(300, 5)).astype(np.float32) * 10
+    x = centres[7] + np.float32(0.02)
+    with jax.enable_x64(True):
+        exact = KernelDensity(centres.astype(np.float64), 0.01)(jnp.asarray(x, jnp.float64))
+    found = KernelDensity(centres, 0.01)(jnp.asarray(x))
+    np.testing.assert_allclose(found, exact, atol=5e-3)
+
+
 def test_every_epoch_raises_the_likelihood(x64):
     x = np.random.default_rng(3).normal(size=(200, 3)) ** 3
     loss = [fitted(FittedMixture, x, epochs=e, rank=1).held_out(x).value for e in (1, 2, 4, 8)]
@@ -161,11 +170,21 @@ def test_few_points_and_constant_coordinates_are_no_harm():
     x = np.random.default_rng(0).normal(size=(9, 12))
     x[:, 3] = 1.0
     energy = FittedMixture.fit(x, key=KEY, components=5, rank=4, floor=1e-3)
-    assert float(jnp.minimum(energy.variances.min(), energy.noises.min())) >= 1e-3
-    duplicates = FittedMixture.fit(np.zeros((20, 3)), key=KEY, components=4, rank=1, epochs=3)
-    for found in (energy, duplicates):
+    least = 0.99e-3 * x.var(axis=0).mean()
+    assert float(jnp.minimum(energy.variances.min(), energy.noises.min())) >= least
+    duplicates = np.repeat([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]], [15, 5], axis=0)
+    for found in (energy, FittedMixture.fit(duplicates, key=KEY, components=4, rank=1, epochs=3)):
         assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(found))
-    assert float(FittedGaussian.fit(np.ones((5, 3)), rank=1).noise) == pytest.approx(1e-4)
+    line = np.array([[-1.0, 0.0], [1.0, 0.0]])
+    assert float(FittedGaussian.fit(line, rank=1).noise) == pytest.approx(0.5e-4)
+
+
+@pytest.mark.parametrize("cls", [FittedGaussian, FittedMixture])
+@pytest.mark.parametrize("unit", [1e-4, 1e4])
+def test_units_of_the_points_change_no_more_than_the_units_of_the_density(cls, unit, x64):
+    x = two_clusters(60)
+    one, other = (fitted(cls, s * x).held_out(s * x).value for s in (1.0, unit))
+    np.testing.assert_allclose(other - 3 * np.log(unit), one, rtol=1e-3)
 
 
 @normalised
@@ -305,6 +324,8 @@ EYE = np.eye(3, 1)
         (lambda: FittedMixture.fit(np.eye(3), key=KEY, rank=1), "the 10 `components`, got 3"),
         (lambda: KernelDensity.fit(np.ones((4, 2))), "duplicates of others"),
         (lambda: EnergyNetwork.fit(np.ones((4, 2)), key=KEY), "all the same"),
+        (lambda: FittedGaussian.fit(np.ones((4, 2)), rank=1), "all the same"),
+        (lambda: FittedMixture.fit(np.ones((4, 2)), key=KEY, components=2, rank=1), "all the same"),
         (lambda: FittedGaussian(np.ones(2), EYE, [1.0], 1.0), "dim = 2"),
         (lambda: FittedGaussian(np.ones(3), 2 * EYE, [1.0], 1.0), "orthonormal"),
         (lambda: FittedGaussian(np.ones(3), EYE, [-1.0], 1.0), "`variances` must be positive"),

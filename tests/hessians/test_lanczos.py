@@ -63,6 +63,27 @@ def test_repeated_eigenvalues_exhaust_the_krylov_space_and_do_no_harm(x64):
     np.testing.assert_allclose(gram, np.eye(10), atol=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("eigenvalues", "kept", "rest"),
+    [
+        ([3.0] * 96 + [0.1, 10.0, 50.0, 70.0], [0.1, 10, 50, 70], 3.0),
+        ([3.0] * 96 + [50.0] * 4, [50] * 4, 3.0),
+        ([3.0] * 100, [3] * 4, 3.0),
+    ],
+)
+def test_the_rest_may_be_one_repeated_eigenvalue(x64, eigenvalues, kept, rest):
+    energy, _ = quadratic(eigenvalues)
+    found = hessians.Lanczos(k=4).spectrum(energy, jnp.zeros(100))
+    np.testing.assert_allclose(np.sort(found.eigenvalues[:4]), kept, rtol=1e-6)
+    np.testing.assert_allclose(found.eigenvalues[4], rest, rtol=1e-6)
+
+
+def test_copies_of_a_repeated_eigenvalue_that_arent_kept_count_as_rest(x64):
+    energy, _ = quadratic([3.0] * 60 + [7.0] * 40)
+    found = hessians.Lanczos(k=4).spectrum(energy, jnp.zeros(100))
+    assert 3.5 < found.eigenvalues[4] < 5.5  # exact: 4.5
+
+
 def test_lanczos_obeys_the_laws_of_providers(x64):
     check_hessian(hessians.Lanczos(k=2), energies.DoubleWell())
     energy, _ = quadratic(np.linspace(-3, 40, 20))
@@ -73,7 +94,7 @@ def test_lanczos_obeys_the_laws_of_providers(x64):
     ("build", "message"),
     [
         (lambda: hessians.Lanczos(k=0), "`k` must be at least 1"),
-        (lambda: hessians.Lanczos(k=5, iterations=4), "at least k = 5, got 4"),
+        (lambda: hessians.Lanczos(k=5, iterations=5), "more than k = 5, .*; got 5"),
         (
             lambda: hessians.Lanczos().spectrum(energies.LennardJones(4, 2), jnp.ones((4, 2))),
             "not equivariant under",

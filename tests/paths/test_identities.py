@@ -44,6 +44,25 @@ def same(path, other, x0, x1, *, atol):
         )
 
 
+@pytest.mark.parametrize("path", [hf.paths.Langevin, hf.paths.Relaxed])
+def test_an_end_law_far_wider_than_the_prior_still_starts_at_the_prior(path):
+    flat = hf.energies.Gaussian(jnp.zeros(2), jnp.diag(jnp.array([1e-9, 1.0])))
+    path = path(flat, hessian="analytic", curvature={"name": "absolute", "shift": 1e-9})
+    x0, zero = jnp.array([0.5, -0.2]), jnp.zeros(())
+    x, u = path.flow_and_velocity(x0, path.anchor(jnp.zeros(2)), zero)
+    np.testing.assert_allclose(x, x0, rtol=1e-6)
+    assert bool(jnp.isfinite(u).all())
+
+
+def test_components_can_be_built_of_traced_settings(x64):
+    def of(step, power):
+        path = hf.paths.Relaxed(ENERGIES["gaussian"](), step=step)
+        times, _ = hf.time_sampling.Importance(power)(KEY, 2)
+        return path.flow(jnp.ones(3), path.anchor(jnp.ones(3)), times[0])
+
+    np.testing.assert_allclose(jax.jit(of)(0.3, 0.7), of(0.3, 0.7), rtol=1e-9)
+
+
 @pytest.mark.parametrize("name", sorted(ENERGIES))
 def test_unit_rates_in_log_time_are_optimal_transport(x64, name):
     energy, x0, x1 = case(name)

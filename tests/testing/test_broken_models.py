@@ -235,6 +235,11 @@ class LeavesTheInterval(time_sampling.Uniform):
         return 1.1 * jax.random.uniform(key, (n,)), jnp.ones(n)
 
 
+class ReachesTheEnd(time_sampling.Uniform):
+    def __call__(self, key, n):
+        return jax.random.randint(key, (n,), 0, 1001) / 1000, jnp.ones(n)
+
+
 class ForgetsItsWeights(time_sampling.Importance):
     def __call__(self, key, n):
         t, _ = super().__call__(key, n)
@@ -255,6 +260,7 @@ class TooFew(time_sampling.Uniform):
     ("law", "sampler"),
     [
         ("interval", LeavesTheInterval()),
+        ("interval", ReachesTheEnd()),
         ("integral", ForgetsItsWeights()),
         ("weights", NegativeWeights()),
         ("shape", TooFew()),

@@ -141,13 +141,19 @@ def images(name: str, folder: Any = None, side: int | None = None) -> tuple[np.n
     - `side`: a smaller height and width that divides theirs: every block of pixels becomes its mean,
       rounded to the nearest level.
 
-    **Raises:** `ValueError` for another name, or a `side` that doesn't divide; `FileNotFoundError` if
+    **Raises:** `ValueError` for another name, or a `side` that doesn't divide or images that aren't
+    square; `FileNotFoundError` if
     the folder lacks a file; `ImportError` without scikit-learn where it is needed; `OSError` if the
     download fails.
     """
     train, test = _whole(name, folder)
     if side is None:
         return train, test
+    if train.shape[1] != train.shape[2]:
+        raise ValueError(
+            f"images: `side` is for square images, and those of {name!r} have {train.shape[1]}×"
+            f"{train.shape[2]} pixels. Leave it out."
+        )
     if not 1 <= side <= train.shape[1] or train.shape[1] % side:
         raise ValueError(
             f"images: `side` must divide {train.shape[1]}, the height of {name!r}, got {side}."

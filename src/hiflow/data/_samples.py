@@ -78,7 +78,7 @@ class Samples:
         return f"Samples({len(self)} points of shape {self.event_shape})"
 
     def split(self, n_test: int, key: PRNGKeyArray) -> tuple["Samples", "Samples"]:
-        """Training and test samples, at random; whole chains go to either side where there are
+        """Training and test samples, in random order; whole chains go to either side where there are
         enough of them, so that the test samples are independent of the training samples.
 
         **Arguments:**
@@ -93,12 +93,14 @@ class Samples:
                 f"Samples.split: `n_test` must be between 1 and {len(self) - 1}, got {n_test}."
             )
         order = np.asarray(jax.random.permutation(key, len(self)))
+        by_chain = order
         if self.chains is not None and len(np.unique(self.chains)) > 1:
-            # Chains in random order; within a chain as they come.
             names, index = np.unique(self.chains, return_inverse=True)
             rank = np.asarray(jax.random.permutation(key, len(names)))
-            order = np.argsort(rank[index], kind="stable")
-        return self[order[n_test:]], self[order[:n_test]]
+            by_chain = np.argsort(rank[index], kind="stable")
+        # The first few of a side come from as many chains as they can, for whoever trains on a slice.
+        held_out = np.isin(order, by_chain[:n_test])
+        return self[order[~held_out]], self[order[held_out]]
 
     def save(self, path: str | Path) -> None:
         """Write points and chains to `path`, an `.npz` file, for [`load`][hiflow.data.load].

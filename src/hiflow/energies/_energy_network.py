@@ -19,6 +19,7 @@ from hiflow.energies._fitting import (
     as_points,
     check_at_least_one,
     check_setting_positive,
+    mean_variance,
     over,
 )
 from hiflow.groups import Trivial
@@ -87,13 +88,11 @@ class EnergyNetwork(AbstractEnergy):
         owner = "EnergyNetwork.fit"
         points = as_points(points, owner=owner, least=2, cure="A variance needs two.")
         _check_settings(sigma, width, depth, steps, batch_size, learning_rate)
-        spread = jnp.sqrt(jnp.mean((points - points.mean(0)) ** 2))
-        if not spread > 0:
-            raise ValueError(f"{owner}: `points` are all the same. Give points that differ.")
+        spread = jnp.sqrt(mean_variance(points, owner=owner))
         key_layers, key_training = jax.random.split(key)
         dim = points[0].size
         rank = min(_REFERENCE_RANK, dim, points.shape[0] - 1)
-        gaussian = FittedGaussian.fit(points, rank=rank, floor=1e-6 * float(spread) ** 2)
+        gaussian = FittedGaussian.fit(points, rank=rank, floor=1e-6)
         blurred = spread * jnp.sqrt(1 + sigma**2)
         layers = _layers(dim, width, depth, key_layers, points.dtype)
         energy = cls(layers, sigma * spread, gaussian, blurred)  # pyright: ignore[reportCallIssue]

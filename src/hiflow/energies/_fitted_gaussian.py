@@ -17,6 +17,7 @@ from hiflow.energies._fitting import (
     check_rank,
     check_setting_positive,
     held_out_nll,
+    mean_variance,
 )
 from hiflow.groups import Trivial
 
@@ -66,10 +67,12 @@ class FittedGaussian(AbstractEnergy):
 
         - `points`: `(n, *event)`.
         - `rank`: how many directions get a variance of their own.
-        - `floor`: the smallest variance allowed, for coordinates that never change.
+        - `floor`: the smallest variance allowed, for coordinates that never change, as a share of the
+          points' mean variance.
         - `key`: not used; every energy's `fit` takes one.
 
-        **Raises:** `ValueError` for NaN, no more points than `rank`, or a setting out of range.
+        **Raises:** `ValueError` for NaN, no more points than `rank`, points that are all the same, or a
+        setting out of range.
         """
         points = as_points(
             points, owner="FittedGaussian.fit", least=2, cure="A variance needs two."
@@ -84,7 +87,8 @@ class FittedGaussian(AbstractEnergy):
         x = np.asarray(points).reshape(points.shape[0], -1)
         mean = x.mean(axis=0, dtype=np.float64)
         eigenvalues, vectors, total = _principal(x, mean)
-        parts = _factored.from_eigenpairs(eigenvalues, vectors, total, rank, floor)
+        least = floor * mean_variance(points, owner="FittedGaussian.fit")
+        parts = _factored.from_eigenpairs(eigenvalues, vectors, total, rank, least)
         arrays: Any = [jnp.asarray(part, points.dtype) for part in (mean.reshape(shape), *parts)]
         return cls(*arrays)
 

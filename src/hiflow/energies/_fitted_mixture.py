@@ -20,6 +20,7 @@ from hiflow.energies._fitting import (
     check_rank,
     check_setting_positive,
     held_out_nll,
+    mean_variance,
 )
 from hiflow.groups import Trivial
 
@@ -87,11 +88,13 @@ class FittedMixture(AbstractEnergy):
         - `points`: `(n, *event)`.
         - `components`: how many Gaussians; one that loses its points is moved to a random one.
         - `rank`: how many directions of each get a variance of their own.
-        - `floor`: the smallest variance allowed, for coordinates that never change.
+        - `floor`: the smallest variance allowed, for coordinates that never change, as a share of the
+          points' mean variance.
         - `epochs`: passes over the points, with one update each.
         - `batch_size`: points at a time; it changes the memory, not the result.
 
-        **Raises:** `ValueError` for NaN, fewer points than components, or a setting out of range.
+        **Raises:** `ValueError` for NaN, fewer points than components, points that are all the same, or
+        a setting out of range.
         """
         owner = "FittedMixture.fit"
         points = as_points(points, owner=owner, least=2, cure="A variance needs two.")
@@ -108,7 +111,7 @@ class FittedMixture(AbstractEnergy):
             key,
             components=components,
             rank=rank,
-            floor=floor,
+            floor=floor * mean_variance(points, owner=owner),
             epochs=epochs,
             batch_size=min(batch_size, points.shape[0]),
         )

@@ -45,6 +45,14 @@ def as_points(points: Any, *, owner: str, least: int, cure: str) -> Float[Array,
     return array
 
 
+def mean_variance(points: Float[Array, "n *event"], *, owner: str) -> float:
+    """The variance of the points, averaged over coordinates; `ValueError` if there is none."""
+    found = float(jnp.mean((points - points.mean(0)) ** 2))
+    if not found > 0:
+        raise ValueError(f"{owner}: `points` are all the same. Give points that differ.")
+    return found
+
+
 def check_at_least_one(owner: str, **counts: Any) -> None:
     """Raise `ValueError` unless every setting is a whole number of 1 or more."""
     for name, count in counts.items():

@@ -155,11 +155,16 @@ class KernelDensity(AbstractEnergy):
 
     def _exponents(self, x: Float[Array, "*event"]) -> Float[Array, " n"]:
         r"""$-\|x - c_i\|^2/2h^2$. Multiplied out, so that it takes O(n) memory and a batch of points is
-        one matrix product; about the mean of the centres, so that this costs few digits."""
+        one matrix product; but for the nearest centres directly, since digits that cancel there would
+        be divided by $h^2$."""
         origin = self._flat.mean(0)
         c, z = self._flat - origin, x.ravel() - origin
         squares = jnp.sum(c**2, axis=1) - 2 * jnp.matmul(c, z, precision="highest") + jnp.sum(z**2)
-        return -squares / (2 * self.bandwidth**2)
+        _, nearest = jax.lax.top_k(
+            -jax.lax.stop_gradient(squares), min(self.neighbours, c.shape[0])
+        )
+        direct = jnp.sum((c[nearest] - z) ** 2, axis=1)
+        return -squares.at[nearest].set(direct) / (2 * self.bandwidth**2)
 
     def _deviations(
         self, r: Float[Array, " n"], centres: Float[Array, "m dim"]

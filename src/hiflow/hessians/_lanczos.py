@@ -4,11 +4,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from hiflow.energies import AbstractEnergy
 from hiflow.hessians._base import AbstractHessian, products, refuse_symmetry
 from hiflow.spectrum import Spectrum, dense, low_rank
+
+# An eigenvector holds a share with the law of χ²(1): nine times the mean three times in a thousand.
+_CHANCE = 9.0
 
 
 class Lanczos(AbstractHessian):
@@ -20,8 +23,10 @@ class Lanczos(AbstractHessian):
     vary least, since one value stands for them all: the stiff modes of a molecule, the soft ones of a
     model of images. Costs `iterations` Hessian–vector products and as many vectors per point. The
     rest's value is the mean of the other Ritz values, weighted by how much of the random first vector
-    they hold: stochastic Lanczos quadrature (Ubaru, Chen and Saad, 2017). The first vector
-    is the same for every point and not equivariant, so it serves energies without a symmetry only.
+    they hold: stochastic Lanczos quadrature (Ubaru, Chen and Saad, 2017). One of the `k` that holds much
+    more than one eigenvector would stands for a repeated eigenvalue, and counts as rest too. The first
+    vector is the same for every point and not equivariant, so it serves energies without a symmetry
+    only.
 
     **Arguments:**
 
@@ -31,8 +36,8 @@ class Lanczos(AbstractHessian):
     - `tolerance`: residual of an eigenpair, relative to the largest entry of the Hessian, that
       [`check_hessian`][hiflow.testing.check_hessian] lets pass.
 
-    **Raises:** `ValueError` if `k` isn't positive, there are fewer iterations than that, or the energy
-    has a symmetry.
+    **Raises:** `ValueError` if `k` isn't positive, there are no more iterations than that, or the
+    energy has a symmetry.
     """
 
     k: int = eqx.field(static=True, default=16)
@@ -42,9 +47,10 @@ class Lanczos(AbstractHessian):
     def __check_init__(self):
         if self.k < 1:
             raise ValueError(f"Lanczos: `k` must be at least 1, got {self.k}.")
-        if self.iterations and self.iterations < self.k:
+        if self.iterations and self.iterations <= self.k:
             raise ValueError(
-                f"Lanczos: `iterations` must be at least k = {self.k}, got {self.iterations}."
+                f"Lanczos: `iterations` must be more than k = {self.k}, so that they show something of "
+                f"the rest; got {self.iterations}."
             )
 
     def __call__(
@@ -58,25 +64,33 @@ class Lanczos(AbstractHessian):
         k, steps = min(self.k, x.size), min(self.iterations or 3 * self.k, x.size)
         basis, tridiagonal = _iterate(self(energy, x), x.ravel(), steps)
         ritz, vectors = jnp.linalg.eigh(tridiagonal)
-        weights = vectors[0] ** 2
-        order = jnp.roll(jnp.arange(steps), -_least_varying(ritz, weights, steps - k))
-        others, chosen = order[: steps - k], order[steps - k :]
-        Q = jnp.matmul(basis.T, vectors[:, chosen], precision="highest")
         if k == x.size:
-            return jax.lax.stop_gradient(dense(ritz[chosen], Q))
-        rest = jnp.sum((weights * ritz)[others]) / jnp.maximum(jnp.sum(weights[others]), 1e-30)
+            Q = jnp.matmul(basis.T, vectors, precision="highest")
+            return jax.lax.stop_gradient(dense(ritz, Q))
+        # What an eigenvector holds of a random vector; after all iterations it is known.
+        share = 1 / x.size
+        weights = vectors[0] ** 2 if steps < x.size else jnp.full(steps, share)
+        start, rest = _split(ritz, weights, k, share)
+        chosen = jnp.roll(jnp.arange(steps), -start)[steps - k :]
+        Q = jnp.matmul(basis.T, vectors[:, chosen], precision="highest")
         return jax.lax.stop_gradient(low_rank(ritz[chosen], Q, rest, x.size))
 
 
-def _least_varying(
-    ritz: Float[Array, " steps"], weights: Float[Array, " steps"], length: int
-) -> Int[Array, ""]:
-    """Where in the ascending values the window of this length begins that varies least."""
-    centred = ritz - jnp.mean(ritz)
-    powers = jnp.stack([weights, weights * centred, weights * centred**2])
-    sums = jnp.pad(jnp.cumsum(powers, axis=1), ((0, 0), (1, 0)))
-    total, first, second = sums[:, length:] - sums[:, : ritz.size + 1 - length]
-    return jnp.argmin(second - first**2 / jnp.maximum(total, 1e-30))
+def _split(
+    ritz: Float[Array, " steps"], weights: Float[Array, " steps"], k: int, share: float
+) -> tuple[Array, Array]:
+    """Where in the ascending values the window of all but `k` begins that leaves the least variance to
+    the rest, and the mean of that rest: the window, and what the others hold beyond one eigenvector."""
+    position, starts = jnp.arange(ritz.size), jnp.arange(k + 1)[:, None]
+    inside = (position >= starts) & (position < starts + ritz.size - k)
+    beyond = jnp.maximum(weights - _CHANCE * share, 0)
+    # A trace of weight for all: copies of a repeated eigenvalue, found by a restart, hold none.
+    counted = jnp.where(inside, weights + 1e-6 * share, beyond)
+    counted = counted / counted.sum(axis=1, keepdims=True)
+    means = jnp.matmul(counted, ritz, precision="highest")
+    variances = jnp.sum(counted * (ritz - means[:, None]) ** 2, axis=1)
+    start = jnp.argmin(variances)
+    return start, means[start]
 
 
 def _iterate(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hiflow import groups, times
-from hiflow._checks import as_scalar, check_at_least, check_positive
+from hiflow._checks import as_scalar, check_at_least, check_positive, is_concrete
 from hiflow.paths._base import AbstractGaussianPath, SpectralAnchor
 from hiflow.spectrum import Modes
 
@@ -67,7 +67,8 @@ class Stable(AbstractIsotropicPath):
 
     def __check_init__(self):
         check_positive(self, "rate", "prior_scale")
-        if self.rate <= 0.5 and self.time.cutoff == 0:
+        concrete = is_concrete(self.rate) and is_concrete(self.time.cutoff)
+        if concrete and self.rate <= 0.5 and self.time.cutoff == 0:
             raise ValueError(
                 f"Stable: `rate` must exceed 1/2 unless the time transform has a cutoff, or the "
                 f"regression target has infinite variance at t = 1; got {self.rate}."
@@ -126,7 +127,8 @@ class VarianceExploding(AbstractIsotropicPath):
 
     def __check_init__(self):
         check_positive(self, "sigma_min", "prior_scale")
-        if self.sigma_min >= self.prior_scale:
+        concrete = is_concrete(self.sigma_min) and is_concrete(self.prior_scale)
+        if concrete and self.sigma_min >= self.prior_scale:
             raise ValueError(
                 f"VarianceExploding: `sigma_min` must be below `prior_scale`, got {self.sigma_min} "
                 f"and {self.prior_scale}."

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hiflow import energies, hessians, spectral, times
-from hiflow._checks import as_scalar, check_event, check_positive, is_concrete
+from hiflow._checks import as_scalar, check_below, check_event, check_positive, is_concrete
 from hiflow.paths._base import AbstractGaussianPath, SpectralAnchor
 from hiflow.spectrum import Spectrum
 
@@ -155,8 +155,7 @@ class Relaxed(AbstractSpectralPath):
 
     def __check_init__(self):
         check_positive(self, "step")
-        if self.step > 1:
-            raise ValueError(f"Relaxed: `step` must be at most 1, got {self.step}.")
+        check_below(self, "step", 1.0, or_equal=True)
 
     def anchor_from(self, spectrum: Spectrum, x1: Float[Array, "*event"]) -> SpectralAnchor:
         covariance = 1 / spectrum.curvature(self.curvature)
@@ -193,7 +192,8 @@ def _relaxed_scale(
     prior_scale: Float[Array, ""],
 ) -> Float[Array, " modes"]:
     assert variance is not None, "the anchor comes from a path without an end law"
-    return jnp.sqrt(variance + alpha**2 * (prior_scale**2 - variance))
+    # Two terms that can't cancel: the end law may be far wider than the prior.
+    return jnp.sqrt((1 - alpha**2) * variance + alpha**2 * prior_scale**2)
 
 
 def _check_rates(rates: spectral.AbstractSpectralMap, time: times.AbstractTimeTransform) -> None:

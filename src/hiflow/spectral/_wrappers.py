@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hiflow._checks import as_scalar, check_at_least
+from hiflow._checks import as_scalar, check_at_least, check_below
 from hiflow.spectral._base import AbstractSpectralMap
 
 
@@ -29,8 +29,7 @@ class TraceNormalised(AbstractSpectralMap):
 
     def __check_init__(self):
         check_at_least(self, "floor", 0.0)
-        if self.floor >= 1:
-            raise ValueError(f"TraceNormalised: `floor` must be below 1, got {self.floor}.")
+        check_below(self, "floor", 1.0)
 
     def __call__(self, eigenvalues: Float[Array, " k"]) -> Float[Array, " k"]:
         values = self.inner(eigenvalues)

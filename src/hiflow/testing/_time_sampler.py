@@ -11,7 +11,7 @@ from hiflow.time_sampling import AbstractTimeSampler
 def check_time_sampler(
     sampler: AbstractTimeSampler, *, key: PRNGKeyArray | None = None, batches: int = 400
 ) -> Findings:
-    r"""Check that times lie in [0, 1], weights are positive and finite, and weighted averages are
+    r"""Check that times lie in [0, 1), weights are positive and finite, and weighted averages are
     integrals: $E[w f(t)] = \int_0^1 f$ for powers of $t$ up to the eighth.
 
     **Arguments:**
@@ -27,8 +27,9 @@ def check_time_sampler(
     report.law("shape", "one time and one weight per sample", 0.0 if same else jnp.inf, 0)
     if not same:
         return report.finish()
-    outside = jnp.maximum(jnp.maximum(-t, t - 1), 0)
-    report.law("interval", "times lie in [0, 1]", outside, 0, "batch", "sample")
+    # At 1 itself the velocity of a mode whose rate is below one is infinite.
+    outside = jnp.where((t >= 0) & (t < 1), 0, 1 + jnp.abs(t - 0.5))
+    report.law("interval", "times lie in [0, 1)", outside, 0, "batch", "sample")
     good = jnp.isfinite(w) & (w > 0)
     report.law(
         "weights",

@@ -6,16 +6,13 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hiflow._checks import as_scalar, check_at_least, check_positive
+from hiflow._checks import as_scalar, check_at_least, check_below, check_positive
 from hiflow.times._base import AbstractTimeTransform
 
 
 def _check_cutoff(transform: AbstractTimeTransform) -> None:
     check_at_least(transform, "cutoff", 0.0)
-    if transform.cutoff >= 1:
-        raise ValueError(
-            f"{type(transform).__name__}: `cutoff` must be below 1, got {transform.cutoff}."
-        )
+    check_below(transform, "cutoff", 1.0)
 
 
 def _with_cutoff(remaining: Any, cutoff: Float[Array, ""]) -> Float[Array, ""]:
