@@ -29,6 +29,7 @@ depth = 1
 [training]
 steps = 4
 batch_size = 8
+validate_at = 2
 [evaluation]
 rtol = 1e-3
 atol = 1e-3
@@ -200,6 +201,7 @@ def test_variants_are_trained_and_set_in_one_table(runs, monkeypatch):
         experiment, "fit", lambda *args, **rest: sizes.append(len(args[2])) or fit(*args, **rest)
     )
     toml = TOML[: TOML.index('[[arm]]\nlabel = "Relaxed, s 0.3')] + VARIANTS
+    toml = toml.replace("validate_at = 2\n", "")
     (runs / "variants.toml").write_text(toml.replace("seeds = [0, 1]", "seeds = [0]"))
     experiment.train(config.read(runs / "variants.toml"), runs / "variants")
     assert sizes == [3, 3, 5000, 5000]
@@ -210,6 +212,10 @@ def test_variants_are_trained_and_set_in_one_table(runs, monkeypatch):
     assert rows["OT-FM, few"]["difference"] is not None
     assert rows["OT-FM, few"]["nll"] != rows["OT-FM, many"]["nll"]
     assert "| variant | OT-FM | Relaxed, s 1 |" in page(found, [])
+    # Scored once, at the end: there is no curve to draw.
+    written = {path.name for path in comparing.write(found, runs / "variants-page")}
+    assert "learning.png" not in written
+    assert "learning.png" not in (runs / "variants-page" / "comparison.md").read_text()
 
 
 def test_variants_change_what_they_name(runs):

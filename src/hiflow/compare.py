@@ -198,7 +198,11 @@ def _figures(comparison: Comparison) -> dict[str, Any]:
     from hiflow import plotting
 
     energy, first = comparison.energy, comparison.shown_first()
-    figures = {"learning": plotting.learning_curves(comparison.histories(), floor=comparison.floor)}
+    figures: dict[str, Any] = {}
+    histories = comparison.histories()
+    # A curve takes two points.
+    if any(len(rows) > 1 for seeds in histories.values() for rows in seeds):
+        figures["learning"] = plotting.learning_curves(histories, floor=comparison.floor)
     if energy is not None and energy.event_shape == (2,):
         points, _ = config.make_data(
             comparison.experiment, energy, next(iter(first.values())).seed, progress=False
