@@ -1,30 +1,16 @@
 """Training state on disk, by Orbax: atomic, and refused where it belongs to another run."""
 
-import hashlib
 import json
 import logging
 import os
-import re
 from pathlib import Path
 from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 T = TypeVar("T")
-
-
-def digest(component: Any) -> str:
-    """A hash of a component's kind, settings and numbers. Functions count by their name."""
-    leaves, structure = jax.tree.flatten(component)
-    kind = re.sub(r" at 0x[0-9a-f]+", "", str(structure))
-    found = hashlib.sha256(kind.encode())
-    for leaf in leaves:
-        name = getattr(leaf, "__qualname__", type(leaf).__qualname__)
-        found.update(np.asarray(leaf).tobytes() if eqx.is_array_like(leaf) else name.encode())
-    return found.hexdigest()[:16]
 
 
 class Checkpoints:

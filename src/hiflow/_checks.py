@@ -37,9 +37,9 @@ def as_shape(value: Any) -> tuple[int, ...]:
     return tuple(map(int, shape))
 
 
-def is_concrete(value: Any) -> bool:
-    """Whether the value is known now, not only when the traced program runs."""
-    return not isinstance(value, Tracer)
+def is_concrete(*values: Any) -> bool:
+    """Whether the values are known now, not only when the traced program runs."""
+    return not any(isinstance(value, Tracer) for value in values)
 
 
 def _concrete(value: Any) -> np.ndarray | None:

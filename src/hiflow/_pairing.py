@@ -1,6 +1,5 @@
 """Draws for coming steps, made in a background thread where the coupling asks for it."""
 
-import hashlib
 from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hiflow._identity import digest
 from hiflow._training_step import Batches, Draw, draw
 
 Call = tuple[int, int]
@@ -57,12 +57,9 @@ class _Memory:
 
     def remember(self, batches: Batches) -> None:
         """Forget what was drawn from anything else."""
-        arrays, rest = eqx.partition(batches, eqx.is_array)
-        digest = hashlib.sha256(str(rest).encode())
-        for leaf in jax.tree.leaves(arrays):
-            digest.update(np.asarray(_plain(leaf)).tobytes())
-        if digest.hexdigest() != self.identity:
-            self.draws, self.identity = {}, digest.hexdigest()
+        identity = digest(batches)
+        if identity != self.identity:
+            self.draws, self.identity = {}, identity
 
     def keep(self, call: Call, drawn: Draw) -> None:
         """Keep a call's draws; the oldest go where there is no room."""
@@ -72,10 +69,6 @@ class _Memory:
 
 
 _memory = _Memory()
-
-
-def _plain(leaf: Any) -> Any:
-    return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
 
 
 def _bytes(drawn: Draw) -> int:

@@ -204,9 +204,7 @@ def _figures(comparison: Comparison) -> dict[str, Any]:
     if any(len(rows) > 1 for seeds in histories.values() for rows in seeds):
         figures["learning"] = plotting.learning_curves(histories, floor=comparison.floor)
     if energy is not None and energy.event_shape == (2,):
-        points, _ = config.make_data(
-            comparison.experiment, energy, next(iter(first.values())).seed, progress=False
-        )
+        points, _ = _data(next(iter(first.values())), energy)
         flows = {label: load(member.place / "flow.hiflow") for label, member in first.items()}
         nll = {label: float(member.nll.mean()) for label, member in first.items()}
         figures["densities"] = plotting.densities_in_the_plane(
@@ -221,9 +219,6 @@ def _figures(comparison: Comparison) -> dict[str, Any]:
     if comparison.swept():
         figures["pareto"] = plotting.error_against_nfe(comparison.swept())
     if energy is not None and comparison.weighed():
-        member = comparison.members[0]
-        reference = jnp.concatenate(
-            config.make_data(member.experiment, energy, member.seed, progress=False)
-        )
+        reference = jnp.concatenate(_data(comparison.members[0], energy))
         figures["samples"] = plotting.sample_histograms(comparison.weighed(), reference, energy)
     return figures

@@ -128,17 +128,18 @@ class Weighted:
 
         - `observable`: its value at every sample, `(n,)`, or a function of one event.
         """
-        values = self._values(observable)
+        weights = self.weights
         # Where the energy is infinite the weight is 0, whatever the observable is there.
-        values = np.where(self.weights > 0, values, 0)
-        mean = np.sum(self.weights * values)
-        return float(mean), float(np.sqrt(np.sum((self.weights * (values - mean)) ** 2)))
+        values = np.where(weights > 0, self._values(observable), 0)
+        mean = np.sum(weights * values)
+        return float(mean), float(np.sqrt(np.sum((weights * (values - mean)) ** 2)))
 
     def free_energy_difference(self, other: AbstractEnergy) -> tuple[float, float]:
         r"""$F_\text{other} - F = -\log \langle e^{-(V_\text{other} - V)} \rangle$ in kT, with its
         standard error (Zwanzig, J. Chem. Phys. 22, 1420, 1954)."""
-        values, counts = self._values(other), self.weights > 0
-        change = np.where(counts, values - np.where(counts, self.energies, 0), np.inf)
+        values = self._values(other)
+        nothing = np.full_like(values, np.inf)
+        change = np.subtract(values, self.energies, out=nothing, where=self.weights > 0)
         low = change.min()
         mean, error = self.mean(np.exp(low - change))
         return float(low - np.log(mean)), error / mean

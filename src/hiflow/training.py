@@ -17,7 +17,8 @@ from jaxtyping import PRNGKeyArray
 
 from hiflow import couplings
 from hiflow._anchor_stream import steps_at_once, with_anchors
-from hiflow._checkpoint import Checkpoints, digest
+from hiflow._checkpoint import Checkpoints
+from hiflow._identity import digest
 from hiflow._pairing import paired_draws
 from hiflow._preflight import check_data, make_ready
 from hiflow._progress import Bar
@@ -139,10 +140,10 @@ def fit(
         "key": jax.random.key_data(key).tolist(),
         "data": [list(points.shape), float(jnp.sum(points))],
         "network": type(network).__name__,
-        "path": digest(path),
-        "prior": digest(prior),
-        "coupling": digest(coupling),
-        "time_sampler": digest(ready.time_sampler),
+        "path": digest(path, across_processes=True),
+        "prior": digest(prior, across_processes=True),
+        "coupling": digest(coupling, across_processes=True),
+        "time_sampler": digest(ready.time_sampler, across_processes=True),
         "augment": augment,
         "ema": ema,
         "optimiser": optimiser if isinstance(optimiser, str) else "Optax transformation",

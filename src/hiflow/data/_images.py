@@ -141,10 +141,9 @@ def images(name: str, folder: Any = None, side: int | None = None) -> tuple[np.n
     - `side`: a smaller height and width that divides theirs: every block of pixels becomes its mean,
       rounded to the nearest level.
 
-    **Raises:** `ValueError` for another name, or a `side` that doesn't divide or images that aren't
-    square; `FileNotFoundError` if
-    the folder lacks a file; `ImportError` without scikit-learn where it is needed; `OSError` if the
-    download fails.
+    **Raises:** `ValueError` for another name, a `side` that doesn't divide, or a `side` for images that
+    aren't square; `FileNotFoundError` if the folder lacks a file; `ImportError` without scikit-learn
+    where it is needed; `OSError` if the download fails.
     """
     train, test = _whole(name, folder)
     if side is None:

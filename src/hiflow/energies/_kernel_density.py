@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hiflow._checks import as_array, as_scalar, as_shape, check_event, check_finite, check_positive
 from hiflow.energies._base import AbstractEnergy
@@ -118,13 +118,13 @@ class KernelDensity(AbstractEnergy):
         check_event(x, self.event_shape, owner="KernelDensity")
         constant = x.size * jnp.log(self.bandwidth) + x.size / 2 * jnp.log(2 * jnp.pi)
         n = self.centres.shape[0]
-        return constant + math.log(n) - jax.nn.logsumexp(self._exponents(x))
+        return constant + math.log(n) - jax.nn.logsumexp(self._exponents(x)[0])
 
     def hessian(self, x: Float[Array, "*event"]) -> Float[Array, "dim dim"]:
         r"""$I/h^2 - \sum_i r_i (g_i - g)(g_i - g)^\top$ with responsibilities $r_i$,
         $g_i = (x - c_i)/h^2$ and $g = \sum_i r_i g_i$."""
         check_event(x, self.event_shape, owner="KernelDensity.hessian")
-        r = jax.nn.softmax(self._exponents(x))
+        r = jax.nn.softmax(self._exponents(x)[0])
         deviations = self._deviations(r, self._flat)
         spread = jnp.matmul(deviations.T * r, deviations, precision="highest")
         return jnp.eye(x.size, dtype=spread.dtype) / self.bandwidth**2 - spread
@@ -134,9 +134,9 @@ class KernelDensity(AbstractEnergy):
     ) -> tuple[Float[Array, "dim m"], Float[Array, " m"], Float[Array, ""]]:
         r"""$g_i - g$ and $-r_i$ of the `neighbours`, and $1/h^2$."""
         check_event(x, self.event_shape, owner="KernelDensity.low_rank_hessian")
-        r = jax.nn.softmax(self._exponents(x))
-        largest, index = jax.lax.top_k(r, min(self.neighbours, r.size))
-        return self._deviations(r, self._flat[index]).T, -largest, 1 / self.bandwidth**2
+        exponents, nearest = self._exponents(x)
+        r = jax.nn.softmax(exponents)
+        return self._deviations(r, self._flat[nearest]).T, -r[nearest], 1 / self.bandwidth**2
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "*event"]:
         """One exact sample."""
@@ -153,10 +153,10 @@ class KernelDensity(AbstractEnergy):
     def _flat(self) -> Float[Array, "n dim"]:
         return self.centres.reshape(self.centres.shape[0], -1)
 
-    def _exponents(self, x: Float[Array, "*event"]) -> Float[Array, " n"]:
-        r"""$-\|x - c_i\|^2/2h^2$. Multiplied out, so that it takes O(n) memory and a batch of points is
-        one matrix product; but for the nearest centres directly, since digits that cancel there would
-        be divided by $h^2$."""
+    def _exponents(self, x: Float[Array, "*event"]) -> tuple[Float[Array, " n"], Int[Array, " m"]]:
+        r"""$-\|x - c_i\|^2/2h^2$, and which centres are the `neighbours`, nearest first. Multiplied
+        out, so that it takes O(n) memory and a batch of points is one matrix product; but for the
+        neighbours directly, since digits that cancel there would be divided by $h^2$."""
         origin = self._flat.mean(0)
         c, z = self._flat - origin, x.ravel() - origin
         squares = jnp.sum(c**2, axis=1) - 2 * jnp.matmul(c, z, precision="highest") + jnp.sum(z**2)
@@ -164,7 +164,7 @@ class KernelDensity(AbstractEnergy):
             -jax.lax.stop_gradient(squares), min(self.neighbours, c.shape[0])
         )
         direct = jnp.sum((c[nearest] - z) ** 2, axis=1)
-        return -squares.at[nearest].set(direct) / (2 * self.bandwidth**2)
+        return -squares.at[nearest].set(direct) / (2 * self.bandwidth**2), nearest
 
     def _deviations(
         self, r: Float[Array, " n"], centres: Float[Array, "m dim"]

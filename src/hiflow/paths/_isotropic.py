@@ -67,7 +67,7 @@ class Stable(AbstractIsotropicPath):
 
     def __check_init__(self):
         check_positive(self, "rate", "prior_scale")
-        concrete = is_concrete(self.rate) and is_concrete(self.time.cutoff)
+        concrete = is_concrete(self.rate, self.time.cutoff)
         if concrete and self.rate <= 0.5 and self.time.cutoff == 0:
             raise ValueError(
                 f"Stable: `rate` must exceed 1/2 unless the time transform has a cutoff, or the "
@@ -127,8 +127,7 @@ class VarianceExploding(AbstractIsotropicPath):
 
     def __check_init__(self):
         check_positive(self, "sigma_min", "prior_scale")
-        concrete = is_concrete(self.sigma_min) and is_concrete(self.prior_scale)
-        if concrete and self.sigma_min >= self.prior_scale:
+        if is_concrete(self.sigma_min, self.prior_scale) and self.sigma_min >= self.prior_scale:
             raise ValueError(
                 f"VarianceExploding: `sigma_min` must be below `prior_scale`, got {self.sigma_min} "
                 f"and {self.prior_scale}."

@@ -198,7 +198,7 @@ def _relaxed_scale(
 
 def _check_rates(rates: spectral.AbstractSpectralMap, time: times.AbstractTimeTransform) -> None:
     least, cutoff = rates.lower_bound, time.cutoff
-    if not (is_concrete(least) and is_concrete(cutoff)):
+    if not is_concrete(least, cutoff):
         return
     if np.asarray(cutoff) > 0 or np.asarray(least) > 0.5:
         return
