@@ -23,9 +23,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import hiflow as hf
-from hiflow._pairing import paired_draws
-from hiflow._training_step import Batches, Recipe, Scheduled, advance, initial_state
 from hiflow.spectrum import Modes
+from hiflow.training._pairing import paired_draws
+from hiflow.training._step import Batches, Recipe, Scheduled, advance, initial_state
 
 KEY = jax.random.key(0)
 POINTS, STEPS, ROUNDS, BATCH = 128, 3, 9, 64
@@ -62,7 +62,7 @@ class Side:
         network = hf.networks.UNet(shape, "tiny", key=KEY)
         self.parameters, self.static = eqx.partition(network, eqx.is_inexact_array)
         self.optimiser = Scheduled("adam", 1e-3, 100, 1.0, 10_000)
-        parts = (hf.couplings.Independent(), hf.time_sampling.Stratified())
+        parts = (hf.couplings.Independent(), hf.time_samplers.Stratified())
         batches = Batches(points, hf.priors.Normal(shape), *parts, None, KEY, size=batch)
         (self.draws,) = paired_draws(batches, [(0, STEPS)], STEPS)
 

@@ -13,8 +13,8 @@ import numpy as np
 import optax
 
 import hiflow as hf
-from hiflow._pairing import paired_draws
-from hiflow._training_step import Batches, Recipe, Scheduled, advance, initial_state
+from hiflow.training._pairing import paired_draws
+from hiflow.training._step import Batches, Recipe, Scheduled, advance, initial_state
 
 PARTICLES, DIM, BATCH, STEPS, ROUNDS, POINTS = 13, 3, 256, 20, 7, 2_000
 KEY = jax.random.key(0)
@@ -24,7 +24,7 @@ def hiflow_loop(network, path, points, prior):
     parameters, static = eqx.partition(network, eqx.is_inexact_array)
     optimiser = Scheduled("adam", 1e-3, 100, 1.0, 10_000)
     anchors = hf.paths.make_anchors(path, points)
-    parts = (hf.couplings.Independent(), hf.time_sampling.Stratified())
+    parts = (hf.couplings.Independent(), hf.time_samplers.Stratified())
     batches = Batches(points, prior, *parts, None, KEY, size=BATCH)
     recipe = Recipe(anchors, path, static, None, optimiser, 0.999)
 

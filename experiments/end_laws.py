@@ -14,17 +14,17 @@ import jax
 import jax.numpy as jnp
 
 import hiflow as hf
-from hiflow import config
+from hiflow import experiments
 
 POINTS = 2_000
 
 
 def main(file):
     """Print the table."""
-    experiment = config.read(file)
-    energy = config.make_energy(experiment)
+    experiment = experiments.read(file)
+    energy = experiments.make_energy(experiment)
     prior = hf.priors.CentredNormal(*energy.event_shape)
-    points, _ = config.make_data(experiment, energy, 0, progress=False)
+    points, _ = experiments.make_data(experiment, energy, 0, progress=False)
     points = points[:POINTS]
     print("| Hessian | h | s | mean V | virial | displacement |\n|---|---|---|---|---|---|")
     row("none: the data", "", "", energy, points, points)

@@ -234,23 +234,24 @@ MUTATIONS = [
     ),
     # Training, couplings, data
     Mutation(
-        "importance weights are dropped", "time_sampling.py", "left ** (1 - self.power) / self.power",
+        "importance weights are dropped", "time_samplers/_samplers.py",
+        "left ** (1 - self.power) / self.power",
         "jnp.ones(n)",
         "tests/test_training.py::test_time_samplers_keep_expectations",
     ),
     Mutation(
-        "times reach one", "time_sampling.py",
+        "times reach one", "time_samplers/_samplers.py",
         "return jnp.minimum(times, 1 - jnp.finfo(times.dtype).epsneg)", "return times",
         "tests/test_training.py::test_time_samplers_keep_expectations",
     ),
     Mutation(
-        "test points share the training points' chains", "_data_table.py",
+        "test points share the training points' chains", "experiments/_data.py",
         "for key, number in zip(keys, (size, test), strict=True)",
         "for key, number in zip((keys[0], keys[0]), (size, test), strict=True)",
         "tests/test_experiment.py::test_test_points_are_of_chains_of_their_own",
     ),
     Mutation(
-        "resuming forgets other seeds", "experiment.py",
+        "resuming forgets other seeds", "experiments/_run_folder.py",
         '"seeds": sorted({*before, *seeds})', '"seeds": sorted(seeds)',
         "tests/test_experiment.py::test_a_run_folder_takes_further_seeds",
     ),
@@ -260,18 +261,17 @@ MUTATIONS = [
         "tests/energies/test_fitted.py::test_narrow_kernels_far_from_the_origin_keep_their_digits",
     ),
     Mutation(
-        "a resumed run may change its path", "training.py",
-        '"path": digest(path, across_processes=True)',
-        '"path": type(path).__name__',
+        "a resumed run may change its path", "training/_fit.py",
+        '"path": path,', '"path": type(path).__name__,',
         "tests/test_training.py::test_checkpoints_of_another_run_are_refused",
     ),
     Mutation(
-        "every step draws the same batch", "_training_step.py",
+        "every step draws the same batch", "training/_step.py",
         "key = jax.random.fold_in(self.key, step)", "key = jax.random.fold_in(self.key, 0 * step)",
         "tests/test_training.py::test_training_reaches_the_entropy_of_a_gaussian",
     ),
     Mutation(
-        "assignment of columns to rows", "_assignment.py",
+        "assignment of columns to rows", "groups/_assignment.py",
         "jnp.zeros_like(columns).at[rows].set(columns)", "jnp.zeros_like(columns).at[columns].set(rows)",
         "tests/couplings/test_couplings.py::test_minibatch_ot_is_the_best_of_all_permutations",
     ),
@@ -314,24 +314,25 @@ MUTATIONS = [
         "tests/test_metrics.py::test_free_energy_and_means_are_the_targets_within_their_errors",
     ),
     Mutation(
-        "unpaired differences", "_comparison.py", "points = [mine.nll - other.nll",
+        "unpaired differences", "experiments/_comparison.py", "points = [mine.nll - other.nll",
         "points = [mine.nll - other.nll[::-1]",
         "tests/test_compare.py::test_differences_are_paired_over_points_and_seeds",
     ),
     Mutation(
-        "control variate of the wrong sign", "_comparison.py",
+        "control variate of the wrong sign", "experiments/_comparison.py",
         "self.nll - self.energies + self.mean_energy", "self.nll + self.energies - self.mean_energy",
         "tests/test_compare.py::"
         "test_the_energy_as_control_variate_moves_the_nll_by_the_test_points_luck",
     ),
     Mutation(
-        "validation points are test points", "_data_table.py",
+        "validation points are test points", "experiments/_data.py",
         'key = jax.random.fold_in(jax.random.key(table.pop("seed", seed)), 1)',
         'key = jax.random.split(jax.random.key(table.pop("seed", seed)))[0]',
         "tests/test_compare.py::test_validation_points_are_a_draw_of_their_own",
     ),
     Mutation(
-        "the worst of a family", "_comparison.py", "best.append(min(group,", "best.append(max(group,",
+        "the worst of a family", "experiments/_comparison.py", "best.append(min(group,",
+        "best.append(max(group,",
         "tests/test_compare.py::test_a_familys_best_is_chosen_by_validation",
     ),
     Mutation(
@@ -348,17 +349,17 @@ MUTATIONS = [
         "test_the_quenched_spectrum_has_no_negative_mode_and_marks_rotations",
     ),
     Mutation(
-        "augmentation turns the sample alone", "_training_step.py",
+        "augmentation turns the sample alone", "training/_step.py",
         "x, target = turn(draw.turns, x), turn(draw.turns, target)", "x = turn(draw.turns, x)",
         "tests/test_training.py::test_augmentation_turns_samples_and_targets_alike",
     ),
     Mutation(
-        "pairs of another run", "_pairing.py", "if identity != self.identity:",
+        "pairs of another run", "training/_pairing.py", "if identity != self.identity:",
         "if not self.identity:",
         "tests/couplings/test_couplings.py::test_arms_that_draw_alike_share_their_pairs",
     ),
     Mutation(
-        "a variant sees all data", "experiment.py", "seen = points[: arm.size]", "seen = points",
+        "a variant sees all data", "experiments/_train.py", "seen = points[: arm.size]", "seen = points",
         "tests/test_compare.py::test_variants_are_trained_and_set_in_one_table",
     ),
     Mutation(
@@ -387,12 +388,12 @@ MUTATIONS = [
         "tests/data/test_images.py::test_log_det_is_that_of_the_jacobian",
     ),
     Mutation(
-        "an energy is fitted to all points", "_fitted.py",
+        "an energy is fitted to all points", "experiments/_fitted.py",
         "self.points[:size], key=jax.random", "self.points, key=jax.random",
         "tests/test_image_experiments.py::test_a_fit_sees_the_training_points_of_its_arm_only",
     ),
     Mutation(
-        "validation images are trained on", "_data_table.py", "train[order[held : held + size]]",
+        "validation images are trained on", "experiments/_data.py", "train[order[held : held + size]]",
         "train[order[:size]]",
         "tests/test_image_experiments.py::test_images_are_split_into_disjoint_parts",
     ),

@@ -8,11 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 import hiflow as hf
-from hiflow import compare as comparing
-from hiflow import config, experiment
-from hiflow._comparison_page import page
+from hiflow import experiments
 from hiflow.cli import app
-from hiflow.compare import compare
+from hiflow.experiments import _compare as comparing
+from hiflow.experiments import _train, compare
+from hiflow.experiments._page import page
 
 TOML = """
 seeds = [0, 1]
@@ -74,7 +74,7 @@ def runs(tmp_path_factory):
         patch.setenv("COLUMNS", "300")
         (place / "ring.toml").write_text(TOML)
         for out, seeds in [("both", None), ("third", [2])]:
-            experiment.train(config.read(place / "ring.toml"), place / out, seeds=seeds)
+            experiments.train(experiments.read(place / "ring.toml"), place / out, seeds=seeds)
         yield place
 
 
@@ -101,7 +101,7 @@ def test_differences_are_paired_over_points_and_seeds(runs):
 def test_the_energy_as_control_variate_moves_the_nll_by_the_test_points_luck(runs):
     found = compare([runs / "third"])
     energy = hf.energies.Ring()
-    points, test = config.make_data(found.experiment, energy, 2, progress=False)
+    points, test = experiments.make_data(found.experiment, energy, 2, progress=False)
     luck = np.mean(jax.vmap(energy)(test)) - np.mean(jax.vmap(energy)(points))
     row = found.rows()[0]
     np.testing.assert_allclose(row["controlled"], row["nll"] - luck, rtol=1e-5)
@@ -117,21 +117,21 @@ def test_a_familys_best_is_chosen_by_validation(runs):
 
 
 def test_validation_points_are_a_draw_of_their_own(runs):
-    what, energy = config.read(runs / "ring.toml"), hf.energies.Ring()
-    validation = config.make_validation(what, energy, 0, progress=False)
-    points, test = config.make_data(what, energy, 0, progress=False)
+    what, energy = experiments.read(runs / "ring.toml"), hf.energies.Ring()
+    validation = experiments.make_validation(what, energy, 0, progress=False)
+    points, test = experiments.make_data(what, energy, 0, progress=False)
     assert validation.shape == (8, 2)
     seen = np.concatenate([points, test])
     assert np.abs(np.asarray(validation)[:, None] - seen).max(axis=2).min() > 1e-6
     # As many as are drawn for training and test: with the same key they would be the same points.
     sizes = {"size": 6, "test": 2, "validation": 8}
-    what = config.Experiment("x", "", {**what.tables, "data": sizes})
-    seen = np.concatenate(config.make_data(what, energy, 0, progress=False))
-    validation = np.asarray(config.make_validation(what, energy, 0, progress=False))
+    what = experiments.Experiment("x", "", {**what.tables, "data": sizes})
+    seen = np.concatenate(experiments.make_data(what, energy, 0, progress=False))
+    validation = np.asarray(experiments.make_validation(what, energy, 0, progress=False))
     assert np.abs(validation[:, None] - seen).max(axis=2).min() > 1e-6
-    none = config.Experiment("x", "", {**what.tables, "data": {"size": 5}})
-    with pytest.raises(config.ConfigError, match="`validation` must be at least 2"):
-        config.make_validation(none, energy, 0, progress=False)
+    none = experiments.Experiment("x", "", {**what.tables, "data": {"size": 5}})
+    with pytest.raises(experiments.ConfigError, match="`validation` must be at least 2"):
+        experiments.make_validation(none, energy, 0, progress=False)
 
 
 def test_the_command_writes_page_numbers_and_figures(runs, monkeypatch):
@@ -187,7 +187,7 @@ def test_other_test_points_are_refused(runs):
 def test_test_points_that_cant_be_made_again_are_refused(runs):
     place = runs / "third" / "seed-2" / "data.json"
     kept = place.read_text()
-    place.write_text(kept.replace('"test_sha256": "', '"test_sha256": "0'))
+    place.write_text(kept.replace('"test_points": "', '"test_points": "0'))
     try:
         with pytest.raises(ValueError, match="aren't those it was scored on"):
             compare([runs / "third"])
@@ -196,14 +196,14 @@ def test_test_points_that_cant_be_made_again_are_refused(runs):
 
 
 def test_variants_are_trained_and_set_in_one_table(runs, monkeypatch):
-    sizes, fit = [], experiment.fit
+    sizes, fit = [], _train.fit
     monkeypatch.setattr(
-        experiment, "fit", lambda *args, **rest: sizes.append(len(args[2])) or fit(*args, **rest)
+        _train, "fit", lambda *args, **rest: sizes.append(len(args[2])) or fit(*args, **rest)
     )
     toml = TOML[: TOML.index('[[arm]]\nlabel = "Relaxed, s 0.3')] + VARIANTS
     toml = toml.replace("validate_at = 2\n", "")
     (runs / "variants.toml").write_text(toml.replace("seeds = [0, 1]", "seeds = [0]"))
-    experiment.train(config.read(runs / "variants.toml"), runs / "variants")
+    experiments.train(experiments.read(runs / "variants.toml"), runs / "variants")
     assert sizes == [3, 3, 5000, 5000]
     found = compare([runs / "variants"], against="Relaxed, s 1")
     rows = {row["label"]: row for row in found.rows()}
@@ -219,17 +219,17 @@ def test_variants_are_trained_and_set_in_one_table(runs, monkeypatch):
 
 
 def test_variants_change_what_they_name(runs):
-    what = config.Experiment(
+    what = experiments.Experiment(
         "x",
         "",
-        config.read(runs / "ring.toml").tables
+        experiments.read(runs / "ring.toml").tables
         | {
             "variant": [{"label": "few", "size": 3, "training": {"batch_size": 4}}],
         },
     )
     first = what.arms[0]
     assert (first["label"], first["arm"], first["variant"]) == ("OT-FM, few", "OT-FM", "few")
-    arm = config.make_arm(what, first, hf.energies.Ring(), (2,), jax.random.key(0))
+    arm = experiments.make_arm(what, first, hf.energies.Ring(), (2,), jax.random.key(0))
     assert (arm.size, arm.training["batch_size"], arm.training["steps"]) == (3, 4, 4)
 
 

@@ -11,9 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 import hiflow as hf
-from hiflow import config
-from hiflow._summary import caption
+from hiflow import experiments
 from hiflow.cli import app
+from hiflow.experiments._summary import caption
+from hiflow.registry import families
 
 FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*/*.toml"))
 TOML = """
@@ -102,11 +103,11 @@ def test_train_evaluate_and_sample(place):
 def test_the_shell_and_python_give_the_same_flow(place):
     assert hiflow("train", "tiny.toml").exit_code == 0
     from_shell = hf.load(place / "runs/tiny/seed-3/hi-fm/flow.hiflow")
-    what = config.read("tiny.toml")
-    energy = config.make_energy(what)
-    points, test = config.make_data(what, energy, 3, progress=False)
+    what = experiments.read("tiny.toml")
+    energy = experiments.make_energy(what)
+    points, test = experiments.make_data(what, energy, 3, progress=False)
     key_network, key_fit = jax.random.split(jax.random.key(3))
-    arm = config.make_arm(what, what.arms[1], energy, (2,), key_network)
+    arm = experiments.make_arm(what, what.arms[1], energy, (2,), key_network)
     from_python = hf.fit(
         hf.networks.MLP(shape=(2,), width=8, depth=1, group=arm.prior.group, key=key_network),
         hf.paths.Langevin(energy=hf.energies.Ring(), hessian=hf.hessians.Analytic()),
@@ -162,10 +163,10 @@ def test_a_run_folder_takes_further_seeds(place):
 def test_test_points_are_of_chains_of_their_own(place):
     energy = hf.energies.DoubleWellParticles.preset("dw4")
     table = {"size": 30, "test": 10, "chains": 10, "burn_in": 10, "thin": 1}
-    what = config.Experiment("x", "", {"data": table})
+    what = experiments.Experiment("x", "", {"data": table})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # So few updates don't reach equilibrium.
-        points, test = config.make_data(what, energy, 0, progress=False)
+        points, test = experiments.make_data(what, energy, 0, progress=False)
     assert (points.shape[0], test.shape[0]) == (30, 10)
     distances = np.abs(np.asarray(test)[:, None] - np.asarray(points)).max(axis=(2, 3))
     assert distances.min() > 1e-4
@@ -235,13 +236,13 @@ def test_an_unknown_experiment_lists_the_packaged_ones():
     assert "did you mean 'ring-quick'" in result.output
 
 
-@pytest.mark.parametrize("name", sorted(config.packaged_experiments()))
+@pytest.mark.parametrize("name", sorted(experiments.packaged_experiments()))
 def test_packaged_experiments_build(name):
-    what = config.read(name)
-    energy = config.make_energy(what)
-    shape = config.event_shape(what, energy)
+    what = experiments.read(name)
+    energy = experiments.make_energy(what)
+    shape = experiments.event_shape(what, energy)
     for arm in what.arms:
-        built = config.make_arm(what, arm, energy, shape, jax.random.key(0))
+        built = experiments.make_arm(what, arm, energy, shape, jax.random.key(0))
         assert built.prior.event_shape == shape
 
 
@@ -251,18 +252,18 @@ def test_committed_experiments_build(file, place):
         header = struct.pack(">HBBIII", 0, 8, 3, 1, 28, 28)
         (place / "cache/mnist").mkdir(parents=True, exist_ok=True)
         (place / f"cache/mnist/{part}-images-idx3-ubyte").write_bytes(header + bytes(28 * 28))
-    what = config.read(file)
-    energy = config.make_energy(what)
-    shape, first = config.event_shape(what, energy), what.arms[0]["variant"]
+    what = experiments.read(file)
+    energy = experiments.make_energy(what)
+    shape, first = experiments.event_shape(what, energy), what.arms[0]["variant"]
     for arm in what.arms:
         if arm["variant"] == first:
-            config.make_arm(what, arm, energy, shape, jax.random.key(0))
+            experiments.make_arm(what, arm, energy, shape, jax.random.key(0))
 
 
 def test_list_names_every_family():
     result = hiflow("list")
     assert result.exit_code == 0
-    for family in config.families():
+    for family in families():
         assert family in result.output
     one = hiflow("list", "paths")
     assert "langevin" in one.output

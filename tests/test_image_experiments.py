@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import hiflow as hf
-from hiflow import config
+from hiflow import experiments
 from hiflow.cli import app
 
 TOML = """
@@ -77,11 +77,11 @@ def test_nats_and_bits_per_dimension_are_printed_and_named(place):
     output = (place / "output.txt").read_text()
     assert "bits/dim of the pixels" in output
     assert "logit" in output
-    what = config.read("digits.toml")
-    _, test = config.make_data(what, None, 0, progress=False)
+    what = experiments.read("digits.toml")
+    _, test = experiments.make_data(what, None, 0, progress=False)
     history = (place / "run/seed-0/ot-fm/history.jsonl").read_text().splitlines()
     row = json.loads(history[-1])
-    pixels = config.pixel_transform(what)
+    pixels = experiments.pixel_transform(what)
     expected = jax.vmap(pixels.bits_per_dim)(jnp.asarray(row["log_prob"]), test).mean()
     np.testing.assert_allclose(row["bits"], expected, rtol=1e-5)
     assert row["probe_se"] > 0
@@ -99,21 +99,21 @@ def test_every_energy_is_fitted_once(place):
 
 
 def test_a_fit_sees_the_training_points_of_its_arm_only(place):
-    what = config.read("digits.toml")
-    points, test = config.make_data(what, None, 0, progress=False)
-    fitted = config.FittedEnergies((8, 8), points, test, seed=0)
+    what = experiments.read("digits.toml")
+    points, test = experiments.make_data(what, None, 0, progress=False)
+    fitted = experiments.FittedEnergies((8, 8), points, test, seed=0)
     few = fitted.make(what.tables["energy"], 60)
     np.testing.assert_allclose(few.mean, points[:60].mean(0), atol=1e-4)
     assert fitted.make(what.tables["energy"], 60) is few
 
 
 def test_images_are_split_into_disjoint_parts(place):
-    what = config.read("digits.toml")
-    points, test = config.make_data(what, None, 0, progress=False)
-    validation = config.make_validation(what, None, 0, progress=False)
+    what = experiments.read("digits.toml")
+    points, test = experiments.make_data(what, None, 0, progress=False)
+    validation = experiments.make_validation(what, None, 0, progress=False)
     assert (points.shape, validation.shape) == ((1433, 8, 8), (4, 8, 8))
     assert test.shape == (6, 8, 8)
-    pixels = config.pixel_transform(what)
+    pixels = experiments.pixel_transform(what)
     train, _ = hf.data.images("digits")
     every = {np.asarray(image).tobytes() for image in pixels.to_pixels(points).astype(jnp.uint8)}
     assert every <= {image.tobytes() for image in train}
@@ -135,15 +135,17 @@ def test_arms_are_compared_and_their_samples_shown(place):
 
 def test_an_energy_is_read_from_its_file(place):
     energy = hf.energies.FittedGaussian.fit(
-        config.make_data(config.read("digits.toml"), None, 0, progress=False)[0], rank=2
+        experiments.make_data(experiments.read("digits.toml"), None, 0, progress=False)[0], rank=2
     )
     hf.energies.save(energy, "gaussian.hiflow")
-    fitted = config.FittedEnergies((8, 8))
+    fitted = experiments.FittedEnergies((8, 8))
     read = fitted.make({"name": "fitted-gaussian", "file": "gaussian.hiflow"})
     np.testing.assert_array_equal(read.vectors, energy.vectors)
-    with pytest.raises(config.ConfigError, match="holds a FittedGaussian, not 'fitted-mixture'"):
+    with pytest.raises(
+        experiments.ConfigError, match="holds a FittedGaussian, not 'fitted-mixture'"
+    ):
         fitted.make({"name": "fitted-mixture", "file": "gaussian.hiflow"})
-    with pytest.raises(config.ConfigError, match="leave out rank"):
+    with pytest.raises(experiments.ConfigError, match="leave out rank"):
         fitted.make({"name": "fitted-gaussian", "file": "gaussian.hiflow", "rank": 3})
 
 
@@ -182,6 +184,6 @@ def test_mnist_experiments_build_from_a_folder_in_the_cache(tmp_path, monkeypatc
         (tmp_path / f"mnist/{part}-images-idx3-ubyte").write_bytes(header + images)
     table = TOML.replace('images = "digits"', 'images = "mnist"\nside = 14')
     (tmp_path / "mnist.toml").write_text(table)
-    what = config.read(tmp_path / "mnist.toml")
-    assert config.event_shape(what, None) == (14, 14)
-    assert config.pixel_transform(what).levels == 256
+    what = experiments.read(tmp_path / "mnist.toml")
+    assert experiments.event_shape(what, None) == (14, 14)
+    assert experiments.pixel_transform(what).levels == 256

@@ -6,9 +6,9 @@ import textwrap
 import pytest
 
 import hiflow as hf
-from hiflow import config
+from hiflow.registry import families
 
-FAMILIES = config.families()
+FAMILIES = families()
 
 
 @pytest.mark.parametrize(

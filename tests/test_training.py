@@ -10,8 +10,8 @@ import optax
 import pytest
 
 import hiflow as hf
-from hiflow._training_step import Batches, Recipe, Scheduled
 from hiflow.groups import linear_part
+from hiflow.training._step import Batches, Recipe, Scheduled
 
 KEY = jax.random.key(0)
 MEAN, PRECISION = jnp.array([1.0, -1.0]), jnp.array([[4.0, 1.0], [1.0, 2.0]])
@@ -160,7 +160,7 @@ def test_the_average_follows_the_weights(gaussian):
 
 @pytest.mark.parametrize("sampler", ["uniform", "stratified", "importance"])
 def test_time_samplers_keep_expectations(sampler):
-    draw = hf.time_sampling.registry.make(sampler)
+    draw = hf.time_samplers.registry.make(sampler)
     t, weight = draw(KEY, 200_000)
     assert float(t.min()) >= 0
     assert float(t.max()) < 1
@@ -289,7 +289,7 @@ def test_augmentation_turns_samples_and_targets_alike():
     energy, prior = hf.energies.LennardJones(4, 3), hf.priors.CentredNormal(4, 3)
     points = jax.vmap(prior.sample)(jax.random.split(jax.random.key(0), 6))
     path, key = hf.paths.OptimalTransport(group=prior.group), jax.random.key(1)
-    parts = (hf.couplings.Independent(), hf.time_sampling.Uniform())
+    parts = (hf.couplings.Independent(), hf.time_samplers.Uniform())
     anchors = jax.vmap(path.anchor)(points)
 
     def batch(symmetry):

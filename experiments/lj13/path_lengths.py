@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import hiflow as hf
-from hiflow import config, experiment
+from hiflow import experiments
 
 STEPS = 100
 
@@ -37,11 +37,11 @@ def path_length(flow, x0):
 
 
 def main(root):
-    run = experiment.RunFolder(root)
+    run = experiments.RunFolder(root)
     what = run.experiment()
     seed = min(seed for _, seed in run.flows())
-    energy = config.make_energy(what)
-    _, test = config.make_data(what, energy, seed, progress=False)
+    energy = experiments.make_energy(what)
+    _, test = experiments.make_data(what, energy, seed, progress=False)
     print("| arm | path length | distance | length / distance | NLL | less the first arm's | NFE |")
     print("|---|---|---|---|---|---|---|")
     first = None

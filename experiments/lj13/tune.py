@@ -17,7 +17,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 import hiflow as hf
-from hiflow import config, metrics
+from hiflow import experiments, metrics
 
 TRIALS, STEPS, VALIDATION = 16, 300, 64
 COLUMNS = ("number", "nll", "nfe", "path", "shift", "step", "kappa", "stiffness", "cutoff", "power")
@@ -48,16 +48,16 @@ def arm(trial):
 
 def main(out):
     """Run what is left of the budget and write the table."""
-    experiment = config.read(Path(__file__).with_name("lj13.toml"))
+    experiment = experiments.read(Path(__file__).with_name("lj13.toml"))
     tables = {**experiment.tables, "data": {**experiment.tables["data"], "validation": VALIDATION}}
-    experiment = config.Experiment("tune", "", tables)
-    energy = config.make_energy(experiment)
-    points, _ = config.make_data(experiment, energy, 0, progress=False)
-    validation = config.make_validation(experiment, energy, 0, progress=False)
+    experiment = experiments.Experiment("tune", "", tables)
+    energy = experiments.make_energy(experiment)
+    points, _ = experiments.make_data(experiment, energy, 0, progress=False)
+    validation = experiments.make_validation(experiment, energy, 0, progress=False)
 
     def score(trial):
         key_network, key_fit = jax.random.split(jax.random.key(100))
-        made = config.make_arm(experiment, arm(trial), energy, energy.event_shape, key_network)
+        made = experiments.make_arm(experiment, arm(trial), energy, energy.event_shape, key_network)
         flow = hf.fit(
             made.network, made.path, points, prior=made.prior, energy=energy, key=key_fit,
             solver_settings=made.solver_settings, progress=False, **made.training,

@@ -4,6 +4,7 @@ from importlib.metadata import version as _version
 
 from hiflow import couplings as couplings
 from hiflow import data as data
+from hiflow import divergences as divergences
 from hiflow import energies as energies
 from hiflow import groups as groups
 from hiflow import hessians as hessians
@@ -13,11 +14,11 @@ from hiflow import paths as paths
 from hiflow import priors as priors
 from hiflow import spectral as spectral
 from hiflow import spectrum as spectrum
-from hiflow import time_sampling as time_sampling
+from hiflow import time_samplers as time_samplers
 from hiflow import times as times
-from hiflow.divergence import AbstractDivergence as AbstractDivergence
-from hiflow.divergence import Exact as Exact
-from hiflow.divergence import Hutchinson as Hutchinson
+from hiflow.divergences import AbstractDivergence as AbstractDivergence
+from hiflow.divergences import Exact as Exact
+from hiflow.divergences import Hutchinson as Hutchinson
 from hiflow.flow import Flow as Flow
 from hiflow.flow import SolverStats as SolverStats
 from hiflow.flow import load as load

@@ -14,6 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hiflow._disk import write_arrays
+from hiflow.registry import families as registries
+
 app = typer.Typer(
     help="Hessian-Informed Flow Matching: train, evaluate and sample flows from TOML files.",
     no_args_is_help=True,
@@ -32,16 +35,16 @@ def train(
     resume: Annotated[bool, typer.Option(help="Go on with an existing run folder.")] = False,
 ) -> None:
     """Train every arm of an experiment, score it, and draw its figures."""
-    from hiflow import config, experiment
+    from hiflow import experiments
 
     with _plain_errors():
         if seed is not None and seeds is not None:
             raise ValueError("--seed and --seeds exclude each other.")
-        what = config.read(file)
+        what = experiments.read(file)
         root = out or Path("runs") / what.name
         chosen = [seed] if seed is not None else list(range(seeds)) if seeds else None
-        experiment.train(what, root, seeds=chosen, resume=resume, console=console)
-        for figure in experiment.draw(root, console=console):
+        experiments.train(what, root, seeds=chosen, resume=resume, console=console)
+        for figure in experiments.draw(root, console=console):
             console.print(f"figure: {figure}")
         console.print(f"run folder: {root}")
 
@@ -58,13 +61,13 @@ def compare(
     samples: Annotated[int, typer.Option(help="Draw and reweight this many samples per flow.")] = 0,
 ) -> None:
     """Set the arms of run folders side by side: paired likelihoods, their cost, samples."""
-    from hiflow import compare as comparing
+    from hiflow import experiments
 
     with _plain_errors():
-        found = comparing.compare(
+        found = experiments.compare(
             runs, against=against, only=only or (), sweep=sweep, samples=samples, console=console
         )
-        for path in comparing.write(found, out):
+        for path in experiments.write(found, out):
             console.print(f"written: {path}")
 
 
@@ -76,13 +79,13 @@ def evaluate(
     atol: Annotated[float | None, typer.Option(help="Solver's absolute tolerance.")] = None,
 ) -> None:
     """The NLL of a run's flows on your own test points."""
-    from hiflow import experiment
+    from hiflow import experiments
 
     with _plain_errors():
         settings = {"rtol": rtol, "atol": atol}
         given = {name: value for name, value in settings.items() if value is not None}
-        rows, energy = experiment.evaluate_file(run, data, given)
-        experiment.print_table(experiment.summarise(rows), energy, console)
+        rows, energy = experiments.evaluate_file(run, data, given)
+        experiments.print_table(experiments.summarise(rows), energy, console)
 
 
 @app.command()
@@ -95,18 +98,18 @@ def sample(
     ] = Path("samples.npz"),
 ) -> None:
     """Draw samples with their log densities from a run's flows into one .npz file."""
-    from hiflow import experiment, load
+    from hiflow import experiments, load
 
     with _plain_errors():
         if out.exists():
             raise ValueError(f"{out} exists; choose another file by --out.")
         arrays: dict[str, Any] = {}
-        for (label, k), path in experiment.flow_files(run).items():
+        for (label, k), path in experiments.flow_files(run).items():
             x, log_prob = load(path).sample_and_log_prob(jax.random.key(seed), n)
             name = f"{label}-{k}"
             arrays |= {f"{name}/samples": np.asarray(x), f"{name}/log_prob": np.asarray(log_prob)}
             console.print(f"{label}, seed {k}: {n} samples")
-        experiment.save_arrays(out, arrays)
+        write_arrays(out, arrays)
         console.print(f"written: {out}")
 
 
@@ -116,7 +119,7 @@ def list_components(
     load: Annotated[bool, typer.Option("--load", help="Load each, and say which fail.")] = False,
 ) -> None:
     """The components that this installation knows, plug-ins included, and the packaged experiments."""
-    from hiflow import config
+    from hiflow import experiments
 
     with _plain_errors():
         table = Table("family", "name", "from", *(["loads"] if load else []))
@@ -126,7 +129,7 @@ def list_components(
                 table.add_row(name, component, registry.origin(component), *state)
         console.print(table)
         if family is None:
-            console.print("experiments: " + ", ".join(sorted(config.packaged_experiments())))
+            console.print("experiments: " + ", ".join(sorted(experiments.packaged_experiments())))
 
 
 @app.command()
@@ -167,9 +170,7 @@ def check(
 
 def _families(chosen: str | None) -> dict[str, Any]:
     """All registries, or that of one family."""
-    from hiflow import config
-
-    families = config.families()
+    families = registries()
     if chosen is not None and chosen not in families:
         raise ValueError(f"no family {chosen!r}; there are {', '.join(families)}.")
     return {name: registry for name, registry in families.items() if chosen in (None, name)}

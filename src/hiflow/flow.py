@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from hiflow import _storage
+from hiflow import _disk
 from hiflow._checks import as_scalar, check_positive
 from hiflow._devices import shard_batch
-from hiflow.divergence import AbstractDivergence, Exact
+from hiflow.divergences import AbstractDivergence, Exact
 from hiflow.networks import AbstractVelocityField
 from hiflow.priors import AbstractPrior
 
@@ -47,8 +47,9 @@ class Flow(eqx.Module):
 
     The solver's settings are defaults that every method takes as keywords too: `solver` (an explicit
     Runge–Kutta method of diffrax), `rtol` and `atol` of its adaptive steps or a fixed number of `steps`,
-    `divergence` ([`Exact`][hiflow.Exact] or [`Hutchinson`][hiflow.Hutchinson], which needs `key`),
-    and `chunk_size`, how many samples are solved side by side (a chunk runs until its slowest is done).
+    `divergence` ([`Exact`][hiflow.divergences.Exact], or [`Hutchinson`][hiflow.divergences.Hutchinson],
+    which needs `key`), and `chunk_size`, how many samples are solved side by side (a chunk runs until
+    its slowest is done).
     """
 
     prior: AbstractPrior
@@ -161,7 +162,7 @@ class Flow(eqx.Module):
 
         **Raises:** `TypeError` if a component holds something that can't be stored, such as a lambda.
         """
-        _storage.save(self, path)
+        _disk.save(self, path)
 
 
 def load(path: str | os.PathLike[str]) -> Flow:
@@ -170,7 +171,7 @@ def load(path: str | os.PathLike[str]) -> Flow:
     **Raises:** `FileNotFoundError`; `ValueError` if the file is truncated, corrupt or holds something
     else; `ImportError` if it needs a package that isn't installed.
     """
-    flow = _storage.load(path)
+    flow = _disk.load(path)
     if not isinstance(flow, Flow):
         raise ValueError(f"{path}: holds a {type(flow).__name__}, not a Flow.")
     return flow

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hiflow.divergence import Exact
+from hiflow.divergences import Exact
 from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
 from hiflow.metrics import Weighted, pair_distances
@@ -162,7 +162,7 @@ def error_against_nfe(swept: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figur
     **Arguments:**
 
     - `swept`: label to rows with `setting`, `log_prob` and `nfe`, the first of which is the reference,
-      as [`compare`][hiflow.compare.compare] makes them.
+      as [`compare`][hiflow.experiments.compare] makes them.
     """
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)

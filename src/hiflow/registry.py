@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 
 T = TypeVar("T")
 _DISTRIBUTION = "hiflow-jax"
+_families: dict[str, "Registry[Any]"] = {}
 
 
 class RegistryError(LookupError):
@@ -32,6 +33,7 @@ class Registry(Generic[T]):
     """
 
     def __init__(self, family: str, base: type[T], builtins: Mapping[str, str]):
+        _families[family] = self
         self.family = family
         self.base = base
         self._builtins = dict(builtins)
@@ -198,6 +200,12 @@ class Registry(Generic[T]):
                 f"{self.base.__module__}.{self.base.__qualname__}, got {cls!r}."
             )
         return cls
+
+
+def families() -> dict[str, "Registry[Any]"]:
+    """All registries, by the name of their family."""
+    importlib.import_module("hiflow")
+    return dict(_families)
 
 
 def _names(entry: EntryPoint, cls: type) -> bool:

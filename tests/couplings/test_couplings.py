@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import hiflow as hf
 from built_in import own
-from hiflow import _pairing, couplings, groups
+from hiflow import couplings, groups
 from hiflow.testing import check_coupling
+from hiflow.training import _pairing
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 PRIOR = hf.priors.CentredNormal(4, 2)

@@ -18,7 +18,8 @@ import jax
 import pytest
 
 import hiflow
-from hiflow import config
+from hiflow import experiments
+from hiflow.registry import families
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"(<!-- skip[^\n]*-->\n)?^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -26,7 +27,7 @@ SMALLER = re.compile(r"<!-- smaller: (.*?) -->")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 DOCUMENTED = """
     couplings data energies groups hessians metrics networks paths plotting priors spectral spectrum
-    testing time_sampling times
+    testing time_samplers times
 """
 
 
@@ -64,7 +65,7 @@ def clean_session(monkeypatch, tmp_path):
     """An empty folder and cache, registries that forget, and no page's module left behind."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HIFLOW_CACHE", str(tmp_path / "cache"))
-    for registry in config.families().values():
+    for registry in families().values():
         monkeypatch.setattr(registry, "_registered", {})
     return monkeypatch
 
@@ -86,11 +87,11 @@ def test_experiments_are_read(page, tmp_path):
             continue
         file = tmp_path / f"line-{line}.toml"
         file.write_text(text)
-        experiment = config.read(file)
-        energy = config.make_energy(experiment)
-        shape = config.event_shape(experiment, energy)
+        experiment = experiments.read(file)
+        energy = experiments.make_energy(experiment)
+        shape = experiments.event_shape(experiment, energy)
         for arm in experiment.arms:
-            config.make_arm(experiment, arm, energy, shape, jax.random.key(0))
+            experiments.make_arm(experiment, arm, energy, shape, jax.random.key(0))
 
 
 def test_every_public_name_is_documented_once():

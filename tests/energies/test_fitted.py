@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hiflow import energies, priors
-from hiflow._storage import save as save_anything
+from hiflow._disk import save as save_anything
 from hiflow.energies import (
     EnergyNetwork,
     FittedGaussian,

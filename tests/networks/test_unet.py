@@ -11,9 +11,9 @@ import optax
 import pytest
 
 import hiflow as hf
-from hiflow._perturbed import perturbed
 from hiflow.networks import UNet, registry
 from hiflow.networks._convolution import convolution
+from hiflow.networks._perturbed import perturbed
 from hiflow.networks._unet_layers import Convolution, enlarged, from_patches, to_patches
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

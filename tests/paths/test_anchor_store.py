@@ -12,9 +12,9 @@ import pytest
 from jaxtyping import Array, Float, Int
 
 import hiflow as hf
-from hiflow import _anchor_stream, _pairing
 from hiflow.paths import _anchor_store as module
 from hiflow.paths import make_anchors, store_anchors
+from hiflow.training import _anchor_stream, _pairing
 
 MEAN, PRECISION = jnp.array([1.0, -1.0, 0.0]), jnp.diag(jnp.array([4.0, 2.0, 1.0]))
 ENERGY = hf.energies.Gaussian(MEAN, PRECISION)
@@ -48,7 +48,7 @@ def train(path=PATH, points=POINTS, **settings):
     defaults = {"steps": 23, "batch_size": 4, "prior": PRIOR, "key": KEY, "progress": False}
     with pytest.MonkeyPatch.context() as patch:
         # Neither the number of steps nor of pieces per call may change anything.
-        patch.setattr("hiflow.training.STEPS_PER_CALL", 10)
+        patch.setattr("hiflow.training._fit.STEPS_PER_CALL", 10)
         return hf.fit(network, path, points, **{**defaults, **settings})
 
 

@@ -57,7 +57,7 @@ def test_an_end_law_far_wider_than_the_prior_still_starts_at_the_prior(path):
 def test_components_can_be_built_of_traced_settings(x64):
     def of(step, power):
         path = hf.paths.Relaxed(ENERGIES["gaussian"](), step=step)
-        times, _ = hf.time_sampling.Importance(power)(KEY, 2)
+        times, _ = hf.time_samplers.Importance(power)(KEY, 2)
         return path.flow(jnp.ones(3), path.anchor(jnp.ones(3)), times[0])
 
     np.testing.assert_allclose(jax.jit(of)(0.3, 0.7), of(0.3, 0.7), rtol=1e-9)

@@ -6,11 +6,11 @@ from typer.testing import CliRunner
 
 import hiflow as hf
 from built_in import own
-from hiflow import config
 from hiflow.cli import app
+from hiflow.registry import families
 from hiflow.testing import BrokenLawsError, check, example
 
-FAMILIES = config.families()
+FAMILIES = families()
 OWN = [(family, name) for family, registry in FAMILIES.items() for name in own(registry)]
 
 
@@ -34,7 +34,7 @@ def test_every_built_in_has_an_instance_to_check(family, name):
         hf.priors.Normal(2),
         hf.couplings.MinibatchOT(),
         hf.paths.Stable(),
-        hf.time_sampling.Importance(),
+        hf.time_samplers.Importance(),
     ],
     ids=lambda component: type(component).__name__,
 )

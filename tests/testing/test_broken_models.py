@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from hiflow import couplings, groups, networks, priors, time_sampling
+from hiflow import couplings, groups, networks, priors, time_samplers
 from hiflow.testing import (
     check_coupling,
     check_group,
@@ -230,28 +230,28 @@ def test_broken_coupling_is_refused(refuses, law, coupling):
     refuses(law, check_coupling, coupling, prior=priors.CentredNormal(3, 2))
 
 
-class LeavesTheInterval(time_sampling.Uniform):
+class LeavesTheInterval(time_samplers.Uniform):
     def __call__(self, key, n):
         return 1.1 * jax.random.uniform(key, (n,)), jnp.ones(n)
 
 
-class ReachesTheEnd(time_sampling.Uniform):
+class ReachesTheEnd(time_samplers.Uniform):
     def __call__(self, key, n):
         return jax.random.randint(key, (n,), 0, 1001) / 1000, jnp.ones(n)
 
 
-class ForgetsItsWeights(time_sampling.Importance):
+class ForgetsItsWeights(time_samplers.Importance):
     def __call__(self, key, n):
         t, _ = super().__call__(key, n)
         return t, jnp.ones(n)
 
 
-class NegativeWeights(time_sampling.Uniform):
+class NegativeWeights(time_samplers.Uniform):
     def __call__(self, key, n):
         return jax.random.uniform(key, (n,)), -jnp.ones(n)
 
 
-class TooFew(time_sampling.Uniform):
+class TooFew(time_samplers.Uniform):
     def __call__(self, key, n):
         return jax.random.uniform(key, (n - 1,)), jnp.ones(n)
 

@@ -14,7 +14,7 @@ from hiflow import (
     networks,
     priors,
     spectral,
-    time_sampling,
+    time_samplers,
     times,
 )
 from hiflow.testing import (
@@ -137,9 +137,9 @@ def test_velocity_field_obeys_its_laws(name, x64):
     check_velocity_field(NETWORKS[name](jax.random.key(1)))
 
 
-@pytest.mark.parametrize("name", own(time_sampling.registry))
+@pytest.mark.parametrize("name", own(time_samplers.registry))
 def test_time_sampler_obeys_its_laws(name, x64):
-    check_time_sampler(time_sampling.registry.make(name))
+    check_time_sampler(time_samplers.registry.make(name))
 
 
 def test_laws_hold_in_single_precision():

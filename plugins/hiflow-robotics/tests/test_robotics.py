@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 import hiflow as hf
-from hiflow import config, experiment
+from hiflow import experiments
 from hiflow.testing import (
     check_coupling,
     check_energy,
@@ -190,7 +190,7 @@ def test_example_trains_to_its_end(tmp_path):
         text = text.replace(line, shorter)
     tables, *arms = text.split("[[arm]]")  # Of four arms the first and the last.
     (tmp_path / "small.toml").write_text("[[arm]]".join([tables, arms[0], arms[-1]]))
-    results = experiment.train(config.read(tmp_path / "small.toml"), tmp_path / "run")
+    results = experiments.train(experiments.read(tmp_path / "small.toml"), tmp_path / "run")
     assert [result.label for result in results] == ["OT-FM", "HI-FM (Relaxed)"]
     assert all(np.isfinite(result.nll) for result in results)
 

@@ -6,7 +6,7 @@ import jax
 import pytest
 
 import hiflow as hf
-from hiflow import config
+from hiflow import experiments
 from hiflow_template import Banana, Logarithmic
 
 
@@ -36,7 +36,7 @@ def test_bad_arguments_are_refused():
 
 
 def test_the_example_is_read():
-    experiment = config.read(Path(__file__).parents[1] / "examples" / "banana.toml")
-    energy = config.make_energy(experiment)
+    experiment = experiments.read(Path(__file__).parents[1] / "examples" / "banana.toml")
+    energy = experiments.make_energy(experiment)
     for arm in experiment.arms:
-        config.make_arm(experiment, arm, energy, (2,), jax.random.key(0))
+        experiments.make_arm(experiment, arm, energy, (2,), jax.random.key(0))

@@ -1,6 +1,5 @@
 """Couplings: how prior samples are paired with data points."""
 
-from hiflow._assignment import assignment as assignment
 from hiflow.couplings._base import AbstractCoupling as AbstractCoupling
 from hiflow.couplings._base import SupportsPreparation as SupportsPreparation
 from hiflow.couplings._independent import Independent as Independent
@@ -9,6 +8,7 @@ from hiflow.couplings._minibatch_ot import squared_distances as squared_distance
 from hiflow.couplings._precomputed import Precomputed as Precomputed
 from hiflow.couplings._symmetric import EquivariantOT as EquivariantOT
 from hiflow.couplings._symmetric import SymmetryAligned as SymmetryAligned
+from hiflow.groups._assignment import assignment as assignment
 from hiflow.registry import Registry
 
 registry = Registry(

@@ -5,8 +5,8 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hiflow._assignment import assignment
 from hiflow.couplings._base import AbstractCoupling
+from hiflow.groups._assignment import assignment
 
 
 class MinibatchOT(AbstractCoupling):

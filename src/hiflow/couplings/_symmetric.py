@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from hiflow import groups
-from hiflow._assignment import assignment
 from hiflow.couplings._base import AbstractCoupling
+from hiflow.groups._assignment import assignment
 
 
 def _as_group(value: Any) -> groups.AbstractGroup:

@@ -1,22 +1,16 @@
 """Reference samples on disk: made once per energy, key and settings."""
 
-import dataclasses
-import hashlib
-import inspect
 import json
 import os
 import shutil
-import tempfile
 import warnings
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
-import jax
 import numpy as np
 import platformdirs
 
+from hiflow._disk import write_arrays
 from hiflow.data._report import report_from_json, report_to_json
 from hiflow.data._samples import Samples
 
@@ -30,20 +24,6 @@ def cache_folder() -> Path:
 def clear_cache() -> None:
     """Delete all cached samples."""
     shutil.rmtree(cache_folder() / "samples", ignore_errors=True)
-
-
-def fingerprint(**parts: Any) -> str | None:
-    """A hash of everything that the samples depend on: component classes with their source, their
-    leaves and static fields, keys, settings and versions. `None` if a part can't be identified by
-    its value, such as a function or a class that was typed into a session."""
-    digest = hashlib.sha256()
-    try:
-        packages = {name: _version(name) for name in ("hiflow-jax", "jax", "blackjax")}
-        for text in _describe({**parts, "versions": packages, "format": 1}):
-            digest.update(text)
-    except _UnidentifiableError:
-        return None
-    return digest.hexdigest()[:32]
 
 
 def read(name: str) -> Samples | None:
@@ -79,64 +59,10 @@ def write(name: str, samples: Samples) -> None:
         arrays["chains"] = samples.chains
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **arrays)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_arrays(path, arrays)
     except OSError as error:
         warnings.warn(f"the samples couldn't be cached: {error}", stacklevel=3)
 
 
-class _UnidentifiableError(Exception):
-    pass
-
-
 def _path(name: str) -> Path:
     return cache_folder() / "samples" / f"{name}.npz"
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"
-
-
-def _describe(value: Any):
-    """Bytes that tell apart any two values that may give different samples."""
-    yield type(value).__qualname__.encode() + b"("
-    if value is None or isinstance(value, bool | int | float | str):
-        yield repr(value).encode()
-    elif isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
-        yield str(jax.random.key_impl(value)).encode()
-        yield from _describe(np.asarray(jax.random.key_data(value)))
-    elif isinstance(value, jax.Array | np.ndarray):
-        array = np.asarray(value)
-        yield f"{array.dtype}{array.shape}".encode() + array.tobytes()
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from _describe(item)
-    elif isinstance(value, dict):
-        for key, item in sorted(value.items()):
-            yield from _describe(str(key))
-            yield from _describe(item)
-    elif isinstance(value, eqx.Module):
-        yield _source(type(value))
-        for field in dataclasses.fields(value):
-            yield field.name.encode()
-            yield from _describe(getattr(value, field.name))
-    else:
-        raise _UnidentifiableError
-    yield b")"
-
-
-def _source(cls: type) -> bytes:
-    """The file that defines the class: an energy that was edited isn't the energy of the cache."""
-    file = None if cls.__module__ == "__main__" else inspect.getsourcefile(cls)
-    if file is None or not os.path.exists(file):
-        raise _UnidentifiableError
-    return f"{cls.__module__}.{cls.__qualname__}".encode() + Path(file).read_bytes()

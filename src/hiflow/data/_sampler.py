@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 from rich.console import Console
 
+from hiflow._disk import fingerprint
 from hiflow.data import _cache
 from hiflow.data._hmc import HMCSettings, run_chains
 from hiflow.data._report import make_report
@@ -76,14 +77,14 @@ def sample(
     start = _checked(energy, settings, size, start)
     name = None
     if cache:
-        name = _cache.fingerprint(
+        name = fingerprint(
             energy=energy,
             key=key,
             size=size,
             start=start,
             settings=dataclasses.asdict(settings),
             dtype=str(jnp.result_type(float)),
-        )
+        ).lasting
     samples = _cache.read(name) if name else None
     cached = samples is not None
     if samples is None:

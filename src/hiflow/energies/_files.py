@@ -2,7 +2,7 @@
 
 import os
 
-from hiflow import _storage
+from hiflow import _disk
 from hiflow.energies._base import AbstractEnergy
 
 
@@ -11,7 +11,7 @@ def save(energy: AbstractEnergy, path: str | os.PathLike[str]) -> None:
 
     **Raises:** `TypeError` if it holds something that can't be stored, such as a lambda.
     """
-    _storage.save(energy, path)
+    _disk.save(energy, path)
 
 
 def load(path: str | os.PathLike[str]) -> AbstractEnergy:
@@ -20,7 +20,7 @@ def load(path: str | os.PathLike[str]) -> AbstractEnergy:
     **Raises:** `FileNotFoundError`; `ValueError` if the file is truncated, corrupt or holds something
     else; `ImportError` if it needs a package that isn't installed.
     """
-    energy = _storage.load(path)
+    energy = _disk.load(path)
     if not isinstance(energy, AbstractEnergy):
         raise ValueError(
             f"{path}: holds a {type(energy).__name__}, not an energy. Give a file that "

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from hiflow._assignment import assignment
+from hiflow.groups._assignment import assignment
 from hiflow.groups._base import AbstractDiscreteGroup
 
 

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hiflow.data import _cache
+from hiflow._disk import fingerprint, write_json
 from hiflow.paths._anchors import anchor_chunks, batch_of_anchors, check_anchor_dtype
 from hiflow.paths._base import AbstractPath
 
@@ -91,7 +91,7 @@ def store_anchors(
     check_anchor_dtype(dtype, "store_anchors: `dtype`")
     anchors = eqx.filter_eval_shape(batch_of_anchors, path, points, dtype)
     precision = str(jnp.result_type(float))
-    name = _cache.fingerprint(path=path, points=points, dtype=dtype, precision=precision)
+    name = fingerprint(path=path, points=points, dtype=dtype, precision=precision).lasting
     folder = _unshared(path, Path(directory)) if name is None else Path(directory) / name
     files = _Files(folder.absolute(), anchors)
     try:
@@ -174,12 +174,7 @@ class _Files:
         return jax.tree.unflatten(self._structure, arrays)
 
     def _mark(self, rows: int) -> None:
-        descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
-        with os.fdopen(descriptor, "w") as file:
-            json.dump({"rows": rows, **self._description()}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self._manifest)
+        write_json(self._manifest, {"rows": rows, **self._description()})
 
     def _description(self) -> dict[str, Any]:
         leaves = {name: [leaf.dtype.str, *leaf.shape] for name, leaf in self._leaves.items()}

@@ -16,7 +16,7 @@ from hiflow import (
     paths,
     priors,
     spectral,
-    time_sampling,
+    time_samplers,
     times,
 )
 from hiflow.registry import Registry
@@ -84,7 +84,7 @@ def check(
             return check_path(component, prior=prior or _prior_for(component), **keyed)
         case networks.AbstractVelocityField():
             return check_velocity_field(component, **keyed)
-        case time_sampling.AbstractTimeSampler():
+        case time_samplers.AbstractTimeSampler():
             return check_time_sampler(component, **keyed)
     raise TypeError(f"check: {component!r} is a component of none of hiflow's families.")
 

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from hiflow._perturbed import perturbed
 from hiflow.groups import linear_part
 from hiflow.networks import AbstractVelocityField, SupportsDivergence
+from hiflow.networks._perturbed import perturbed
 from hiflow.testing._compiled import compiled
 from hiflow.testing._report import Findings, Report, largest, seed
 

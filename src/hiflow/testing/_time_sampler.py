@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from hiflow.testing._report import Findings, Report, seed
-from hiflow.time_sampling import AbstractTimeSampler
+from hiflow.time_samplers import AbstractTimeSampler
 
 
 def check_time_sampler(

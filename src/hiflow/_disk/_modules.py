@@ -4,7 +4,6 @@ import dataclasses
 import importlib
 import json
 import os
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hiflow._disk._atomic import write_arrays
+
 FORMAT = 1
 
 
@@ -21,20 +22,8 @@ def save(tree: Any, path: str | os.PathLike[str]) -> None:
     """Write `tree` (modules, containers, numbers, strings, arrays, importable functions) atomically."""
     arrays: dict[str, np.ndarray] = {}
     manifest = {"hiflow-format": FORMAT, "root": _encode(tree, arrays, "root")}
-    target = Path(path)
-    descriptor, temporary = tempfile.mkstemp(
-        dir=target.absolute().parent, prefix=f".{target.name}."
-    )
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            text = np.frombuffer(json.dumps(manifest).encode(), np.uint8)
-            np.savez(file, allow_pickle=False, manifest=text, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    text = np.frombuffer(json.dumps(manifest).encode(), np.uint8)
+    write_arrays(path, {"manifest": text, **arrays})
 
 
 def load(path: str | os.PathLike[str]) -> Any:

@@ -10,6 +10,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from hiflow._disk import write_json
+
 T = TypeVar("T")
 
 
@@ -76,9 +78,7 @@ def _claim(root: Path, run: dict[str, Any], resume: bool) -> None:
     mark = root / "run.json"
     if not mark.exists():
         root.mkdir(parents=True, exist_ok=True)
-        temporary = mark.with_suffix(".tmp")
-        temporary.write_text(json.dumps(run))
-        temporary.replace(mark)
+        write_json(mark, run)
         return
     if not resume:
         raise ValueError(

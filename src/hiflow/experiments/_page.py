@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from hiflow._comparison import Comparison
-from hiflow._summary import caption
+from hiflow.experiments._comparison import Comparison
+from hiflow.experiments._summary import caption
 
 
 def page(comparison: Comparison, figures: Iterable[str]) -> str:

@@ -13,18 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from hiflow import config, energies, load, metrics
-from hiflow._comparison import Comparison as Comparison
-from hiflow._comparison import Member as Member
-from hiflow._comparison_page import page
-from hiflow.experiment import (
-    RunFolder,
-    hash_points,
-    image_samples,
-    read_history,
-    save_arrays,
-    write_atomically,
-)
+from hiflow import energies, metrics
+from hiflow._disk import fingerprint, write_arrays, write_json, write_text
+from hiflow.experiments._comparison import Comparison, Member
+from hiflow.experiments._data import make_data, make_validation
+from hiflow.experiments._fitted import make_energy
+from hiflow.experiments._page import page
+from hiflow.experiments._run_folder import RunFolder, image_samples, read_history
+from hiflow.experiments._toml import Experiment
+from hiflow.flow import load
 
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5)
 STEPS = (4, 8, 16, 32, 64)
@@ -62,7 +59,7 @@ def compare(
     experiments = [folder.experiment() for folder in folders]
     if any(ex.tables.get("energy") != experiments[0].tables.get("energy") for ex in experiments):
         raise ValueError("compare: the runs are of different energies.")
-    energy = config.make_energy(experiments[0])
+    energy = make_energy(experiments[0])
     members = [m for pair in zip(folders, experiments, strict=True) for m in _members(*pair)]
     members = _chosen(members, only)
     if energy is None and samples:
@@ -102,8 +99,8 @@ def test_points(member: Member, energy: energies.AbstractEnergy | None) -> jax.A
 
 
 def _data(member: Member, energy: energies.AbstractEnergy | None) -> tuple[jax.Array, jax.Array]:
-    points, test = config.make_data(member.experiment, energy, member.seed, progress=False)
-    if hash_points(test) != member.test:
+    points, test = make_data(member.experiment, energy, member.seed, progress=False)
+    if fingerprint(points=test).digest != member.test:
         raise ValueError(
             f"{member.place}: the test points that its configuration gives now aren't those it was "
             "scored on (another version of hiflow or JAX, another machine, or a changed file). Train it "
@@ -112,7 +109,7 @@ def _data(member: Member, energy: energies.AbstractEnergy | None) -> tuple[jax.A
     return points, test
 
 
-def _members(folder: RunFolder, experiment: config.Experiment) -> list[Member]:
+def _members(folder: RunFolder, experiment: Experiment) -> list[Member]:
     tables = {arm["label"]: arm for arm in experiment.arms}
     found = []
     for (label, seed), flow in folder.flows().items():
@@ -123,7 +120,7 @@ def _members(folder: RunFolder, experiment: config.Experiment) -> list[Member]:
         table = tables[label]
         parts = (table["arm"], table["variant"], table.get("family", ""))
         found.append(
-            Member(label, *parts, seed, flow.parent, rows, data["test_sha256"], experiment)
+            Member(label, *parts, seed, flow.parent, rows, data["test_points"], experiment)
         )
     return found
 
@@ -146,12 +143,12 @@ def _kept(member: Member, name: str, make: Any) -> Any:
     """What `make` gives, from the arm's folder if it was made before."""
     path = member.place / f"{name}.json"
     if not path.exists():
-        write_atomically(path, json.dumps(make()))
+        write_json(path, make(), indent=None)
     return json.loads(path.read_text())
 
 
 def _validate(member: Member, energy: Any) -> float:
-    points = config.make_validation(member.experiment, energy, member.seed, progress=False)
+    points = make_validation(member.experiment, energy, member.seed, progress=False)
     return metrics.negative_log_likelihood(load(member.place / "flow.hiflow"), points).nll
 
 
@@ -176,7 +173,7 @@ def _weighted(member: Member, n: int, energy: Any) -> metrics.Weighted:
     if not path.exists():
         flow = load(member.place / "flow.hiflow")
         x, log_prob = flow.sample_and_log_prob(jax.random.key(member.seed), n)
-        save_arrays(path, {"x": np.asarray(x), "log_prob": np.asarray(log_prob)})
+        write_arrays(path, {"x": np.asarray(x), "log_prob": np.asarray(log_prob)})
     with np.load(path, allow_pickle=False) as stored:
         return metrics.weigh(jnp.asarray(stored["x"]), jnp.asarray(stored["log_prob"]), energy)
 
@@ -188,8 +185,8 @@ def write(comparison: Comparison, out: str | os.PathLike[str]) -> list[Path]:
     figures = _figures(comparison)
     for name, figure in figures.items():
         figure.savefig(root / f"{name}.png", dpi=150)
-    write_atomically(root / "comparison.json", json.dumps(comparison.numbers(), indent=1))
-    write_atomically(root / "comparison.md", page(comparison, figures))
+    write_json(root / "comparison.json", comparison.numbers(), indent=1)
+    write_text(root / "comparison.md", page(comparison, figures))
     names = ["comparison.md", "comparison.json", *(f"{name}.png" for name in figures)]
     return [root / name for name in names]
 

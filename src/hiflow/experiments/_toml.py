@@ -1,10 +1,21 @@
-"""An experiment's tables as read from TOML, and the checks of their names."""
+"""Experiments as TOML files, and the checks of their tables' names."""
 
 import dataclasses
 import difflib
 import inspect
+import os
+import tomllib
 from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
+
+_TOP = (
+    *("seeds", "energy", "data", "prior", "network", "training", "evaluation"),
+    *("arm", "variant"),
+)
+_ARM = ("label", "family", "path", "prior", "network", "training")
+_VARIANT = ("label", "size", "prior", "network", "training")
 
 
 class ConfigError(ValueError):
@@ -33,6 +44,52 @@ class Experiment:
         arms = [{"arm": arm["label"], "variant": "", **arm} for arm in self.tables["arm"]]
         variants = self.tables.get("variant")
         return [_varied(a, v) for v in variants for a in arms] if variants else arms
+
+
+def packaged_experiments() -> dict[str, Any]:
+    """The experiments that come with hiflow: name to resource."""
+    folder = files("hiflow.experiments")
+    return {item.name[:-5]: item for item in folder.iterdir() if item.name.endswith(".toml")}
+
+
+def read(source: str | os.PathLike[str]) -> Experiment:
+    """Read a TOML file, or a packaged experiment by its name, and check its tables' names.
+
+    **Raises:** `ConfigError` for a missing file, broken TOML, an unknown table or keyword.
+    """
+    packaged = packaged_experiments()
+    path = Path(source)
+    if str(source) in packaged:
+        name, text = str(source), packaged[str(source)].read_text()
+    elif path.is_file():
+        name, text = path.stem, path.read_text()
+    else:
+        raise ConfigError(
+            f"{source}: no such file, and no packaged experiment of that name"
+            f"{nearest(str(source), packaged)} Packaged: {', '.join(sorted(packaged))}."
+        )
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: not valid TOML: {error}.") from error
+    check_names(tables, _TOP, f"{source}")
+    if not tables.get("arm"):
+        raise ConfigError(f"{source}: has no [[arm]]; add one with a `label` and a `path`.")
+    for kind in ("arm", "variant"):
+        labels = [table.get("label") for table in tables.get(kind, [])]
+        if None in labels or len({slug(str(label)) for label in labels}) < len(labels):
+            raise ConfigError(
+                f"{source}: every [[{kind}]] needs a `label` of its own, got {labels}."
+            )
+    for kind, known in (("arm", _ARM), ("variant", _VARIANT)):
+        for table in tables.get(kind, []):
+            check_names(table, known, f"{source}: {kind} {table.get('label')!r}")
+    return Experiment(name, text, tables)
+
+
+def slug(label: str) -> str:
+    """A label as a folder's name."""
+    return "".join(c if c.isalnum() else "-" for c in label.lower()).strip("-")
 
 
 def check_names(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:

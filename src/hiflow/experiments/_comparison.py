@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from hiflow import config, energies, metrics
-from hiflow._summary import entropy
+from hiflow import energies, metrics
 from hiflow.data import PixelTransform
+from hiflow.experiments._data import pixel_transform
+from hiflow.experiments._summary import entropy
+from hiflow.experiments._toml import Experiment
 
 
 @dataclasses.dataclass
@@ -23,7 +25,7 @@ class Member:
     place: Path
     history: list[dict[str, Any]]
     test: str
-    experiment: config.Experiment
+    experiment: Experiment
     energies: np.ndarray | None = None
     """The energy at every test point."""
     mean_energy: float = float("nan")
@@ -54,7 +56,7 @@ class Comparison:
     members: list[Member]
     energy: energies.AbstractEnergy | None
     against: str | None
-    experiment: config.Experiment
+    experiment: Experiment
 
     @property
     def floor(self) -> tuple[float, float] | None:
@@ -64,7 +66,7 @@ class Comparison:
     @property
     def pixels(self) -> PixelTransform | None:
         """How the points came of pixels, if they are images."""
-        return config.pixel_transform(self.experiment)
+        return pixel_transform(self.experiment)
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per arm: NLL, its paired difference from the reference, NFE."""

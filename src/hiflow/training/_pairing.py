@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hiflow._identity import digest
-from hiflow._training_step import Batches, Draw, draw
+from hiflow._disk import fingerprint
+from hiflow.training._step import Batches, Draw, draw
 
 Call = tuple[int, int]
 _ROOM = 256 * 2**20
@@ -57,7 +57,7 @@ class _Memory:
 
     def remember(self, batches: Batches) -> None:
         """Forget what was drawn from anything else."""
-        identity = digest(batches)
+        identity = fingerprint(batches=batches).digest
         if identity != self.identity:
             self.draws, self.identity = {}, identity
 

@@ -14,7 +14,7 @@ from hiflow.couplings import AbstractCoupling
 from hiflow.groups import AbstractGroup, linear_part
 from hiflow.paths import AbstractPath
 from hiflow.priors import AbstractPrior
-from hiflow.time_sampling import AbstractTimeSampler
+from hiflow.time_samplers import AbstractTimeSampler
 
 
 class State(eqx.Module):

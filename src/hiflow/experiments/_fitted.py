@@ -1,7 +1,5 @@
-"""Energies that an experiment fits to its own training points."""
+"""`[energy]`: one of a fixed form, from a file, or fitted to an experiment's own training points."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,8 @@ from jaxtyping import Array, Float
 from rich.console import Console
 
 from hiflow import energies
-from hiflow._tables import ConfigError, check_names, parameters
+from hiflow._disk import fingerprint, write_json
+from hiflow.experiments._toml import ConfigError, Experiment, check_names, parameters
 
 
 def is_fitted(table: Any) -> bool:
@@ -21,6 +20,15 @@ def is_fitted(table: Any) -> bool:
     if not isinstance(table, Mapping) or "name" not in table or "file" in table:
         return False
     return issubclass(energies.registry.get(table["name"]), energies.SupportsFitting)
+
+
+def make_energy(experiment: Experiment) -> energies.AbstractEnergy | None:
+    """The energy that the experiment's data have, if it has one. One that is fitted to the data is none:
+    [`make_arm`][hiflow.experiments.make_arm] gives it to the paths."""
+    table = experiment.tables.get("energy")
+    if table is None or is_fitted(table):
+        return None
+    return FittedEnergies(()).make(table)
 
 
 class FittedEnergies:
@@ -57,7 +65,7 @@ class FittedEnergies:
         if not is_fitted(table):
             return energies.registry.make(table)
         table = {"name": table} if isinstance(table, str) else dict(table)
-        name = f"{table['name']}-{_digest([table, size])}"
+        name = f"{table['name']}-{fingerprint(table=table, size=size).digest[:8]}"
         if name not in self._made:
             self._made[name] = self._fit(name, table, size)
         return self._made[name]
@@ -100,7 +108,7 @@ class FittedEnergies:
             place.parent.mkdir(parents=True, exist_ok=True)
             described = {"energy": table, "size": size, "what": found.what}
             described |= {"value": found.value, "se": found.se}
-            place.with_suffix(".json").write_text(json.dumps(described, indent=2))
+            write_json(place.with_suffix(".json"), described)
             energies.save(energy, place)
 
 
@@ -115,7 +123,3 @@ def _from_file(table: Mapping[str, Any]) -> energies.AbstractEnergy:
             f"energy: {table['file']} holds a {type(energy).__name__}, not {table['name']!r}."
         )
     return energy
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]

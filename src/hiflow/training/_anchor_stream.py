@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hiflow._training_step import Draw
 from hiflow.paths import AnchorStore
+from hiflow.training._step import Draw
 
 Call = tuple[int, int]
 _ROOM = 256 * 2**20

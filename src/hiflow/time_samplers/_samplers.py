@@ -1,6 +1,4 @@
-"""How the times of a training batch are drawn."""
-
-import abc
+"""How the times of a training batch are drawn: uniform, stratified, or with more near the end."""
 
 import equinox as eqx
 import jax
@@ -8,16 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._checks import as_scalar, check_below, check_positive
-from hiflow.registry import Registry
-
-
-class AbstractTimeSampler(eqx.Module):
-    """Draws the times of a batch, with the weights that keep the loss's expectation over uniform
-    times: $E_q[w(t) f(t)] = \\int_0^1 f$."""
-
-    @abc.abstractmethod
-    def __call__(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-        """`n` times in [0, 1) and their weights."""
+from hiflow.time_samplers._base import AbstractTimeSampler
 
 
 class Uniform(AbstractTimeSampler):
@@ -55,14 +44,3 @@ class Importance(AbstractTimeSampler):
 def _before_one(times: Float[Array, " n"]) -> Float[Array, " n"]:
     """Times that rounding has put at 1, where rates below one have no velocity, put just before it."""
     return jnp.minimum(times, 1 - jnp.finfo(times.dtype).epsneg)
-
-
-registry = Registry(
-    "time_sampling",
-    AbstractTimeSampler,
-    {
-        "uniform": "hiflow.time_sampling:Uniform",
-        "stratified": "hiflow.time_sampling:Stratified",
-        "importance": "hiflow.time_sampling:Importance",
-    },
-)

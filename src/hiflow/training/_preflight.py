@@ -12,19 +12,19 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
-from hiflow import couplings, time_sampling
+from hiflow import couplings, time_samplers
 from hiflow._checks import refuse_not_finite
-from hiflow._perturbed import perturbed
-from hiflow._training_step import Optimiser, Scheduled
 from hiflow.couplings import AbstractCoupling, Independent
 from hiflow.data import warn_if_inconsistent
 from hiflow.energies import AbstractEnergy, SupportsFitting
 from hiflow.groups import AbstractGroup, linear_part
 from hiflow.networks import AbstractVelocityField, SupportsComplaint
+from hiflow.networks._perturbed import perturbed
 from hiflow.paths import AbstractGaussianPath, AbstractPath, Langevin
 from hiflow.paths._anchors import check_anchor_dtype
 from hiflow.priors import AbstractPrior
-from hiflow.time_sampling import AbstractTimeSampler
+from hiflow.time_samplers import AbstractTimeSampler
+from hiflow.training._step import Optimiser, Scheduled
 
 # Below, the standard error of the virial is itself too uncertain to warn by.
 _FEWEST_FOR_VIRIAL = 10
@@ -85,7 +85,7 @@ def make_ready(
         energy,
         group,
         coupling,
-        time_sampling.registry.make(time_sampler),
+        time_samplers.registry.make(time_sampler),
         Scheduled(optimiser, learning_rate, warmup, clip, steps)
         if isinstance(optimiser, str)
         else optimiser,

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hiflow import data, energies
-from hiflow._tables import ConfigError, Experiment, check_names, parameters
+from hiflow.experiments._toml import ConfigError, Experiment, check_names, parameters
 
 _OWN = ("size", "test", "validation", "seed")
 _FILE = ("file", "test_file")

@@ -16,19 +16,19 @@ import optax
 from jaxtyping import PRNGKeyArray
 
 from hiflow import couplings
-from hiflow._anchor_stream import steps_at_once, with_anchors
-from hiflow._checkpoint import Checkpoints
-from hiflow._identity import digest
-from hiflow._pairing import paired_draws
-from hiflow._preflight import check_data, make_ready
-from hiflow._progress import Bar
-from hiflow._training_step import Batches, Draw, Recipe, State, advance, initial_state
+from hiflow._disk import fingerprint, structure
 from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
 from hiflow.metrics import negative_log_likelihood
 from hiflow.networks import AbstractVelocityField
 from hiflow.paths import AbstractPath, make_anchors, store_anchors
 from hiflow.priors import AbstractPrior
+from hiflow.training._anchor_stream import steps_at_once, with_anchors
+from hiflow.training._checkpoints import Checkpoints
+from hiflow.training._pairing import paired_draws
+from hiflow.training._preflight import check_data, make_ready
+from hiflow.training._progress import Bar
+from hiflow.training._step import Batches, Draw, Recipe, State, advance, initial_state
 
 Row = dict[str, Any]
 STEPS_PER_CALL = 50
@@ -138,18 +138,22 @@ def fit(
         "steps": steps,
         "batch_size": batch_size,
         "key": jax.random.key_data(key).tolist(),
-        "data": [list(points.shape), float(jnp.sum(points))],
-        "network": type(network).__name__,
-        "path": digest(path, across_processes=True),
-        "prior": digest(prior, across_processes=True),
-        "coupling": digest(coupling, across_processes=True),
-        "time_sampler": digest(ready.time_sampler, across_processes=True),
         "augment": augment,
         "ema": ema,
-        "optimiser": optimiser if isinstance(optimiser, str) else "Optax transformation",
+        "learning_rate": learning_rate,
+        "warmup": warmup,
+        "clip": clip,
     }
-    if isinstance(optimiser, str):
-        identity |= {"learning_rate": learning_rate, "warmup": warmup, "clip": clip}
+    identified = {
+        "data": points,
+        "network": structure(network),
+        "path": path,
+        "prior": prior,
+        "coupling": coupling,
+        "time_sampler": ready.time_sampler,
+        "optimiser": optimiser,
+    }
+    identity |= {name: fingerprint(part=part).digest for name, part in identified.items()}
     with Checkpoints(checkpoint_dir, identity, resume) as checkpoints:
         state, seconds = checkpoints.restore(initial_state(parameters, ready.optimiser))
         stops = [stop for stop in stops if stop > int(state.step)]

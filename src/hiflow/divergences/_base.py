@@ -1,0 +1,33 @@
+"""What a divergence is: how that of a velocity field is got along a solution."""
+
+import abc
+
+import equinox as eqx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hiflow.networks import AbstractVelocityField
+
+
+class AbstractDivergence(eqx.Module):
+    """Evaluates a velocity and its divergence together.
+
+    `draw` is called once per sample, before the solve: noise that changed inside the right-hand side
+    would make the integrand discontinuous, and adaptive solvers would thrash.
+    """
+
+    @abc.abstractmethod
+    def draw(
+        self, key: PRNGKeyArray | None, x: Float[Array, "*event"]
+    ) -> Float[Array, "..."] | None:
+        """The random numbers that one sample's whole solve uses, or `None`."""
+
+    @abc.abstractmethod
+    def __call__(
+        self,
+        field: AbstractVelocityField,
+        t: Float[Array, ""],
+        x: Float[Array, "*event"],
+        drawn: Float[Array, "..."] | None,
+    ) -> tuple[Float[Array, "*event"], Float[Array, "*estimates"]]:
+        r"""$v(t, x)$ and $\nabla\cdot v(t, x)$, or independent estimates of it whose mean is meant:
+        their spread tells how far the mean may be off."""

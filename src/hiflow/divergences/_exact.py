@@ -1,0 +1,29 @@
+"""The exact divergence."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hiflow.divergences._base import AbstractDivergence
+from hiflow.networks import AbstractVelocityField, SupportsDivergence
+
+
+class Exact(AbstractDivergence):
+    """The exact trace: by the field's own method if it has one, else D JVPs through one
+    linearisation."""
+
+    def draw(self, key: PRNGKeyArray | None, x: Float[Array, "*event"]) -> None:
+        return None
+
+    def __call__(
+        self,
+        field: AbstractVelocityField,
+        t: Float[Array, ""],
+        x: Float[Array, "*event"],
+        drawn: Float[Array, "..."] | None,
+    ) -> tuple[Float[Array, "*event"], Float[Array, ""]]:
+        if isinstance(field, SupportsDivergence):
+            return field.velocity_and_divergence(t, x)
+        velocity, push = jax.linearize(lambda y: field(t, y.reshape(x.shape)).ravel(), x.ravel())
+        jacobian = jax.vmap(push)(jnp.eye(x.size, dtype=x.dtype))
+        return velocity.reshape(x.shape), jnp.trace(jacobian)

@@ -1,0 +1,39 @@
+"""The divergence estimated with probes that are drawn once."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hiflow.divergences._base import AbstractDivergence
+from hiflow.networks import AbstractVelocityField
+
+
+class Hutchinson(AbstractDivergence):
+    r"""$\frac1k\sum_i \varepsilon_i^\top (\partial v/\partial x)\,\varepsilon_i$ with $k$ `probes` of
+    random signs (Hutchinson 1989; Grathwohl et al. 2019, arXiv:1810.01367). Unbiased for the log
+    density, not for the density. Each probe's integral is kept apart through the solve, so two or more
+    give the log density's error too (`probe_variance` of [`SolverStats`][hiflow.SolverStats])."""
+
+    probes: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        if self.probes < 1:
+            raise ValueError(f"Hutchinson: `probes` must be at least 1, got {self.probes}.")
+
+    def draw(
+        self, key: PRNGKeyArray | None, x: Float[Array, "*event"]
+    ) -> Float[Array, "probes *event"]:
+        if key is None:
+            raise ValueError("Hutchinson needs `key=`: its probes are random.")
+        return jax.random.rademacher(key, (self.probes, *x.shape), x.dtype)
+
+    def __call__(
+        self,
+        field: AbstractVelocityField,
+        t: Float[Array, ""],
+        x: Float[Array, "*event"],
+        drawn: Float[Array, "..."] | None,
+    ) -> tuple[Float[Array, "*event"], Float[Array, " probes"]]:
+        velocity, push = jax.linearize(lambda y: field(t, y), x)
+        return velocity, jax.vmap(lambda probe: jnp.sum(probe * push(probe)))(drawn)

@@ -1,0 +1,28 @@
+"""Experiments: TOML files, the run folders that they are trained into, and what came of them."""
+
+from hiflow.experiments._arm import Arm as Arm
+from hiflow.experiments._arm import make_arm as make_arm
+from hiflow.experiments._compare import compare as compare
+from hiflow.experiments._compare import test_points as test_points
+from hiflow.experiments._compare import write as write
+from hiflow.experiments._comparison import Comparison as Comparison
+from hiflow.experiments._comparison import Member as Member
+from hiflow.experiments._data import event_shape as event_shape
+from hiflow.experiments._data import make_data as make_data
+from hiflow.experiments._data import make_validation as make_validation
+from hiflow.experiments._data import pixel_transform as pixel_transform
+from hiflow.experiments._evaluate import evaluate_file as evaluate_file
+from hiflow.experiments._figures import draw as draw
+from hiflow.experiments._fitted import FittedEnergies as FittedEnergies
+from hiflow.experiments._fitted import make_energy as make_energy
+from hiflow.experiments._run_folder import Record as Record
+from hiflow.experiments._run_folder import RunFolder as RunFolder
+from hiflow.experiments._run_folder import flow_files as flow_files
+from hiflow.experiments._summary import Result as Result
+from hiflow.experiments._summary import print_table as print_table
+from hiflow.experiments._summary import summarise as summarise
+from hiflow.experiments._toml import ConfigError as ConfigError
+from hiflow.experiments._toml import Experiment as Experiment
+from hiflow.experiments._toml import packaged_experiments as packaged_experiments
+from hiflow.experiments._toml import read as read
+from hiflow.experiments._train import train as train

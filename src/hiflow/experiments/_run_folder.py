@@ -1,0 +1,185 @@
+"""Run folders: what an experiment leaves on disk, and what is read from there."""
+
+import dataclasses
+import json
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+from rich.console import Console
+
+from hiflow import data
+from hiflow._disk import fingerprint, write_arrays, write_json, write_text
+from hiflow.experiments._summary import Result
+from hiflow.experiments._toml import Experiment, read, slug
+from hiflow.flow import load
+from hiflow.metrics import standard_error
+
+IMAGES = 24
+_PACKAGES = ["hiflow-jax", "jax", "jaxlib", "equinox", "diffrax", "optax", "lineax", "numpy"]
+
+
+class RunFolder:
+    """`<root>/config.toml`, `run.json`, `results.json`, `results.md`, figures, and for every seed and
+    arm `seed-<k>/<arm>/` with `flow.hiflow`, `history.jsonl` and checkpoints."""
+
+    def __init__(self, root: str | os.PathLike[str]):
+        self.root = Path(root)
+
+    def arm(self, seed: int, label: str) -> Path:
+        """The folder of one arm and seed."""
+        return self.root / f"seed-{seed}" / slug(label)
+
+    def energies(self, seed: int) -> Path:
+        """Where energies that were fitted to a seed's data are."""
+        return self.root / f"seed-{seed}" / "energies"
+
+    def flows(self) -> dict[tuple[str, int], Path]:
+        """The trained flows: (label, seed) to file.
+
+        **Raises:** `ValueError` if the folder is no run or holds no finished arm.
+        """
+        if not (self.root / "run.json").is_file():
+            raise ValueError(f"{self.root}: not a run folder (it has no run.json).")
+        run = json.loads((self.root / "run.json").read_text())
+        files = {
+            (label, seed): self.arm(seed, label) / "flow.hiflow"
+            for label in run["arms"]
+            for seed in run["seeds"]
+        }
+        finished = {key: path for key, path in files.items() if path.is_file()}
+        if not finished:
+            raise ValueError(f"{self.root}: no arm has finished training; resume it first.")
+        return finished
+
+    def describe_data(self, seed: int, points: Array, test: Array) -> None:
+        """Keep what tells one data set from another, so that only like is compared with like."""
+        described = {
+            "size": points.shape[0],
+            "test": test.shape[0],
+            "test_points": fingerprint(points=test).digest,
+        }
+        (self.root / f"seed-{seed}").mkdir(exist_ok=True)
+        write_json(self.root / f"seed-{seed}" / "data.json", described)
+
+    def results(self) -> list[Result]:
+        """What has been trained so far."""
+        path = self.root / "results.json"
+        return [Result(**row) for row in json.loads(path.read_text())] if path.is_file() else []
+
+    def add(self, result: Result) -> None:
+        """Keep a result, in the place of an older one of the same arm and seed."""
+        key = (result.label, result.seed)
+        results = [*(old for old in self.results() if (old.label, old.seed) != key), result]
+        write_json(self.root / "results.json", [dataclasses.asdict(each) for each in results])
+
+    def experiment(self) -> Experiment:
+        """The experiment as it was configured."""
+        if not (self.root / "config.toml").is_file():
+            raise ValueError(f"{self.root}: not a run folder (it has no config.toml).")
+        experiment = read(self.root / "config.toml")
+        name = json.loads((self.root / "run.json").read_text())["name"]
+        return dataclasses.replace(experiment, name=name)
+
+    def claim(self, experiment: Experiment, seeds: Sequence[int], *, resume: bool) -> None:
+        """Make the folder and write what is run, or refuse one that is there. Seeds that it has already
+        stay.
+
+        **Raises:** `ValueError` if the folder exists and `resume` is off, or holds another run.
+        """
+        run = self.root / "run.json"
+        before = json.loads(run.read_text())["seeds"] if resume and run.is_file() else []
+        description = {
+            "name": experiment.name,
+            "seeds": sorted({*before, *seeds}),
+            "arms": [arm["label"] for arm in experiment.arms],
+            "versions": {package: version(package) for package in _PACKAGES},
+            "python": platform.python_version(),
+            "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
+        }
+        if self.root.exists() and any(self.root.iterdir()):
+            if not resume:
+                raise ValueError(
+                    f"{self.root} exists. Go on with it by --resume, choose another folder by --out, or "
+                    "remove it."
+                )
+            same = (self.root / "config.toml").is_file() and (
+                self.root / "config.toml"
+            ).read_text() == experiment.text
+            if not same:
+                raise ValueError(f"{self.root} holds a run of another configuration; use --out.")
+        self.root.mkdir(parents=True, exist_ok=True)
+        write_text(self.root / "config.toml", experiment.text)
+        write_json(self.root / "run.json", description)
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """The history of one arm and seed, on disk and on the console.
+
+    **Arguments:**
+
+    - `place`: the arm's folder.
+    - `test`: the test points.
+    - `pixels`: how they came of pixels, if they are images: then bits per dimension are recorded too.
+    """
+
+    place: Path
+    test: Array
+    pixels: data.PixelTransform | None
+    console: Console
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """What was recorded so far."""
+        return read_history(self.place)
+
+    def __call__(self, row: dict[str, Any]) -> None:
+        """Add a row."""
+        row = row | self._bits(row)
+        # A resumed run repeats the rows after its checkpoint: the later one counts.
+        rows = [*(old for old in self.rows if old["step"] < row["step"]), row]
+        text = "".join(json.dumps(entry) + "\n" for entry in rows)
+        write_text(self.place / "history.jsonl", text)
+        probes = f" (probes {row['probe_se']:.3f})" if row["probe_se"] > 0 else ""
+        bits = f"  {row['bits']:.3f} ± {row['bits_se']:.3f} bits/dim" if "bits" in row else ""
+        self.console.print(
+            f"  step {row['step']:>6,}  loss {row['loss']:.4f}  NLL {row['nll']:.3f} ± "
+            f"{row['nll_se']:.3f}{probes} nats{bits}  NFE {row['nfe']:.1f}  ({row['seconds']:.0f} s of "
+            "training)"
+        )
+
+    def _bits(self, row: dict[str, Any]) -> dict[str, float]:
+        if self.pixels is None:
+            return {}
+        bits = jax.vmap(self.pixels.bits_per_dim)(jnp.asarray(row["log_prob"]), self.test)
+        return {"bits": float(bits.mean()), "bits_se": standard_error(bits)}
+
+
+def flow_files(run: str | os.PathLike[str]) -> dict[tuple[str, int], Path]:
+    """The flows of a run folder, or the one file given: (label, seed) to file."""
+    path = Path(run)
+    return {(path.stem, 0): path} if path.is_file() else RunFolder(path).flows()
+
+
+def read_history(place: Path) -> list[dict[str, Any]]:
+    """The rows of one arm's history."""
+    path = place / "history.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def image_samples(place: Path, seed: int) -> Array:
+    """Some samples of the flow of images in an arm's folder, drawn once and kept there."""
+    path = place / f"images-{IMAGES}.npz"
+    if not path.exists():
+        x = load(place / "flow.hiflow").sample(jax.random.key(seed), IMAGES)
+        write_arrays(path, {"x": np.asarray(x)})
+    with np.load(path, allow_pickle=False) as stored:
+        return jnp.asarray(stored["x"])

@@ -1,0 +1,105 @@
+"""An experiment's arms and seeds trained by `fit`, into a run folder."""
+
+import os
+from collections.abc import Sequence
+
+import jax
+from jaxtyping import Array
+from rich.console import Console
+
+from hiflow import energies
+from hiflow._disk import write_text
+from hiflow.experiments._arm import Arm, make_arm
+from hiflow.experiments._data import event_shape, make_data, pixel_transform
+from hiflow.experiments._fitted import FittedEnergies, make_energy
+from hiflow.experiments._run_folder import Record, RunFolder
+from hiflow.experiments._summary import FIGURES, Result, markdown, print_table, summarise
+from hiflow.experiments._toml import Experiment
+from hiflow.training import fit
+
+
+def train(
+    experiment: Experiment,
+    root: str | os.PathLike[str],
+    *,
+    seeds: Sequence[int] | None = None,
+    resume: bool = False,
+    console: Console | None = None,
+) -> list[Result]:
+    """Train every arm for every seed into a run folder; finished arms are skipped on resume.
+
+    All arms are built and checked before the first one is trained. The results of other seeds that the
+    folder holds already are kept and returned too.
+    """
+    console = console or Console()
+    seeds = experiment.seeds if seeds is None else list(seeds)
+    energy = make_energy(experiment)
+    folder = RunFolder(root)
+    shape = event_shape(experiment, energy)
+    pixels = pixel_transform(experiment)
+    for arm in experiment.arms:  # Refuses whatever is wrong, before data are drawn.
+        make_arm(experiment, arm, energy, shape, jax.random.key(0))
+    folder.claim(experiment, seeds, resume=resume)
+    for seed in seeds:
+        points, test = make_data(experiment, energy, seed, progress=console.is_terminal)
+        _check_sizes(experiment, points.shape[0])
+        folder.describe_data(seed, points, test)
+        fitted = FittedEnergies(
+            shape, points, test, seed=seed, folder=folder.energies(seed), console=console
+        )
+        for table in experiment.arms:
+            key_network, key_fit = jax.random.split(jax.random.key(seed))
+            arm = make_arm(experiment, table, energy, shape, key_network, fitted)
+            place = folder.arm(seed, arm.label)
+            seen = points[: arm.size]
+            console.print(f"[bold]{arm.label}[/], seed {seed}: {type(arm.path).__name__}")
+            record = Record(place, test, pixels, console)
+            folder.add(_train_arm(arm, record, seen, energy, seed, key_fit))
+    results = folder.results()
+    summary = summarise(results)
+    write_text(folder.root / "results.md", markdown(summary, energy, pixels))
+    print_table(summary, energy, console, pixels)
+    return results
+
+
+def _check_sizes(experiment: Experiment, available: int) -> None:
+    for arm in experiment.arms:
+        if not 1 <= arm.get("size", available) <= available:
+            raise ValueError(
+                f"variant {arm['variant']!r}: `size` must be between 1 and the {available:,} training "
+                f"points of [data], got {arm['size']}."
+            )
+
+
+def _train_arm(
+    arm: Arm,
+    record: Record,
+    points: Array,
+    energy: energies.AbstractEnergy | None,
+    seed: int,
+    key: Array,
+) -> Result:
+    weights = record.place / "flow.hiflow"
+    if not weights.exists():
+        checkpoints = record.place / "checkpoints"
+        flow = fit(
+            arm.network,
+            arm.path,
+            points,
+            prior=arm.prior,
+            energy=energy,
+            key=key,
+            validation=record.test,
+            solver_settings=arm.solver_settings,
+            callbacks=[record],
+            checkpoint_dir=checkpoints,
+            resume=checkpoints.exists(),
+            progress=record.console.is_terminal,
+            **arm.training,
+        )
+        flow.save(weights)
+    last = record.rows[-1]
+    figures = [last[k] for k in FIGURES]
+    return Result(
+        arm.label, seed, int(last["step"]), last["seconds"], *figures, bits=last.get("bits")
+    )
