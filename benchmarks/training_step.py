@@ -83,7 +83,7 @@ def main():
     networks = {
         "EGNN 32x3": hf.networks.EGNN(particles=PARTICLES, dim=DIM, width=32, depth=3, key=KEY),
         "MLP 96x3": hf.networks.MLP(
-            shape=(PARTICLES, DIM), width=96, depth=3, group=prior.group, key=KEY
+            shape=(PARTICLES, DIM), width=96, depth=3, projects_on=prior.group, key=KEY
         ),
     }
     print(

@@ -109,7 +109,7 @@ def test_the_shell_and_python_give_the_same_flow(place):
     key_network, key_fit = jax.random.split(jax.random.key(3))
     arm = experiments.make_arm(what, what.arms[1], energy, (2,), key_network)
     from_python = hf.fit(
-        hf.networks.MLP(shape=(2,), width=8, depth=1, group=arm.prior.group, key=key_network),
+        hf.networks.MLP(shape=(2,), width=8, depth=1, projects_on=arm.prior.group, key=key_network),
         hf.paths.Langevin(energy=hf.energies.Ring(), hessian=hf.hessians.Analytic()),
         points,
         prior=hf.priors.Normal(shape=(2,)),
@@ -186,12 +186,16 @@ def test_data_come_from_a_file(place):
     ("old", "new", "message"),
     [
         ('name = "ring"', 'name = "rign"', "did you mean 'ring'"),
-        ("steps = 6", "stepz = 6", "unknown name 'stepz'; did you mean 'steps'"),
+        ("steps = 6", "stepz = 6", "unknown setting 'stepz'; did you mean 'steps'"),
         ("[training]", "[trainign]", "unknown name 'trainign'; did you mean 'training'"),
         ("steps = 6", "steps = ", "not valid TOML"),
         ('label = "HI-FM"', 'label = "OT-FM"', "needs a `label` of its own"),
         ("rtol = 1e-3", "rtol = -1", "`rtol` must be positive"),
-        ("rtol = 1e-3", 'solver = "Tsit6"', "diffrax has no solver 'Tsit6'"),
+        (
+            "rtol = 1e-3",
+            'solver = "Tsit6"',
+            "`method` must be the name of a method of diffrax; did you mean 'Tsit5'",
+        ),
         (
             'name = "langevin"',
             'name = "langevin", rates = {name = "power", least = 0.01}',

@@ -1,5 +1,7 @@
 """Laws of a flow: its density, its solver's count, its file."""
 
+from pathlib import Path
+
 import diffrax
 import equinox as eqx
 import jax
@@ -256,6 +258,17 @@ def test_what_cannot_be_stored_is_refused_and_leaves_no_file(tmp_path):
     with pytest.raises(TypeError, match="can't be stored"):
         flow.save(tmp_path / "a.flow")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_the_first_format_is_read():
+    flow = hf.load(Path(__file__).parent / "files" / "flow-of-format-1.hiflow")
+    assert isinstance(flow.solver.method, diffrax.Bosh3)
+    assert (float(flow.solver.rtol), flow.solver.chunk_size) == (np.float32(1e-3), 7)
+    assert flow.solver.divergence == hf.Hutchinson(2)
+    # As the version that wrote it drew them.
+    drawn = flow.sample(KEY, 2, rtol=1e-6, atol=1e-6)
+    expected = [[0.83716, -0.94068], [-2.44546, -2.15067]]
+    np.testing.assert_allclose(drawn, expected, rtol=2e-3)
 
 
 def test_a_missing_file_says_so(tmp_path):

@@ -1,5 +1,7 @@
 """Laws of `fit`: it learns, it repeats, it resumes, and it refuses what doesn't fit together."""
 
+import dataclasses
+import inspect
 import warnings
 
 import equinox as eqx
@@ -10,6 +12,7 @@ import optax
 import pytest
 
 import hiflow as hf
+from hiflow._disk import fingerprint
 from hiflow.groups import linear_part
 from hiflow.training._step import Batches, Recipe, Scheduled
 
@@ -242,7 +245,7 @@ def test_a_network_that_leaves_the_subspace_is_refused():
     points = jax.vmap(prior.sample)(jax.random.split(KEY, 10))
     free = hf.networks.MLP(shape=(4, 2), width=8, depth=1, key=KEY)
     free = jax.tree.map(lambda leaf: leaf + 0.1 if eqx.is_inexact_array(leaf) else leaf, free)
-    with pytest.raises(ValueError, match="give the network the group"):
+    with pytest.raises(ValueError, match="give the network the projection"):
         hf.fit(free, hf.paths.OptimalTransport(), points, prior=prior, key=KEY, steps=1)
 
 
@@ -322,3 +325,125 @@ def test_particles_out_of_the_networks_range_are_warned_of(quick_compilation):
             near, hf.paths.OptimalTransport(group=prior.group), points, prior=prior, key=KEY,
             steps=1, batch_size=2, progress=False,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": True},
+        {"steps": 10.0},
+        {"batch_size": "32"},
+        {"learning_rate": 1e300},
+        {"learning_rate": float("nan")},
+        {"learning_rate": "0.001"},
+        {"learning_rate": True},
+        {"warmup": 1.5},
+        {"clip": float("inf")},
+        {"ema": False},
+        {"augment": "false"},
+        {"augment": 1},
+        {"validate_at": 2.5},
+        {"validate_at": [5, 0]},
+        {"validate_at": "all"},
+        {"coupling": 3},
+        {"coupling": {"nme": "independent"}},
+        {"optimiser": "apply_updates"},
+        {"anchor_dir": 3},
+        {"anchor_dtype": 16},
+        {"checkpoint_every": 0},
+    ],
+    ids=str,
+)
+def test_a_setting_of_another_kind_is_refused_by_name(change):
+    ((name, _),) = change.items()
+    with pytest.raises(ValueError, match=f"`{name}` must be"):
+        hf.Training(**change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rtol": "1"},
+        {"rtol": True},
+        {"atol": 0.0},
+        {"atol": float("inf")},
+        {"steps": 0},
+        {"steps": 2.0},
+        {"chunk_size": 1.5},
+        {"chunk_size": "128"},
+        {"method": "tsit5"},
+        {"method": 3},
+    ],
+    ids=str,
+)
+def test_a_solver_setting_of_another_kind_is_refused_by_name(change):
+    ((name, _),) = change.items()
+    with pytest.raises(ValueError, match=f"`{name}` must be"):
+        hf.Solver(**change)
+
+
+def test_settings_are_one_object_a_table_or_keywords(gaussian):
+    _, points = gaussian
+    by_keyword = train(points)
+    same = {"steps": 40, "batch_size": 32}
+    arguments = (network(), hf.paths.OptimalTransport(), points)
+    common = {"prior": hf.priors.Normal(2), "key": KEY, "progress": False}
+    for training in (same, hf.Training(**same)):
+        assert eqx.tree_equal(by_keyword, hf.fit(*arguments, training=training, **common))
+    shorter = hf.Training(steps=3, batch_size=32)
+    assert eqx.tree_equal(by_keyword, hf.fit(*arguments, training=shorter, steps=40, **common))
+    with pytest.raises(TypeError, match="did you mean 'learning_rate'"):
+        hf.fit(*arguments, learnin_rate=1e-3, **common)
+
+
+def test_help_shows_every_setting():
+    shown = inspect.signature(hf.fit).parameters
+    for field in dataclasses.fields(hf.Training):
+        assert shown[field.name].default == field.default
+
+
+def test_components_may_be_named(gaussian):
+    _, points = gaussian
+    flow = hf.fit(
+        {"name": "mlp", "width": 8},
+        {"name": "langevin", "energy": {"name": "ring"}},
+        points,
+        prior="normal",
+        key=KEY,
+        steps=2,
+        progress=False,
+    )
+    assert isinstance(flow.network, hf.networks.MLP)
+    assert flow.network.layers[0].weight.shape[0] == 8
+
+
+def test_runs_that_differ_in_one_part_are_told_apart(gaussian, tmp_path):
+    """Each of these went on with the other's checkpoints once: same shapes, same classes."""
+    _, points = gaussian
+
+    def energy(function):
+        return hf.paths.Langevin(hf.energies.FunctionEnergy(function, shape=(2,)))
+
+    def tanh():
+        return hf.networks.MLP(2, width=16, depth=2, activation="tanh", key=jax.random.key(1))
+
+    scale = 2.0
+    pairs = {
+        "path": (
+            {"path": energy(lambda x: (x**2).sum() / 2)},
+            {"path": energy(lambda x: (x**4).sum())},
+        ),
+        "network": ({}, {"network": tanh()}),
+        "optimiser": ({"optimiser": optax.adam(1e-3)}, {"optimiser": optax.adam(2e-3)}),
+    }
+    for name, (first, second) in pairs.items():
+        run = {"checkpoint_dir": tmp_path / name, "steps": 1}
+        train(points[:20], **run, **first)
+        train(points[:20], **run, **first, resume=True)
+        with pytest.raises(ValueError, match=f"another run, with other {name}"):
+            train(points[:20], **run, **second, resume=True)
+    assert fingerprint(a=jnp.zeros((2, 3))) != fingerprint(a=jnp.zeros(6))
+    assert fingerprint(a=jnp.zeros(2)) != fingerprint(a=np.zeros(2, np.float64))
+    one = fingerprint(f=lambda x: scale * x)
+    scale = 3.0
+    assert one != fingerprint(f=lambda x: scale * x)

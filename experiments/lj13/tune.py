@@ -60,7 +60,7 @@ def main(out):
         made = experiments.make_arm(experiment, arm(trial), energy, energy.event_shape, key_network)
         flow = hf.fit(
             made.network, made.path, points, prior=made.prior, energy=energy, key=key_fit,
-            solver_settings=made.solver_settings, progress=False, **made.training,
+            training=made.training, solver_settings=made.solver, progress=False,
         )  # fmt: skip
         found = metrics.negative_log_likelihood(flow, validation)
         trial.set_user_attr("nfe", found.nfe)

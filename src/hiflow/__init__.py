@@ -20,10 +20,12 @@ from hiflow.divergences import AbstractDivergence as AbstractDivergence
 from hiflow.divergences import Exact as Exact
 from hiflow.divergences import Hutchinson as Hutchinson
 from hiflow.flow import Flow as Flow
-from hiflow.flow import SolverStats as SolverStats
 from hiflow.flow import load as load
 from hiflow.registry import Registry as Registry
 from hiflow.registry import RegistryError as RegistryError
+from hiflow.solver import Solver as Solver
+from hiflow.solver import SolverStats as SolverStats
+from hiflow.training import Training as Training
 from hiflow.training import fit as fit
 
 __version__ = _version("hiflow-jax")

@@ -1,5 +1,10 @@
 """Converters and checks for the fields of components: every error names the argument and the cure."""
 
+import dataclasses
+import difflib
+import math
+import numbers
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import equinox as eqx
@@ -100,3 +105,84 @@ def check_event(x: Any, event_shape: tuple[int, ...], *, argument: str = "x", ow
             f"{owner}: `{argument}` must have the event shape {tuple(event_shape)}, got "
             f"{jnp.shape(x)}. Components act on single samples: use jax.vmap for a batch."
         )
+
+
+class Refused(ValueError):  # noqa: N818  what a check raises: the words between a field's name and its value
+    """What a setting must be, for the message of whoever knows its name."""
+
+
+def whole(least: int) -> Callable[[Any], int]:
+    """A check that a setting is an integer, not a truth value, and at least `least`."""
+
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+            raise Refused(f"must be at least {least} and whole")
+        return int(value)
+
+    return check
+
+
+def number(words: str, allowed: Callable[[float], bool]) -> Callable[[Any], float]:
+    """A check that a setting is a finite number, not a truth value, and `allowed`."""
+
+    def check(value: Any) -> float:
+        array = np.asarray(value)
+        if array.ndim > 0 or not np.issubdtype(array.dtype, np.number):
+            raise Refused(f"must be {words}")
+        found = float(array)
+        if not math.isfinite(found) or not allowed(found):
+            raise Refused(f"must be {words}")
+        return found
+
+    return check
+
+
+def flag(value: Any) -> bool:
+    """A check that a setting is a truth value."""
+    if not isinstance(value, bool):
+        raise Refused("must be true or false")
+    return value
+
+
+def one_of(*known: str) -> Callable[[Any], str]:
+    """A check that a setting is one of a few words."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or value not in known:
+            raise Refused(f"must be one of {', '.join(known)}")
+        return value
+
+    return check
+
+
+def converter(name: str, check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A field's converter that refuses by name what its check refuses."""
+
+    def convert(value: Any) -> Any:
+        try:
+            return check(value)
+        except Refused as error:
+            raise ValueError(f"`{name}` {error}; got {value!r}.") from None
+
+    return convert
+
+
+def setting(check: Callable[[Any], Any], default: Any, **metadata: Any) -> Any:
+    """A field of a frozen dataclass of settings, which `check_settings` checks."""
+    return dataclasses.field(default=default, metadata={"check": check, **metadata})
+
+
+def check_settings(settings: Any) -> None:
+    """Put every field through its check, which may convert it.
+
+    **Raises:** `ValueError` with the field's name, what it must be and what it was.
+    """
+    for field in dataclasses.fields(settings):
+        checked = converter(field.name, field.metadata["check"])(getattr(settings, field.name))
+        object.__setattr__(settings, field.name, checked)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown word: what was meant, if that can be guessed."""
+    close = difflib.get_close_matches(str(word), list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else "."

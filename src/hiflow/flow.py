@@ -1,40 +1,23 @@
 """A flow: prior, velocity field and solver, with samples and a normalised density."""
 
 import os
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow import _disk
-from hiflow._checks import as_scalar, check_positive
 from hiflow._devices import shard_batch
-from hiflow.divergences import AbstractDivergence, Exact
 from hiflow.networks import AbstractVelocityField
 from hiflow.priors import AbstractPrior
+from hiflow.solver import Solver, SolverStats, as_solver, check_arrived, solve
 
-T = TypeVar("T")
-
-
-class SolverStats(eqx.Module):
-    """What the ODE solver did, per sample.
-
-    **Arguments:**
-
-    - `nfe`: velocity evaluations that the solver made, rejected steps and first-same-as-last reuse
-      counted as they happened.
-    - `accepted`, `rejected`: steps.
-    - `probe_variance`: variance of the log density, in nats², that comes from estimating the divergence
-      with probes; 0 if it is exact or wasn't asked for, NaN for a single probe.
-    """
-
-    nfe: Int[Array, "*batch"]
-    accepted: Int[Array, "*batch"]
-    rejected: Int[Array, "*batch"]
-    probe_variance: Float[Array, "*batch"]
+# Of one sample: the result, what the solver did, and whether it arrived.
+Solved = tuple[Any, SolverStats, Array]
 
 
 class Flow(eqx.Module):
@@ -45,42 +28,34 @@ class Flow(eqx.Module):
     nats, with respect to Lebesgue measure on the image of `prior.group.project` (for particles: the
     centred subspace). It is differentiable in `x` and in the network's parameters.
 
-    The solver's settings are defaults that every method takes as keywords too: `solver` (an explicit
-    Runge–Kutta method of diffrax), `rtol` and `atol` of its adaptive steps or a fixed number of `steps`,
-    `divergence` ([`Exact`][hiflow.divergences.Exact], or [`Hutchinson`][hiflow.divergences.Hutchinson],
-    which needs `key`), and `chunk_size`, how many samples are solved side by side (a chunk runs until
-    its slowest is done).
+    **Arguments:**
+
+    - `prior`, `network`: for the same events.
+    - `solver`: a [`Solver`][hiflow.Solver], its method alone, or a table of its fields. Every method
+      takes the fields as keywords too, and `solver` itself.
+    - `settings`: fields of the solver.
+
+    **Raises:** `ValueError` for components of other events, or a wrong setting.
     """
 
     prior: AbstractPrior
     network: AbstractVelocityField
-    solver: diffrax.AbstractSolver = eqx.field(default_factory=diffrax.Tsit5)
-    rtol: Float[Array, ""] = eqx.field(converter=as_scalar, default=1e-4)
-    atol: Float[Array, ""] = eqx.field(converter=as_scalar, default=1e-4)
-    steps: int | None = eqx.field(static=True, default=None)
-    divergence: AbstractDivergence = eqx.field(default_factory=Exact)
-    chunk_size: int = eqx.field(static=True, default=128)
+    solver: Solver
 
-    def __check_init__(self):
-        check_positive(self, "rtol", "atol")
-        if self.prior.event_shape != self.network.event_shape:
+    def __init__(
+        self,
+        prior: AbstractPrior,
+        network: AbstractVelocityField,
+        solver: Solver | diffrax.AbstractSolver | str | Mapping[str, Any] | None = None,
+        **settings: Any,
+    ):
+        if prior.event_shape != network.event_shape:
             raise ValueError(
-                f"Flow: `prior` has event shape {self.prior.event_shape} and `network` "
-                f"{self.network.event_shape}; build both for the same events."
+                f"Flow: `prior` has event shape {prior.event_shape} and `network` "
+                f"{network.event_shape}; build both for the same events."
             )
-        if not isinstance(self.solver, diffrax.AbstractERK | diffrax.Euler):
-            raise ValueError(
-                f"Flow: `solver` must be an explicit Runge–Kutta method (diffrax.AbstractERK or Euler), "
-                f"whose evaluations can be counted; got {type(self.solver).__name__}."
-            )
-        if isinstance(self.solver, diffrax.Euler) and self.steps is None:
-            raise ValueError(
-                "Flow: Euler's method has no error estimate; pass a number of `steps`."
-            )
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"Flow: `steps` must be at least 1, got {self.steps}.")
-        if self.chunk_size < 1:
-            raise ValueError(f"Flow: `chunk_size` must be at least 1, got {self.chunk_size}.")
+        self.prior, self.network = prior, network
+        self.solver = as_solver(solver, **settings)
 
     def sample(self, key: PRNGKeyArray, n: int, **settings: Any) -> Float[Array, "n *event"]:
         """`n` samples."""
@@ -118,7 +93,9 @@ class Flow(eqx.Module):
         flow = self.with_settings(**settings)
         key_prior, key_probes = jax.random.split(key)
         x0 = _prior_samples(flow, key_prior, n)
-        return _in_chunks(_push_with_density, flow, (x0, jax.random.split(key_probes, n)))
+        start = (x0, jax.random.split(key_probes, n))
+        (x1, log_prob), stats = _in_chunks(_push_with_density, flow, start)
+        return x1, log_prob, stats
 
     def log_prob(
         self, x: Float[Array, "*batch_event"], *, key: PRNGKeyArray | None = None, **settings: Any
@@ -148,14 +125,9 @@ class Flow(eqx.Module):
     def with_settings(self, **settings: Any) -> "Flow":
         """The same flow with other solver settings as its defaults.
 
-        **Raises:** `ValueError` for an unknown setting.
+        **Raises:** `ValueError` for an unknown setting or a wrong value.
         """
-        known = ("solver", "rtol", "atol", "steps", "divergence", "chunk_size")
-        for name in settings:
-            if name not in known:
-                raise ValueError(f"unknown solver setting {name!r}; there are {', '.join(known)}.")
-        current = {name: getattr(self, name) for name in known}
-        return Flow(self.prior, self.network, **{**current, **settings})
+        return Flow(self.prior, self.network, self.solver.changed(**settings))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the flow to one file, atomically. [`hiflow.load`][hiflow.load] reads it.
@@ -183,20 +155,22 @@ def _prior_samples(flow: Flow, key: PRNGKeyArray, n: int) -> Float[Array, "n *ev
     return jax.vmap(flow.prior.sample)(jax.random.split(key, n))
 
 
-def _push(flow: Flow, x0: Float[Array, "*event"]) -> tuple[Array, SolverStats]:
-    return _solve(flow, lambda t, x, flow: flow.network(t, x), x0, 0.0, 1.0)
+def _push(flow: Flow, x0: Float[Array, "*event"]) -> Solved:
+    return solve(flow.solver, lambda t, x, network: network(t, x), x0, flow.network, 0.0, 1.0)
 
 
-def _push_with_density(flow: Flow, start: Any) -> tuple[Array, Array, SolverStats]:
+def _push_with_density(flow: Flow, start: Any) -> Solved:
     x0, key = start
-    (x1, gained), stats = _solve_with_divergence(flow, x0, key, 0.0, 1.0)
-    return x1, flow.prior.log_prob(x0) - jnp.mean(gained), _with_probes(stats, gained)
+    (x1, gained), stats, arrived = _solve_with_divergence(flow, x0, key, 0.0, 1.0)
+    log_prob = flow.prior.log_prob(x0) - jnp.mean(gained)
+    return (x1, log_prob), _with_probes(stats, gained), arrived
 
 
-def _pull(flow: Flow, end: Any) -> tuple[Array, SolverStats]:
+def _pull(flow: Flow, end: Any) -> Solved:
     x1, key = end
-    (x0, gained), stats = _solve_with_divergence(flow, flow.prior.group.project(x1), key, 1.0, 0.0)
-    return flow.prior.log_prob(x0) + jnp.mean(gained), _with_probes(stats, gained)
+    projected = flow.prior.group.project(x1)
+    (x0, gained), stats, arrived = _solve_with_divergence(flow, projected, key, 1.0, 0.0)
+    return flow.prior.log_prob(x0) + jnp.mean(gained), _with_probes(stats, gained), arrived
 
 
 def _with_probes(stats: SolverStats, gained: Float[Array, "*estimates"]) -> SolverStats:
@@ -209,56 +183,25 @@ def _with_probes(stats: SolverStats, gained: Float[Array, "*estimates"]) -> Solv
 
 def _solve_with_divergence(
     flow: Flow, x: Array, key: PRNGKeyArray | None, start: float, end: float
-) -> tuple[tuple[Array, Array], SolverStats]:
-    drawn = flow.divergence.draw(key, x)
+) -> Solved:
+    divergence = flow.solver.divergence
+    drawn = divergence.draw(key, x)
 
-    def field(t: Array, state: tuple[Array, Array], flow: Flow) -> tuple[Array, Array]:
-        return flow.divergence(flow.network, t, state[0], drawn)
+    def field(t: Array, state: tuple[Array, Array], network: Any) -> tuple[Array, Array]:
+        return divergence(network, t, state[0], drawn)
 
-    shape = jax.eval_shape(
-        lambda: flow.divergence(flow.network, jnp.zeros((), x.dtype), x, drawn)[1]
-    )
-    return _solve(flow, field, (x, jnp.zeros(shape.shape, x.dtype)), start, end)
-
-
-def _solve(flow: Flow, field: Any, state: Any, start: float, end: float) -> tuple[Any, SolverStats]:
-    adaptive = flow.steps is None
-    solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(field),
-        flow.solver,
-        start,
-        end,
-        # An explicit first step: diffrax's own choice may cost evaluations that it doesn't report.
-        dt0=(end - start) / (flow.steps or 100),
-        y0=state,
-        args=flow,
-        stepsize_controller=(
-            diffrax.PIDController(flow.rtol, flow.atol) if adaptive else diffrax.ConstantStepSize()
-        ),
-        max_steps=4096 if adaptive else flow.steps,
-    )
-    assert solution.ys is not None
-    final = jax.tree.map(lambda leaf: leaf[0], solution.ys)
-    return final, _count(flow.solver, solution.stats)
-
-
-def _count(solver: diffrax.AbstractSolver, stats: dict[str, Any]) -> SolverStats:
-    steps = stats["num_steps"]
-    if isinstance(solver, diffrax.AbstractERK):
-        tableau: Any = solver.tableau
-        stages, reuses = tableau.num_stages, tableau.fsal
-    else:
-        stages, reuses = 1, False
-    # First-same-as-last: the last stage of a step is the first of the next, also after a rejection.
-    evaluations = 1 + steps * (stages - 1) if reuses else steps * stages
-    accepted, rejected = stats["num_accepted_steps"], stats["num_rejected_steps"]
-    return SolverStats(evaluations, accepted, rejected, jnp.zeros(()))
+    now = jnp.zeros((), x.dtype)
+    shape = jax.eval_shape(lambda: divergence(flow.network, now, x, drawn)[1])
+    state = (x, jnp.zeros(shape.shape, x.dtype))
+    return solve(flow.solver, field, state, flow.network, start, end)
 
 
 def _in_chunks(function: Any, flow: Flow, inputs: Any) -> Any:
+    """The results of one sample's function for all, and the statistics."""
     n = jax.tree.leaves(inputs)[0].shape[0]
-    chunks = -(-n // flow.chunk_size)
-    return _run_chunks(function, flow, inputs, n, chunks)
+    chunks = -(-n // flow.solver.chunk_size)
+    results, stats, arrived = _run_chunks(function, flow, inputs, n, chunks)
+    return check_arrived(arrived, (results, stats))
 
 
 @eqx.filter_jit

@@ -172,7 +172,7 @@ def test_every_built_in_coupling_is_checked():
 
 def tiny_fit(coupling, network=None, path="optimal-transport", **settings):
     energy = hf.energies.DoubleWellParticles.preset("dw4")
-    network = network or hf.networks.MLP((4, 2), 8, 1, group="translation", key=KEY)
+    network = network or hf.networks.MLP((4, 2), 8, 1, projects_on="translation", key=KEY)
     points = jax.vmap(PRIOR.sample)(jax.random.split(KEY, 9))
     path = hf.paths.registry.make(path, energy=energy, group=GROUP)
     return hf.fit(
@@ -230,7 +230,7 @@ def test_pairs_chosen_by_the_data_are_refused_with_an_end_law(name, path):
 
 @pytest.mark.filterwarnings("ignore:.*virial")
 def test_moving_samples_needs_an_equivariant_network():
-    network = hf.networks.MLP((4, 2), 8, 1, group="translation", key=KEY)
+    network = hf.networks.MLP((4, 2), 8, 1, projects_on="translation", key=KEY)
     with pytest.raises(ValueError, match="isn't equivariant"):
         tiny_fit("symmetry-aligned", network)
 

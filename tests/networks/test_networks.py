@@ -130,7 +130,7 @@ def test_untrained_egnn_is_a_gaussian_flow():
 
 
 def test_mlp_with_translations_stays_centred():
-    network = MLP((4, 2), width=8, depth=2, group=Translation(), key=jax.random.key(0))
+    network = MLP((4, 2), width=8, depth=2, projects_on=Translation(), key=jax.random.key(0))
     t, x = event(0, (4, 2))
     v = call(network, t, x)
     assert jnp.abs(v.sum(0)).max() < 1e-6
@@ -149,7 +149,9 @@ def test_fields_depend_on_time_and_every_weight(network):
 
 
 def test_mlp_takes_names_and_integers():
-    network = MLP(2, width=4, depth=1, activation="tanh", group="trivial", key=jax.random.key(0))
+    network = MLP(
+        2, width=4, depth=1, activation="tanh", projects_on="trivial", key=jax.random.key(0)
+    )
     assert network.event_shape == (2,)
     assert network(jnp.asarray(0.5), jnp.zeros(2)).shape == (2,)
 

@@ -63,7 +63,7 @@ PRIORS = {
 NETWORKS = {
     "egnn": lambda key: networks.EGNN(3, 2, width=4, depth=1, key=key),
     "mlp": lambda key: networks.MLP((2,), width=8, depth=2, key=key),
-    "mlp-centred": lambda key: networks.MLP((3, 2), 8, 2, group="translation", key=key),
+    "mlp-centred": lambda key: networks.MLP((3, 2), 8, 2, projects_on="translation", key=key),
     "unet": lambda key: networks.UNet((5, 4, 2), width=4, heads=2, key=key),
 }
 HESSIANS = [

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import itertools
 import json
 import os
 import zipfile
@@ -15,7 +16,8 @@ import numpy as np
 
 from hiflow._disk._atomic import write_arrays
 
-FORMAT = 1
+FORMAT = 2
+_SETTINGS_OF_FORMAT_1 = ("rtol", "atol", "steps", "divergence", "chunk_size")
 
 
 def save(tree: Any, path: str | os.PathLike[str]) -> None:
@@ -45,11 +47,12 @@ def load(path: str | os.PathLike[str]) -> Any:
             f"{path}: truncated, corrupt, or not written by hiflow ({error}). Restore it from a copy, "
             "or from the run's checkpoint with `hiflow train --resume`."
         ) from error
-    if version != FORMAT:
+    if version not in (1, FORMAT):
         raise ValueError(
-            f"{path}: has format {version}, and this version of hiflow reads format {FORMAT}."
+            f"{path}: has format {version}, and this version of hiflow reads formats 1 to {FORMAT}."
         )
-    return _decode(manifest["root"], arrays, str(path))
+    root = _of_format_1(manifest["root"]) if version == 1 else manifest["root"]
+    return _decode(root, arrays, str(path))
 
 
 def _encode(value: Any, arrays: dict[str, np.ndarray], where: str) -> Any:
@@ -76,7 +79,10 @@ def _encode(value: Any, arrays: dict[str, np.ndarray], where: str) -> Any:
 
 def _importable(value: Any, where: str) -> str:
     name = getattr(value, "__qualname__", "")
-    for module in ("jax.nn", "jax.numpy", getattr(value, "__module__", None)):
+    home = getattr(value, "__module__", None) or ""
+    # The public place first: files outlive the private ones.
+    public = ".".join(itertools.takewhile(lambda part: part[0] != "_", home.split(".")[:-1]))
+    for module in ("jax.nn", "jax.numpy", public, home):
         if module and getattr(importlib.import_module(module), name or " ", None) is value:
             if module == "__main__":
                 break
@@ -109,6 +115,26 @@ def _decode(code: Any, arrays: dict[str, np.ndarray], path: str) -> Any:
     for name, item in code["fields"].items():
         object.__setattr__(module, name, _decode(item, arrays, path))
     return module
+
+
+def _of_format_1(code: Any) -> Any:
+    """What format 1 wrote, in today's words: classes have moved, and a flow's settings were its own."""
+    if isinstance(code, list):
+        return [_of_format_1(item) for item in code]
+    if not isinstance(code, dict):
+        return code
+    code = {key: _of_format_1(item) for key, item in code.items()}
+    module = code.get("module")
+    if isinstance(module, str):
+        code["module"] = module.replace("hiflow.divergence:", "hiflow.divergences:")
+    if module == "hiflow.flow:Flow":
+        fields = code["fields"]
+        settings = {name: fields.pop(name) for name in _SETTINGS_OF_FORMAT_1}
+        settings["method"] = fields["solver"]
+        fields["solver"] = {"module": "hiflow.solver:Solver", "fields": settings}
+    if module == "hiflow.networks._mlp:MLP":
+        code["fields"]["projects_on"] = code["fields"].pop("group")
+    return code
 
 
 def _import(target: str, path: str) -> Any:

@@ -1,7 +1,6 @@
 """Experiments as TOML files, and the checks of their tables' names."""
 
 import dataclasses
-import difflib
 import inspect
 import os
 import tomllib
@@ -9,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+from hiflow._checks import nearest
 
 _TOP = (
     *("seeds", "energy", "data", "prior", "network", "training", "evaluation"),
@@ -102,27 +103,9 @@ def check_names(table: Mapping[str, Any], known: Iterable[str], where: str) -> N
             )
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown word."""
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else "."
-
-
 def parameters(function: Any) -> list[str]:
     """The names that a function takes."""
     return list(inspect.signature(function).parameters)
-
-
-def defaults(function: Any) -> dict[str, Any]:
-    """The default values of the arguments that have one."""
-    found = inspect.signature(function).parameters.values()
-    return {each.name: each.default for each in found if each.default is not each.empty}
-
-
-def keywords(function: Any) -> list[str]:
-    """The names that a function takes by name alone."""
-    found = inspect.signature(function).parameters.values()
-    return [each.name for each in found if each.kind is each.KEYWORD_ONLY]
 
 
 def _varied(arm: dict[str, Any], variant: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,12 +90,12 @@ def _train_arm(
             energy=energy,
             key=key,
             validation=record.test,
-            solver_settings=arm.solver_settings,
+            training=arm.training,
+            solver_settings=arm.solver,
             callbacks=[record],
             checkpoint_dir=checkpoints,
             resume=checkpoints.exists(),
             progress=record.console.is_terminal,
-            **arm.training,
         )
         flow.save(weights)
     last = record.rows[-1]

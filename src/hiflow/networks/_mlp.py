@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._checks import check_event
-from hiflow.groups import AbstractGroup, Trivial
+from hiflow.groups import AbstractGroup, Translation, Trivial
 from hiflow.networks._base import AbstractVelocityField
 from hiflow.networks._time import TIME_FEATURES, time_features
 
@@ -19,9 +19,9 @@ class MLP(AbstractVelocityField):
     r"""$v(t, x) = P\,\mathrm{mlp}(\text{features}(t), Px)$, of hidden layers of one width.
 
     The default activation is smooth (SiLU), because likelihoods need the network's divergence. $P$ is
-    the group's projection: for a group with translations the field is blind to them and stays on the
-    centred subspace. Nothing else of the group is built in, so give it a group with a linear part
-    (rotations, permutations) only if exact equivariance isn't wanted.
+    the projection of `projects_on`: with translations in that group the field is blind to them and
+    stays on the centred subspace. Nothing else of it is built in: the `group` that this field is
+    equivariant under is the translations alone, or trivial.
 
     **Arguments:**
 
@@ -29,14 +29,15 @@ class MLP(AbstractVelocityField):
     - `width`: units per hidden layer.
     - `depth`: number of hidden layers.
     - `activation`: a smooth function of arrays, or the name of one in `jax.nn`.
-    - `group`: the group whose projection the field respects.
+    - `projects_on`: the group onto whose free directions the field projects what it gets and gives;
+      the prior's, usually.
     - `key`: for the initial weights.
 
     **Raises:** `ValueError` if a size isn't positive, or the activation's name is unknown.
     """
 
     layers: tuple[eqx.nn.Linear, ...]
-    group: AbstractGroup
+    projects_on: AbstractGroup
     event_shape: tuple[int, ...] = eqx.field(static=True)
     activation: Callable[[Array], Array] = eqx.field(static=True)
 
@@ -46,7 +47,7 @@ class MLP(AbstractVelocityField):
         width: int = 96,
         depth: int = 3,
         activation: Callable[[Array], Array] | str = "silu",
-        group: Any = None,
+        projects_on: Any = None,
         *,
         key: PRNGKeyArray,
     ):
@@ -61,16 +62,22 @@ class MLP(AbstractVelocityField):
             eqx.nn.Linear(fan_in, fan_out, key=k)
             for fan_in, fan_out, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
         )
-        self.group = Trivial() if group is None else _as_group(group)
+        self.projects_on = Trivial() if projects_on is None else _as_group(projects_on)
         self.event_shape = shape
         self.activation = _as_activation(activation)
 
+    @property
+    def group(self) -> AbstractGroup:
+        """What the field is equivariant under: translations, if it projects them out."""
+        removed = self.projects_on.null_modes(jnp.zeros(self.event_shape)).shape[1]
+        return Translation() if removed else Trivial()
+
     def __call__(self, t: Float[Array, ""], x: Float[Array, "*event"]) -> Float[Array, "*event"]:
         check_event(x, self.event_shape, owner="MLP")
-        y = jnp.concatenate([self.group.project(x).reshape(-1), time_features(t)])
+        y = jnp.concatenate([self.projects_on.project(x).reshape(-1), time_features(t)])
         for layer in self.layers[:-1]:
             y = self.activation(layer(y))
-        return self.group.project(self.layers[-1](y).reshape(self.event_shape))
+        return self.projects_on.project(self.layers[-1](y).reshape(self.event_shape))
 
 
 def _as_group(group: Any) -> AbstractGroup:

@@ -2,6 +2,7 @@
 
 from hiflow.paths._anchor_store import AnchorStore as AnchorStore
 from hiflow.paths._anchor_store import store_anchors as store_anchors
+from hiflow.paths._anchors import ANCHOR_DTYPES as ANCHOR_DTYPES
 from hiflow.paths._anchors import end_law_samples as end_law_samples
 from hiflow.paths._anchors import make_anchors as make_anchors
 from hiflow.paths._at_minimum import AtMinimum as AtMinimum

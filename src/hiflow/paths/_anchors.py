@@ -12,7 +12,7 @@ from rich.progress import track
 from hiflow.paths._base import AbstractPath, SpectralAnchor
 from hiflow.priors import AbstractPrior
 
-_DTYPES = ("float32", "float16")
+ANCHOR_DTYPES = ("float32", "float16")
 
 
 def make_anchors(
@@ -66,8 +66,8 @@ def end_law_samples(
 
 def check_anchor_dtype(dtype: str, argument: str) -> None:
     """Raise `ValueError` unless anchors can be kept in `dtype`."""
-    if dtype not in _DTYPES:
-        raise ValueError(f"{argument} must be one of {', '.join(_DTYPES)}; got {dtype!r}.")
+    if dtype not in ANCHOR_DTYPES:
+        raise ValueError(f"{argument} must be one of {', '.join(ANCHOR_DTYPES)}; got {dtype!r}.")
 
 
 def anchor_chunks(

@@ -1,3 +1,4 @@
 """Training: a network, a path and data in, a flow out."""
 
 from hiflow.training._fit import fit as fit
+from hiflow.training._settings import Training as Training

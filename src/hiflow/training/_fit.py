@@ -1,10 +1,11 @@
 """`fit`: a network, a path and data in, a flow out."""
 
 import dataclasses
+import inspect
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import chain
 from typing import Any
@@ -12,22 +13,23 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
-from hiflow import couplings
 from hiflow._disk import fingerprint, structure
+from hiflow.couplings import SupportsPreparation
 from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
 from hiflow.metrics import negative_log_likelihood
 from hiflow.networks import AbstractVelocityField
 from hiflow.paths import AbstractPath, make_anchors, store_anchors
 from hiflow.priors import AbstractPrior
+from hiflow.solver import Solver, as_solver
 from hiflow.training._anchor_stream import steps_at_once, with_anchors
 from hiflow.training._checkpoints import Checkpoints
 from hiflow.training._pairing import paired_draws
-from hiflow.training._preflight import check_data, make_ready
+from hiflow.training._preflight import Ready, check_data, make_components, make_ready
 from hiflow.training._progress import Bar
+from hiflow.training._settings import Training, as_training
 from hiflow.training._step import Batches, Draw, Recipe, State, advance, initial_state
 
 Row = dict[str, Any]
@@ -35,33 +37,21 @@ STEPS_PER_CALL = 50
 
 
 def fit(
-    network: AbstractVelocityField,
-    path: AbstractPath,
+    network: AbstractVelocityField | str | Mapping[str, Any],
+    path: AbstractPath | str | Mapping[str, Any],
     data: Any,
     *,
-    prior: AbstractPrior,
+    prior: AbstractPrior | str | Mapping[str, Any],
     key: PRNGKeyArray,
-    energy: AbstractEnergy | None = None,
-    steps: int = 2_000,
-    batch_size: int = 128,
-    learning_rate: float = 1e-3,
-    warmup: int = 100,
-    clip: float = 1.0,
-    optimiser: str | optax.GradientTransformation = "adam",
-    ema: float = 0.999,
-    coupling: Any = "independent",
-    time_sampler: Any = "stratified",
-    augment: bool = False,
+    energy: AbstractEnergy | str | Mapping[str, Any] | None = None,
     validation: Any = None,
-    validate_at: int | Sequence[int] = (),
-    solver_settings: dict[str, Any] | None = None,
+    training: Training | Mapping[str, Any] | None = None,
+    solver_settings: Solver | Mapping[str, Any] | None = None,
     callbacks: Sequence[Callable[[Row], None]] = (),
-    anchor_dir: str | os.PathLike[str] | None = None,
-    anchor_dtype: str = "float32",
     checkpoint_dir: str | os.PathLike[str] | None = None,
-    checkpoint_every: int = 500,
     resume: bool = False,
     progress: bool = True,
+    **settings: Any,
 ) -> Flow:
     r"""Train `network` by conditional flow matching and return the flow with its averaged weights.
 
@@ -71,133 +61,161 @@ def fit(
 
     **Arguments:**
 
-    - `network`: the velocity field to train.
-    - `path`: the conditional path.
+    - `network`, `path`, `prior`, `energy`: components, their names or tables. Without an `energy` it is
+      the path's; it is for the data–energy check and `augment`.
     - `data`: `(n, *event)`, an array or [`Samples`][hiflow.data.Samples].
-    - `prior`: the law at $t = 0$.
-    - `key`: makes batches, times and prior samples.
-    - `energy`: for the data–energy check; by default the path's.
-    - `learning_rate`, `warmup`: peak of a cosine schedule that ends at 1 % of it, and the steps of
-      linear rise before. `clip`: the gradient's largest global norm.
-    - `optimiser`: an Optax optimiser's name, or an Optax transformation, which then replaces the
-      schedule and the clipping too.
-    - `ema`: decay of the exponential moving average of the weights; 0 keeps the last weights.
-    - `coupling`, `time_sampler`: components, their names or tables.
-    - `augment`: turn every sample and its target velocity by a random element of the energy's group
-      (the prior's if there is no energy), for networks that don't have the symmetry built in.
-    - `validation`: test points; their NLL and NFE are logged at the steps `validate_at` (a number
-      means "every so many") and at the end.
-    - `solver_settings`: defaults of the returned flow, and of the validation.
+    - `key`: makes batches, times and prior samples, and the weights of a network that is only named.
+    - `validation`: test points; their NLL and NFE are logged at the steps `validate_at` and at the end.
+    - `settings`: the fields of [`Training`][hiflow.Training], such as `steps`, `batch_size` and
+      `learning_rate`; `training` gives several at once, and single ones replace its.
+    - `solver_settings`: the [`Solver`][hiflow.Solver] of the returned flow and of the validation, or a
+      table of its fields.
     - `callbacks`: each is called with a dict after every validation, or at the end if there is none:
       step, seconds (training only), loss, and the fields of [`NLL`][hiflow.metrics.NLL].
-    - `anchor_dir`: keep the anchors on disk, in a folder there that runs with the same path and data
-      share ([`store_anchors`][hiflow.paths.store_anchors]), and read those of coming batches in the
-      background. `None` keeps them in memory. The parameters are the same, bit for bit.
-    - `anchor_dtype`: `"float32"`, or `"float16"` for eigenvectors of half the size
-      ([`make_anchors`][hiflow.paths.make_anchors]); steps compute in the data's precision.
     - `checkpoint_dir`: where the state is saved atomically every `checkpoint_every` steps;
       `resume=True` goes on from the newest checkpoint there.
 
-    **Raises:** `ValueError` before any work is spent, if data, prior, path and network don't fit
-    together, or if `checkpoint_dir` belongs to another run; `OSError` if `anchor_dir` has too little
-    room.
+    **Raises:** `ValueError` before any work is spent, if a setting is wrong, if data, prior, path and
+    network don't fit together, or if `checkpoint_dir` belongs to another run; `TypeError` for an
+    unknown setting; `OSError` if `anchor_dir` has too little room.
     """
-    ready = make_ready(
-        network,
-        path,
-        prior,
-        energy,
-        steps=steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        warmup=warmup,
-        clip=clip,
-        optimiser=optimiser,
-        ema=ema,
-        coupling=coupling,
-        time_sampler=time_sampler,
-        validate_at=validate_at,
-        checkpoint_every=checkpoint_every,
-        anchor_dtype=anchor_dtype,
-    )
-    coupling = ready.coupling
     points = jnp.asarray(data)
     held_out = None if validation is None else jnp.asarray(validation)
+    parts = make_components(network, path, prior, energy, points.shape[1:], key)
+    ready = make_ready(*parts, as_training(training).changed(**settings))
     named = {"data": points, "validation": held_out}
-    check_data(network, path, prior, ready.energy, named, getattr(data, "chains", None))
-    Flow(prior, network, **(solver_settings or {}))  # Its checks, before any training.
-    parameters, static = eqx.partition(network, eqx.is_inexact_array)
-    validation_steps = _validation_steps(steps, validate_at) if held_out is not None else {steps}
-    stops = sorted({*validation_steps, *range(checkpoint_every, steps, checkpoint_every), steps})
+    check_data(ready, named, getattr(data, "chains", None))
+    run = _Run(ready, points, held_out, key, as_solver(solver_settings), callbacks, progress)
+    Flow(ready.prior, ready.network, run.solver)
+    with Checkpoints(checkpoint_dir, run.identity(), resume) as checkpoints:
+        return run.train(checkpoints)
 
-    def flow_of(state: State) -> Flow:
-        trained = jax.tree.map(jnp.copy, state.average if ema > 0 else state.parameters)
-        return Flow(prior, eqx.combine(trained, static), **(solver_settings or {}))
 
-    identity = {
-        "steps": steps,
-        "batch_size": batch_size,
-        "key": jax.random.key_data(key).tolist(),
-        "augment": augment,
-        "ema": ema,
-        "learning_rate": learning_rate,
-        "warmup": warmup,
-        "clip": clip,
-    }
-    identified = {
-        "data": points,
-        "network": structure(network),
-        "path": path,
-        "prior": prior,
-        "coupling": coupling,
-        "time_sampler": ready.time_sampler,
-        "optimiser": optimiser,
-    }
-    identity |= {name: fingerprint(part=part).digest for name, part in identified.items()}
-    with Checkpoints(checkpoint_dir, identity, resume) as checkpoints:
-        state, seconds = checkpoints.restore(initial_state(parameters, ready.optimiser))
-        stops = [stop for stop in stops if stop > int(state.step)]
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """One training run: its parts, ready and checked."""
+
+    ready: Ready
+    points: Array
+    held_out: Array | None
+    key: PRNGKeyArray
+    solver: Solver
+    callbacks: Sequence[Callable[[Row], None]]
+    progress: bool
+
+    @property
+    def settings(self) -> Training:
+        return self.ready.training
+
+    def identity(self) -> dict[str, str]:
+        """What the trained weights depend on, by name."""
+        # The network's initial weights follow from a key, and may differ in their last digit elsewhere.
+        parts = {
+            "data": self.points,
+            "network": structure(self.ready.network),
+            "path": self.ready.path,
+            "prior": self.ready.prior,
+            "key": self.key,
+        }
+        found = {name: fingerprint(part=part).digest for name, part in parts.items()}
+        coupling = {"coupling": fingerprint(part=self.ready.coupling).digest}
+        return found | self.settings.identity() | coupling
+
+    def train(self, checkpoints: Checkpoints) -> Flow:
+        """Train from the newest checkpoint, or from the start, to the end."""
+        parameters, static = eqx.partition(self.ready.network, eqx.is_inexact_array)
+        state, seconds = checkpoints.restore(initial_state(parameters, self.ready.optimiser))
+        stops = [stop for stop in self._stops() if stop > int(state.step)]
         if not stops:
-            return flow_of(state)
-        anchors, stored = None, None
-        if anchor_dir is None:
-            anchors = make_anchors(path, points, dtype=anchor_dtype, progress=progress)
-        else:
-            stored = store_anchors(path, points, anchor_dir, dtype=anchor_dtype, progress=progress)
-        if isinstance(coupling, couplings.SupportsPreparation):
-            coupling = coupling.prepare(prior, points, jax.random.fold_in(key, steps))
-        symmetry = ready.group if augment else None
-        batches = Batches(
-            points, prior, coupling, ready.time_sampler, symmetry, key, size=batch_size
-        )
-        recipe = Recipe(anchors, path, static, symmetry, ready.optimiser, ema)
+            return self._flow(state, static)
         starts = [int(state.step), *stops[:-1]]
-        room = STEPS_PER_CALL
-        calls = [_calls(start, stop, room) for start, stop in zip(starts, stops, strict=True)]
-        draws = paired_draws(batches, chain.from_iterable(calls), room)
-        if stored is not None:
-            room = steps_at_once(stored, batch_size, room)
-            draws = with_anchors(draws, chain.from_iterable(calls), stored, room)
-            calls = [[part for call in upto for part in _calls(*call, room)] for upto in calls]
-        with Bar(steps, int(state.step), enabled=progress) as bar, closing(draws):
+        recipe, calls, draws = self._prepared(static, list(zip(starts, stops, strict=True)))
+        steps = self.settings.steps
+        with Bar(steps, int(state.step), enabled=self.progress) as bar, closing(draws):
             for stop, upto in zip(stops, calls, strict=True):
                 state, spent, loss = _advance(upto, recipe, draws, state, bar)
                 seconds += spent
-                if stop in validation_steps:
+                if stop in self._validation_steps():
                     row: Row = {"step": stop, "seconds": seconds, "loss": loss}
-                    if held_out is not None:
-                        bar.note("validating")
-                        row |= dataclasses.asdict(negative_log_likelihood(flow_of(state), held_out))
-                    for callback in callbacks:
-                        callback(row)
+                    self._report(row, lambda state=state: self._flow(state, static), bar)
                 checkpoints.save(state, seconds)
-    return flow_of(state)
+        return self._flow(state, static)
+
+    def _prepared(
+        self, static: Any, stretches: list[tuple[int, int]]
+    ) -> tuple[Recipe, list[list[tuple[int, int]]], Generator[Draw, None, None]]:
+        """The step's recipe, the jitted calls of every stretch of steps, and what they draw."""
+        ready, settings = self.ready, self.settings
+        anchors, stored = None, None
+        keep = {"dtype": settings.anchor_dtype, "progress": self.progress}
+        if settings.anchor_dir is None:
+            anchors = make_anchors(ready.path, self.points, **keep)
+        else:
+            stored = store_anchors(ready.path, self.points, settings.anchor_dir, **keep)
+        coupling = ready.coupling
+        if isinstance(coupling, SupportsPreparation):
+            fresh = jax.random.fold_in(self.key, settings.steps)
+            coupling = coupling.prepare(ready.prior, self.points, fresh)
+        symmetry = ready.group if settings.augment else None
+        batches = Batches(
+            self.points,
+            ready.prior,
+            coupling,
+            ready.time_sampler,
+            symmetry,
+            self.key,
+            size=settings.batch_size,
+        )
+        recipe = Recipe(anchors, ready.path, static, symmetry, ready.optimiser, settings.ema)
+        room = STEPS_PER_CALL
+        calls = [_calls(start, stop, room) for start, stop in stretches]
+        draws = paired_draws(batches, chain.from_iterable(calls), room)
+        if stored is not None:
+            room = steps_at_once(stored, settings.batch_size, room)
+            draws = with_anchors(draws, chain.from_iterable(calls), stored, room)
+            calls = [[part for call in upto for part in _calls(*call, room)] for upto in calls]
+        return recipe, calls, draws
+
+    def _flow(self, state: State, static: Any) -> Flow:
+        weights = state.average if self.settings.ema > 0 else state.parameters
+        network = eqx.combine(jax.tree.map(jnp.copy, weights), static)
+        return Flow(self.ready.prior, network, self.solver)
+
+    def _report(self, row: Row, flow: Callable[[], Flow], bar: Bar) -> None:
+        if self.held_out is not None:
+            bar.note("validating")
+            row |= dataclasses.asdict(negative_log_likelihood(flow(), self.held_out))
+        for callback in self.callbacks:
+            callback(row)
+
+    def _validation_steps(self) -> set[int]:
+        steps, at = self.settings.steps, self.settings.validate_at
+        if self.held_out is None:
+            return {steps}
+        if isinstance(at, int):
+            at = range(at, steps, at)
+        return {steps, *(step for step in at if 0 < step < steps)}
+
+    def _stops(self) -> list[int]:
+        """The steps at which something is looked at or saved, in order."""
+        steps, every = self.settings.steps, self.settings.checkpoint_every
+        return sorted({*self._validation_steps(), *range(every, steps, every), steps})
 
 
-def _validation_steps(steps: int, validate_at: int | Sequence[int]) -> set[int]:
-    if isinstance(validate_at, int):
-        validate_at = range(validate_at, steps, validate_at)
-    return {steps, *(step for step in validate_at if 0 < step < steps)}
+def _with_settings(function: Callable[..., Any]) -> inspect.Signature:
+    """A function's signature with the fields of `Training` in place of `**settings`, for help texts."""
+    signature = inspect.signature(function)
+    *named, _ = signature.parameters.values()
+    settings = [
+        inspect.Parameter(
+            f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type
+        )
+        for f in dataclasses.fields(Training)
+    ]
+    return signature.replace(parameters=[*named, *settings])
+
+
+setattr(fit, "__signature__", _with_settings(fit))  # noqa: B010  functions declare no such attribute
 
 
 def _calls(start: int, stop: int, room: int) -> list[tuple[int, int]]:

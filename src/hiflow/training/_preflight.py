@@ -1,18 +1,14 @@
 """Everything about a training run that can be refused before any work is spent."""
 
-import math
-import numbers
 import warnings
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, PRNGKeyArray
 
-from hiflow import couplings, time_samplers
+from hiflow import couplings, energies, networks, paths, priors
 from hiflow._checks import refuse_not_finite
 from hiflow.couplings import AbstractCoupling, Independent
 from hiflow.data import warn_if_inconsistent
@@ -21,9 +17,9 @@ from hiflow.groups import AbstractGroup, linear_part
 from hiflow.networks import AbstractVelocityField, SupportsComplaint
 from hiflow.networks._perturbed import perturbed
 from hiflow.paths import AbstractGaussianPath, AbstractPath, Langevin
-from hiflow.paths._anchors import check_anchor_dtype
 from hiflow.priors import AbstractPrior
 from hiflow.time_samplers import AbstractTimeSampler
+from hiflow.training._settings import Training
 from hiflow.training._step import Optimiser, Scheduled
 
 # Below, the standard error of the virial is itself too uncertain to warn by.
@@ -33,13 +29,48 @@ _PLENTY = 1_000
 
 
 class Ready(NamedTuple):
-    """What `fit`'s settings name, made."""
+    """The parts of a training run, made and known to fit together."""
 
+    network: AbstractVelocityField
+    path: AbstractPath
+    prior: AbstractPrior
     energy: AbstractEnergy | None
-    group: AbstractGroup
+    training: Training
     coupling: AbstractCoupling
-    time_sampler: AbstractTimeSampler
     optimiser: Optimiser
+
+    @property
+    def group(self) -> AbstractGroup:
+        """The symmetry of the energy, or of the prior if there is none."""
+        return self.prior.group if self.energy is None else self.energy.group
+
+    @property
+    def time_sampler(self) -> AbstractTimeSampler:
+        """Made by the settings' own check."""
+        assert isinstance(self.training.time_sampler, AbstractTimeSampler)
+        return self.training.time_sampler
+
+
+def make_components(
+    network: Any,
+    path: Any,
+    prior: Any,
+    energy: Any,
+    event_shape: tuple[int, ...],
+    key: PRNGKeyArray,
+) -> tuple[AbstractVelocityField, AbstractPath, AbstractPrior, AbstractEnergy | None]:
+    """The components themselves, where names or tables were given: with the events' shape, the prior's
+    symmetry and scale, and the energy, wherever their classes take them."""
+    known: dict[str, Any] = {"shape": event_shape}
+    if len(event_shape) == 2:
+        known |= {"particles": event_shape[0], "dim": event_shape[1]}
+    if energy is not None:
+        energy = energies.registry.make(energy)
+    prior = priors.registry.make(prior, **known)
+    network = networks.registry.make(network, **known, projects_on=prior.group, key=key)
+    context = {"group": prior.group, "prior_scale": getattr(prior, "scale", None), "energy": energy}
+    context = {name: value for name, value in context.items() if value is not None}
+    return network, paths.registry.make(path, **context), prior, energy
 
 
 def make_ready(
@@ -47,65 +78,27 @@ def make_ready(
     path: AbstractPath,
     prior: AbstractPrior,
     energy: AbstractEnergy | None,
-    *,
-    steps: int,
-    batch_size: int,
-    learning_rate: float,
-    warmup: int,
-    clip: float,
-    optimiser: str | optax.GradientTransformation,
-    ema: float,
-    coupling: Any,
-    time_sampler: Any,
-    validate_at: int | Sequence[int],
-    checkpoint_every: int,
-    anchor_dtype: str,
+    training: Training,
 ) -> Ready:
-    """All of `fit`'s settings that need no data. Raise `ValueError` for what doesn't fit together."""
-    counts = {"steps": steps, "batch_size": batch_size, "checkpoint_every": checkpoint_every}
-    for name, count in counts.items():
-        _check_count(name, count, 1)
-    _check_count("warmup", warmup, 0)
-    for step in validate_at if isinstance(validate_at, Sequence) else [validate_at]:
-        _check_count("validate_at", step, 1)
-    for name, number in {"learning_rate": learning_rate, "clip": clip}.items():
-        if not (isinstance(number, numbers.Real) and 0 < number < math.inf):
-            raise ValueError(f"fit: `{name}` must be a positive number, got {number!r}.")
-    if not (isinstance(ema, numbers.Real) and 0 <= ema < 1):
-        raise ValueError(f"fit: `ema` must be in [0, 1), got {ema!r}.")
-    check_anchor_dtype(anchor_dtype, "fit: `anchor_dtype`")
+    """All that needs no data. Raise `ValueError` for what doesn't fit together."""
     if energy is None:
         energy = getattr(path, "energy", None)
     check_components(network, path, prior, energy)
     group = prior.group if energy is None else energy.group
-    coupling = couplings.registry.make(coupling, group=group)
+    coupling = couplings.registry.make(training.coupling, group=group)
     _check_coupling(network, prior, coupling)
     _check_end_law(path, coupling)
-    return Ready(
-        energy,
-        group,
-        coupling,
-        time_samplers.registry.make(time_sampler),
-        Scheduled(optimiser, learning_rate, warmup, clip, steps)
-        if isinstance(optimiser, str)
-        else optimiser,
-    )
+    optimiser = training.optimiser
+    if isinstance(optimiser, str):
+        optimiser = Scheduled(
+            optimiser, training.learning_rate, training.warmup, training.clip, training.steps
+        )
+    return Ready(network, path, prior, energy, training, coupling, optimiser)
 
 
-def _check_count(name: str, count: Any, least: int) -> None:
-    if not isinstance(count, numbers.Integral) or count < least:
-        raise ValueError(f"fit: `{name}` must be at least {least} and whole, got {count!r}.")
-
-
-def check_data(
-    network: AbstractVelocityField,
-    path: AbstractPath,
-    prior: AbstractPrior,
-    energy: AbstractEnergy | None,
-    points: dict[str, Array | None],
-    chains: Any,
-) -> None:
+def check_data(ready: Ready, points: dict[str, Array | None], chains: Any) -> None:
     """Raise `ValueError` for data that aren't the prior's events; warn if they don't fit the energy."""
+    network, path, prior, energy = ready[:4]
     for name, array in points.items():
         if array is not None:
             check_points(array, prior, argument=name)
@@ -199,7 +192,8 @@ def _check_network(network: AbstractVelocityField, prior: AbstractPrior) -> None
     if off > 1e-3 * (1 + jnp.abs(velocity).max()):
         raise ValueError(
             f"fit: `network` ({type(network).__name__}) leaves the subspace of {type(prior).__name__} "
-            f"by {off:.3g}. Use EGNN, or give the network the group: MLP(..., group=prior.group)."
+            f"by {off:.3g}. Use EGNN, or give the network the projection: "
+            "MLP(..., projects_on=prior.group)."
         )
 
 

@@ -81,12 +81,6 @@ class Scheduled:
     clip: float
     steps: int
 
-    def __post_init__(self):
-        if not hasattr(optax, self.name):
-            raise ValueError(
-                f"fit: `optimiser` must be the name of one of Optax's, got {self.name!r}."
-            )
-
     def transformation(self) -> optax.GradientTransformation:
         """The optimiser."""
         peak, warmup = self.learning_rate, min(self.warmup, self.steps // 2)

@@ -1,0 +1,160 @@
+"""The settings of a training run: each said once, with its check."""
+
+import dataclasses
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import optax
+
+from hiflow import couplings, time_samplers
+from hiflow._checks import (
+    Refused,
+    check_settings,
+    flag,
+    nearest,
+    number,
+    one_of,
+    setting,
+    whole,
+)
+from hiflow._disk import fingerprint
+from hiflow.couplings import AbstractCoupling
+from hiflow.paths import ANCHOR_DTYPES
+from hiflow.registry import Registry
+from hiflow.time_samplers import AbstractTimeSampler
+
+# A larger one isn't meant: 1e300, for one, is infinite in single precision.
+_LARGEST_RATE = 1e3
+
+
+def _named(registry: Registry[Any], value: Any) -> Any:
+    named = isinstance(value, str) or (isinstance(value, Mapping) and "name" in value)
+    if not named and not isinstance(value, registry.base):
+        raise Refused(f"must be an {registry.base.__name__}, its name, or a table with a `name`")
+    if named:
+        registry.get(value if isinstance(value, str) else value["name"])
+    return value
+
+
+def _coupling(value: Any) -> Any:
+    return _named(couplings.registry, value)
+
+
+def _time_sampler(value: Any) -> Any:
+    return time_samplers.registry.make(_named(time_samplers.registry, value))
+
+
+def _optimiser(value: Any) -> Any:
+    if isinstance(value, optax.GradientTransformation):
+        return value
+    known = [name for name, item in vars(optax).items() if _takes_a_rate(item)]
+    if not isinstance(value, str) or value not in known:
+        raise Refused(f"must be the name of one of Optax's optimisers{nearest(value, known)[:-1]}")
+    return value
+
+
+def _takes_a_rate(item: Any) -> bool:
+    return inspect.isfunction(item) and "learning_rate" in inspect.signature(item).parameters
+
+
+def _steps(value: Any) -> int | tuple[int, ...]:
+    every = whole(1)
+    if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
+        return tuple(every(step) for step in value)
+    return every(value)
+
+
+def _folder(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str | os.PathLike):
+        raise Refused("must be the path of a folder")
+    return None if value is None else os.fspath(value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """How a flow is trained. [`fit`][hiflow.fit] takes these fields as keywords, and an experiment's
+    `[training]` table has the same names and defaults.
+
+    **Arguments:**
+
+    - `steps`, `batch_size`: how many updates, each from how many pairs.
+    - `learning_rate`, `warmup`: peak of a cosine schedule that ends at 1 % of it, and the steps of
+      linear rise before. `clip`: the gradient's largest global norm.
+    - `optimiser`: an Optax optimiser's name, or an Optax transformation, which then replaces the
+      schedule and the clipping too.
+    - `ema`: decay of the exponential moving average of the weights; 0 keeps the last weights.
+    - `coupling`, `time_sampler`: components, their names or tables.
+    - `augment`: turn every sample and its target velocity by a random element of the energy's group
+      (the prior's if there is no energy), for networks that don't have the symmetry built in.
+    - `validate_at`: the steps at which the NLL and NFE of the validation points are logged (a number
+      means "every so many"), besides the end.
+    - `anchor_dir`: keep the anchors on disk, in a folder there that runs with the same path and data
+      share ([`store_anchors`][hiflow.paths.store_anchors]), and read those of coming batches in the
+      background. `None` keeps them in memory. The parameters are the same, bit for bit.
+    - `anchor_dtype`: `"float32"`, or `"float16"` for eigenvectors of half the size
+      ([`make_anchors`][hiflow.paths.make_anchors]); steps compute in the data's precision.
+    - `checkpoint_every`: after how many steps the state is saved, if it is saved at all.
+
+    **Raises:** `ValueError` for a value of another type or out of range, with the field's name.
+    """
+
+    # Run-time type checkers leave the constructor alone: the fields' own checks are its type checks.
+    __no_type_check__: ClassVar[bool] = True
+
+    steps: int = setting(whole(1), 2_000)
+    batch_size: int = setting(whole(1), 128)
+    learning_rate: float = setting(
+        number(f"a positive number, at most {_LARGEST_RATE:g}", lambda x: 0 < x <= _LARGEST_RATE),
+        1e-3,
+    )
+    warmup: int = setting(whole(0), 100)
+    clip: float = setting(number("a positive number", lambda x: x > 0), 1.0)
+    optimiser: str | optax.GradientTransformation = setting(_optimiser, "adam")
+    ema: float = setting(number("in [0, 1)", lambda x: 0 <= x < 1), 0.999)
+    coupling: AbstractCoupling | str | Mapping[str, Any] = setting(_coupling, "independent")
+    time_sampler: AbstractTimeSampler | str | Mapping[str, Any] = setting(
+        _time_sampler, "stratified"
+    )
+    augment: bool = setting(flag, False)
+    validate_at: int | Sequence[int] = setting(_steps, (), trajectory=False)
+    anchor_dir: str | os.PathLike[str] | None = setting(_folder, None, trajectory=False)
+    anchor_dtype: str = setting(one_of(*ANCHOR_DTYPES), "float32")
+    checkpoint_every: int = setting(whole(1), 500, trajectory=False)
+
+    def __post_init__(self):
+        check_settings(self)
+
+    def changed(self, **settings: Any) -> "Training":
+        """The same with other settings.
+
+        **Raises:** `TypeError` for an unknown setting; `ValueError` for a wrong value.
+        """
+        known = [field.name for field in dataclasses.fields(self)]
+        for name in settings:
+            if name not in known:
+                raise TypeError(
+                    f"unknown setting {name!r}{nearest(name, known)} There are {', '.join(known)}."
+                )
+        return dataclasses.replace(self, **settings)
+
+    def identity(self) -> dict[str, str]:
+        """A fingerprint of every setting that the trained weights depend on, by its name."""
+        return {
+            field.name: fingerprint(value=getattr(self, field.name)).digest
+            for field in dataclasses.fields(self)
+            if field.metadata.get("trajectory", True)
+        }
+
+
+def as_training(value: Any) -> Training:
+    """Settings from themselves, a table of fields, or `None` for the defaults."""
+    if isinstance(value, Training):
+        return value
+    if value is None or isinstance(value, Mapping):
+        return Training().changed(**(value or {}))
+    raise ValueError(
+        f"`training` must be a hiflow.Training or a table of its fields, got {value!r}."
+    )
