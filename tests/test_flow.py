@@ -281,3 +281,24 @@ def test_density_law_on_the_gpu():
     flow = linear_flow(rtol=1e-6, atol=1e-6)
     x, log_prob = flow.sample_and_log_prob(KEY, 9)
     np.testing.assert_allclose(flow.log_prob(x), log_prob, atol=1e-4)
+
+
+class Stiff(hf.networks.AbstractVelocityField):
+    """Turns round so often that no adaptive solver gets to the end."""
+
+    group: hf.groups.AbstractGroup = eqx.field(default_factory=hf.groups.Trivial)
+    event_shape: tuple[int, ...] = eqx.field(static=True, default=(2,))
+
+    def __call__(self, t, x):
+        return 1e5 * jnp.array([-x[1], x[0]])
+
+
+def test_a_solve_that_does_not_arrive_is_no_number():
+    flow = hf.Flow(hf.priors.Normal(2), Stiff(), rtol=1e-5, atol=1e-5)
+    with pytest.raises(RuntimeError, match="didn't arrive for 3 of 3 samples within 4,096 steps"):
+        flow.sample(KEY, 3)
+    x = jnp.ones((2, 2))
+    with pytest.raises(RuntimeError, match="`rtol` and `atol`"):
+        flow.log_prob(x)
+    with pytest.raises(RuntimeError, match="`rtol` and `atol`"):
+        jax.block_until_ready(eqx.filter_jit(flow.log_prob)(x))
