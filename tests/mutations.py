@@ -213,12 +213,12 @@ MUTATIONS = [
         "tests/test_flow.py::test_samples_carry_the_density_that_log_prob_gives",
     ),
     Mutation(
-        "NFE off by one", "flow.py", "1 + steps * (stages - 1) if reuses",
+        "NFE off by one", "solver.py", "1 + steps * (stages - 1) if reuses",
         "steps * (stages - 1) if reuses",
         "tests/test_flow.py::test_nfe_is_what_a_counter_in_the_network_sees",
     ),
     Mutation(
-        "NFE of accepted steps only", "flow.py", 'steps = stats["num_steps"]',
+        "NFE of accepted steps only", "solver.py", 'steps = stats["num_steps"]',
         'steps = stats["num_accepted_steps"]',
         "tests/test_flow.py::test_nfe_is_what_a_counter_in_the_network_sees",
     ),
@@ -262,7 +262,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a resumed run may change its path", "training/_fit.py",
-        '"path": path,', '"path": type(path).__name__,',
+        '"path": self.ready.path,', '"path": type(self.ready.path).__name__,',
         "tests/test_training.py::test_checkpoints_of_another_run_are_refused",
     ),
     Mutation(

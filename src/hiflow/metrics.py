@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow._distances import pair_distances as pair_distances
 from hiflow._statistics import standard_error as standard_error
 from hiflow.energies import AbstractEnergy
 
@@ -195,9 +196,3 @@ def weigh(
 ) -> Weighted:
     """Samples whose log density is known, with the weights that make them samples of the energy."""
     return Weighted(x, np.asarray(jax.jit(jax.vmap(energy))(x)), np.asarray(log_prob))
-
-
-def pair_distances(x: Float[Array, "particles dim"]) -> Float[Array, " pairs"]:
-    """The distances of all pairs of particles, in the coordinates' unit."""
-    i, j = jnp.triu_indices(x.shape[0], 1)
-    return jnp.linalg.norm(x[i] - x[j], axis=1)

@@ -1,10 +1,10 @@
 """Couplings: how prior samples are paired with data points."""
 
+from hiflow._distances import squared_distances as squared_distances
 from hiflow.couplings._base import AbstractCoupling as AbstractCoupling
 from hiflow.couplings._base import SupportsPreparation as SupportsPreparation
 from hiflow.couplings._independent import Independent as Independent
 from hiflow.couplings._minibatch_ot import MinibatchOT as MinibatchOT
-from hiflow.couplings._minibatch_ot import squared_distances as squared_distances
 from hiflow.couplings._precomputed import Precomputed as Precomputed
 from hiflow.couplings._symmetric import EquivariantOT as EquivariantOT
 from hiflow.couplings._symmetric import SymmetryAligned as SymmetryAligned

@@ -2,9 +2,9 @@
 
 from typing import ClassVar
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow._distances import squared_distances
 from hiflow.couplings._base import AbstractCoupling
 from hiflow.groups._assignment import assignment
 
@@ -23,12 +23,3 @@ class MinibatchOT(AbstractCoupling):
         self, x0: Float[Array, "batch *event"], x1: Float[Array, "batch *event"], key: PRNGKeyArray
     ) -> tuple[Float[Array, "batch *event"], Float[Array, "batch *event"]]:
         return x0[assignment(squared_distances(x1, x0))], x1
-
-
-def squared_distances(
-    x: Float[Array, "n *event"], y: Float[Array, "m *event"]
-) -> Float[Array, "n m"]:
-    r"""$\|x_i - y_j\|^2$ of all pairs."""
-    a, b = (z.reshape(z.shape[0], -1) for z in (x, y))
-    squares = jnp.sum(a**2, axis=1)[:, None] + jnp.sum(b**2, axis=1)[None, :]
-    return squares - 2 * jnp.matmul(a, b.T, precision="highest")

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow._distances import squared_distances
 from hiflow.couplings._base import AbstractCoupling
-from hiflow.couplings._minibatch_ot import squared_distances
 from hiflow.priors import AbstractPrior
 
 _LARGEST = 8_192

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 from rich.progress import Progress
 
-from hiflow.energies import AbstractEnergy
+from hiflow.energies import AbstractEnergy, relax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,31 +72,10 @@ def run_chains(
 
 @eqx.filter_jit
 def _relaxed(energy: AbstractEnergy, key: PRNGKeyArray, chains: int) -> Float[Array, "n *event"]:
-    """Standard normal points, moved downhill: steps of a fixed length along the gradient that grow
-    by a fifth when the energy falls, and are halved and taken back when it doesn't."""
+    """Standard normal points, moved downhill."""
     project = jax.vmap(energy.group.project)
-    value_and_grad = jax.vmap(jax.value_and_grad(energy))
     x = project(jax.random.normal(key, (chains, *energy.event_shape)))
-    lift = (chains,) + (1,) * (x.ndim - 1)
-
-    def step(carry, _):
-        x, v, g, length = carry
-        norm = jnp.sqrt(jnp.sum(g**2, axis=tuple(range(1, x.ndim)), keepdims=True))
-        x_new = x - length.reshape(lift) * g / jnp.maximum(norm, 1e-12)
-        v_new, g_new = value_and_grad(x_new)
-        better = v_new < v
-        keep = better.reshape(lift)
-        x, g = jnp.where(keep, x_new, x), jnp.where(keep, g_new, g)
-        return (
-            x,
-            jnp.where(better, v_new, v),
-            g,
-            jnp.where(better, 1.2 * length, 0.5 * length),
-        ), None
-
-    v, g = value_and_grad(x)
-    carry, _ = jax.lax.scan(step, (x, v, g, jnp.full(chains, 0.1, x.dtype)), None, length=300)
-    return project(carry[0])
+    return project(jax.vmap(lambda y: relax(energy, y))(x))
 
 
 @eqx.filter_jit

@@ -10,6 +10,7 @@ from hiflow.energies._base import (
     SupportsSampling,
     SupportsSharedBasis,
 )
+from hiflow.energies._descent import quench, relax
 from hiflow.energies._double_well import DoubleWell
 from hiflow.energies._double_well_particles import DoubleWellParticles
 from hiflow.energies._energy_network import EnergyNetwork
@@ -23,7 +24,6 @@ from hiflow.energies._gaussian_mixture import GaussianMixture
 from hiflow.energies._kernel_density import KernelDensity
 from hiflow.energies._lennard_jones import LennardJones
 from hiflow.energies._pairs import AbstractPairEnergy
-from hiflow.energies._quench import quench
 from hiflow.energies._ring import Ring
 from hiflow.registry import Registry
 
@@ -70,5 +70,6 @@ __all__ = [
     "load",
     "quench",
     "registry",
+    "relax",
     "save",
 ]

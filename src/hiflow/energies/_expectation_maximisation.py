@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow._distances import squared_distances
 from hiflow.energies import _factored
 
 Points = Float[Array, "n dim"]
@@ -192,7 +193,7 @@ def _k_means(
         return jnp.where(counts > 0, means, centres)
 
     centres = jax.lax.fori_loop(0, _LLOYD_STEPS, lloyd, _seeds(x, key, components))
-    spread = jnp.mean(jnp.min(_squared_distances(x, centres), axis=1))
+    spread = jnp.mean(jnp.min(squared_distances(x, centres), axis=1))
     return centres, _members(x, centres).sum(0), spread
 
 
@@ -206,20 +207,14 @@ def _seeds(x: Points, key: PRNGKeyArray, components: int) -> Centres:
     def add(j: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         seeds, nearest = carry
         candidates = x[jax.random.categorical(keys[j], jnp.log(nearest), shape=(_CANDIDATES,))]
-        reached = jnp.minimum(nearest[:, None], _squared_distances(x, candidates))
+        reached = jnp.minimum(nearest[:, None], squared_distances(x, candidates))
         best = jnp.argmin(reached.sum(0))
         return seeds.at[j].set(candidates[best]), reached[:, best]
 
-    nearest = _squared_distances(x, first[None])[:, 0]
+    nearest = squared_distances(x, first[None])[:, 0]
     return jax.lax.fori_loop(1, components, add, (seeds, nearest))[0]
 
 
 def _members(x: Points, centres: Centres) -> Float[Array, "n m"]:
-    nearest = jnp.argmin(_squared_distances(x, centres), axis=1)
+    nearest = jnp.argmin(squared_distances(x, centres), axis=1)
     return jax.nn.one_hot(nearest, centres.shape[0], dtype=x.dtype)
-
-
-def _squared_distances(x: Points, centres: Float[Array, "c dim"]) -> Float[Array, "n c"]:
-    products = jnp.matmul(x, centres.T, precision="highest")
-    squares = jnp.sum(x**2, axis=1)[:, None] + jnp.sum(centres**2, axis=1)
-    return jnp.maximum(squares - 2 * products, 0)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._checks import check_event
+from hiflow._distances import pair_distances
 from hiflow.groups import AbstractGroup, Permutation, Product, Rotation, Translation
 from hiflow.networks._base import AbstractVelocityField
 from hiflow.networks._egnn_divergence import shift_and_divergence
@@ -118,8 +119,7 @@ class EGNN(AbstractVelocityField):
 
     def complaint(self, points: Float[Array, "n particles dim"]) -> str | None:
         """That most pair distances are out of the range that the bumps resolve, and what to do."""
-        i, j = jnp.triu_indices(points.shape[1], 1)
-        distances = jnp.linalg.norm(points[:, i] - points[:, j], axis=-1)
+        distances = jax.vmap(pair_distances)(points)
         inside = (distances > 0.3 * self.length) & (distances < 3 * self.length)
         share = float(jnp.mean(inside))
         if share > 0.6:
