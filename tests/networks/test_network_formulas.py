@@ -54,7 +54,7 @@ def test_mlp_is_its_layers(group, x64):
     for layer in network.layers[:-1]:
         y = _silu(_linear(layer, y))
     expected = projected(_linear(network.layers[-1], y).reshape(3, 2))
-    found = network(jnp.asarray(T), jnp.asarray(x))
+    found = eqx.filter_jit(network)(jnp.asarray(T), jnp.asarray(x))
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
 
 
@@ -102,7 +102,7 @@ def test_egnn_is_its_formula(x64):
         moved, h = _egnn_layer(layer, clock, x / 1.3 + pace * shift, h)
         shift = shift + moved
     v = 1.3 * shift + expansion * x
-    found = network(jnp.asarray(T), jnp.asarray(x))
+    found = eqx.filter_jit(network)(jnp.asarray(T), jnp.asarray(x))
     np.testing.assert_allclose(found, v - v.mean(0), rtol=1e-6, atol=1e-9)
 
 
@@ -117,7 +117,7 @@ def _normalised(norm, x, groups):
 def test_group_norm_standardises_groups_of_channels(channels, groups, x64):
     norm = _moved(layers.GroupNorm(channels))
     x = RANDOM.normal(size=(3, 2, channels)) * 2 + 1
-    found = norm(jnp.asarray(x))
+    found = eqx.filter_jit(norm)(jnp.asarray(x))
     np.testing.assert_allclose(found, _normalised(norm, x, groups), rtol=1e-6, atol=1e-9)
 
 
@@ -133,7 +133,9 @@ def test_attention_is_a_softmax_over_all_pixels(x64):
         mixed[:, head] = shares / shares.sum(1, keepdims=True) @ value
     answer = mixed.reshape(6, 8) @ np.asarray(layer.answer.weight)[0, 0]
     expected = x + (answer + np.asarray(layer.answer.bias)).reshape(2, 3, 8)
-    np.testing.assert_allclose(layer(jnp.asarray(x)), expected, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        eqx.filter_jit(layer)(jnp.asarray(x)), expected, rtol=1e-6, atol=1e-9
+    )
 
 
 def _convolved(layer, x):
@@ -157,5 +159,5 @@ def test_a_block_is_two_convolutions_beside_a_shortcut(new_channels, x64):
     y = _silu(_normalised(block.second_norm, y, new_channels // 4) * (1 + scale) + shift)
     shortcut = x if block.shortcut is None else _convolved(block.shortcut, x)
     expected = shortcut + _convolved(block.second, y)
-    found = block(jnp.asarray(clock), jnp.asarray(x))
+    found = eqx.filter_jit(block)(jnp.asarray(clock), jnp.asarray(x))
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
