@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hiflow import energies
-from hiflow.data import PixelTransform, check_virial
+from hiflow.data import PixelTransform, check_virial, sample
 
 RANDOM = np.random.default_rng(0)
 
@@ -69,3 +69,21 @@ def test_dequantisation_adds_less_than_a_level(x64):
     u = PixelTransform(levels=17).dequantise(pixels, key=jax.random.key(0))
     np.testing.assert_array_equal(np.floor(u * 17), pixels)
     assert abs(np.mean(u * 17 - pixels) - 0.5) < 0.1
+
+
+def test_a_report_is_of_the_samples_and_their_chains(x64):
+    energy = energies.FunctionEnergy(lambda x: jnp.sum(2 * x**2), (2,))
+    settings = {"chains": 10, "burn_in": 20, "thin": 2, "leapfrog_steps": 4}
+    drawn = sample(energy, key=jax.random.key(0), size=40, cache=False, progress=False, **settings)
+    values = 2 * np.sum(np.asarray(drawn.points) ** 2, axis=1)
+    report = drawn.report
+    np.testing.assert_allclose(report.mean_energy, values.mean(), rtol=1e-6)
+    np.testing.assert_allclose(report.energy_sd, values.std(ddof=1), rtol=1e-6)
+    # Four draws of each of ten chains, all chains' first draws first.
+    means = values.reshape(4, 10).mean(0)
+    np.testing.assert_allclose(report.energy_error, means.std(ddof=1) / np.sqrt(10), rtol=1e-6)
+    effective = min((values.std(ddof=1) / report.energy_error) ** 2, 40)
+    np.testing.assert_allclose(report.effective_samples, effective, rtol=1e-6)
+    assert (report.samples, report.chains, report.free_dimensions) == (40, 10, 2)
+    assert sum(report.histogram[0]) == 40
+    np.testing.assert_array_equal(drawn.chains, np.tile(np.arange(10), 4))
