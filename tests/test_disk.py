@@ -1,0 +1,98 @@
+"""The room of the disk: files that are whole or absent, and fingerprints that tell things apart."""
+
+import json
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hiflow import _disk, spectral
+from hiflow._disk import fingerprint, structure
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path):
+    path = tmp_path / "note.json"
+    _disk.write_json(path, {"a": 1})
+
+    def interrupted():
+        with _disk.written(path) as file:
+            file.write(b"half of ")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["note.json"]
+
+
+def test_a_file_has_its_name_only_once_it_is_complete(tmp_path):
+    path = tmp_path / "arrays.npz"
+    with _disk.written(path) as file:
+        file.write(b"some")
+        assert not path.exists()
+    assert path.read_bytes() == b"some"
+
+
+DIFFERENT = {
+    "shapes": (np.zeros((2, 3)), np.zeros(6)),
+    "types": (np.zeros(3, np.float32), np.zeros(3, np.int32)),
+    "values": (np.arange(3.0), np.arange(3.0)[::-1].copy()),
+    "keys": (jax.random.key(0), jax.random.key(1)),
+    "a number and its name": (1, "1"),
+    "settings": (spectral.Absolute(1.0), spectral.Absolute(2.0)),
+    "classes": (spectral.Clamped(1.0), spectral.Absolute(1.0)),
+    "functions": (lambda x: x**2 / 2, lambda x: x**4),
+    "activations": (jax.nn.silu, jnp.tanh),
+    "names of keys": ({"a": 1}, {"b": 1}),
+    "order": ((1, 2), (2, 1)),
+}
+
+
+@pytest.mark.parametrize("what", DIFFERENT)
+def test_fingerprints_tell_apart(what):
+    one, other = DIFFERENT[what]
+    assert fingerprint(part=one).digest != fingerprint(part=other).digest
+    assert fingerprint(part=one).digest == fingerprint(part=one).digest
+
+
+def test_what_was_typed_into_a_session_names_nothing_that_lasts():
+    assert fingerprint(part=spectral.Absolute(1.0)).lasting is not None
+    assert fingerprint(part=lambda x: x).lasting is None
+    assert fingerprint(part=object()).lasting is None
+
+
+def test_a_structure_forgets_numbers_alone():
+    def digest(layer):
+        return fingerprint(part=structure(layer)).digest
+
+    def layer(seed, width=3, bias=True):
+        return eqx.nn.Linear(2, width, use_bias=bias, key=jax.random.key(seed))
+
+    assert digest(layer(0)) == digest(layer(1))
+    assert len({digest(layer(0)), digest(layer(0, width=4)), digest(layer(0, bias=False))}) == 3
+
+
+class Holding(eqx.Module):
+    parts: tuple
+    table: dict
+    numpy: np.ndarray
+
+
+def test_a_module_in_a_file_comes_back_with_its_containers_and_types(tmp_path):
+    given = spectral.TraceNormalised(spectral.Absolute(2.5), floor=0.1)
+    held = Holding((given, [1, 2.5, None]), {"name": "silu"}, np.arange(3))
+    _disk.save(held, tmp_path / "module")
+    found = _disk.load(tmp_path / "module")
+    assert eqx.tree_equal(found, held)
+    assert type(found.parts[1]) is list
+    assert isinstance(found.numpy, np.ndarray)
+    assert isinstance(found.parts[0].floor, jax.Array)
+
+
+def test_a_file_of_another_format_is_refused(tmp_path):
+    manifest = json.dumps({"hiflow-format": 99, "root": None}).encode()
+    _disk.write_arrays(tmp_path / "new", {"manifest": np.frombuffer(manifest, np.uint8)})
+    with pytest.raises(ValueError, match="has format 99"):
+        _disk.load(tmp_path / "new")
