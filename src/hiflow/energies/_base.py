@@ -1,7 +1,7 @@
 """What an energy is: a scalar function of one event, invariant under a group."""
 
 import abc
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import equinox as eqx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
@@ -27,8 +27,12 @@ class AbstractEnergy(eqx.Module):
     `hessian` equal to automatic differentiation where it exists.
     """
 
-    event_shape: eqx.AbstractVar[tuple[int, ...]]
-    group: eqx.AbstractVar[AbstractGroup]
+    if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.
+        event_shape = cast(tuple[int, ...], ...)
+        group = cast(AbstractGroup, ...)
+    else:
+        event_shape: eqx.AbstractVar[tuple[int, ...]]
+        group: eqx.AbstractVar[AbstractGroup]
 
     @abc.abstractmethod
     def __call__(self, x: Float[Array, "*event"]) -> Float[Array, ""]:

@@ -2,6 +2,7 @@
 
 import abc
 import functools
+from typing import TYPE_CHECKING, cast
 
 import equinox as eqx
 import jax
@@ -28,9 +29,14 @@ class AbstractPairEnergy(AbstractEnergy):
     gradient in single precision. A subclass chooses a core that no thermal sample ever enters.
     """
 
-    particles: eqx.AbstractVar[int]
-    dim: eqx.AbstractVar[int]
-    trap: eqx.AbstractVar[Float[Array, ""]]
+    if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.
+        particles = cast(int, ...)
+        dim = cast(int, ...)
+        trap = cast(Float[Array, ""], ...)
+    else:
+        particles: eqx.AbstractVar[int]
+        dim: eqx.AbstractVar[int]
+        trap: eqx.AbstractVar[Float[Array, ""]]
 
     @property
     @abc.abstractmethod

@@ -1,6 +1,7 @@
 """Finite groups given by a table of elements: an element is its row, and alignment tries them all."""
 
 import abc
+from typing import TYPE_CHECKING, cast
 
 import equinox as eqx
 import jax
@@ -14,7 +15,10 @@ from hiflow.groups._base import AbstractDiscreteGroup
 class AbstractFiniteGroup(AbstractDiscreteGroup[Array]):
     """A group of few elements. A subclass gives its multiplication table and the orbit of an event."""
 
-    table: eqx.AbstractVar[Int[np.ndarray, "order order"]]
+    if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.
+        table = cast(Int[np.ndarray, "order order"], ...)
+    else:
+        table: eqx.AbstractVar[Int[np.ndarray, "order order"]]
     """`table[g, h]` is the element that acts as `h` first, then `g`."""
 
     @abc.abstractmethod

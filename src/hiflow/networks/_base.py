@@ -1,7 +1,7 @@
 """What a velocity field is: the trainable network of a flow."""
 
 import abc
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 import equinox as eqx
 from jaxtyping import Array, Float
@@ -18,8 +18,12 @@ class AbstractVelocityField(eqx.Module):
     ([`SupportsDivergence`][hiflow.networks.SupportsDivergence]).
     """
 
-    event_shape: eqx.AbstractVar[tuple[int, ...]]
-    group: eqx.AbstractVar[AbstractGroup]
+    if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.
+        event_shape = cast(tuple[int, ...], ...)
+        group = cast(AbstractGroup, ...)
+    else:
+        event_shape: eqx.AbstractVar[tuple[int, ...]]
+        group: eqx.AbstractVar[AbstractGroup]
 
     @abc.abstractmethod
     def __call__(self, t: Float[Array, ""], x: Float[Array, "*event"]) -> Float[Array, "*event"]:

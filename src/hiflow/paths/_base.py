@@ -1,7 +1,7 @@
 """What a path is: per data point, a flow that carries the prior to it; and the Gaussian family."""
 
 import abc
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import equinox as eqx
 import jax
@@ -67,7 +67,10 @@ class AbstractGaussianPath(AbstractPath):
     $\sigma_t$ per mode); flow, velocity, density, score and divergence follow here, once.
     """
 
-    prior_scale: eqx.AbstractVar[Float[Array, ""]]
+    if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.
+        prior_scale = cast(Float[Array, ""], ...)
+    else:
+        prior_scale: eqx.AbstractVar[Float[Array, ""]]
 
     approximate_start: ClassVar[bool] = False
     """Whether $t = 0$ only comes close to the prior, as for variance-exploding diffusion."""

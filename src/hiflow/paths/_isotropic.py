@@ -1,7 +1,7 @@
 """Isotropic paths: every direction alike, no energy needed."""
 
 import math
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -19,7 +19,10 @@ class AbstractIsotropicPath(AbstractGaussianPath):
     `group` only says which directions a density is normalised over (`log_prob` counts them).
     """
 
-    group: eqx.AbstractVar[groups.AbstractGroup]
+    if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.
+        group = cast(groups.AbstractGroup, ...)
+    else:
+        group: eqx.AbstractVar[groups.AbstractGroup]
 
     def anchor(self, x1: Float[Array, "*event"]) -> Float[Array, "*event"]:
         """The point alone."""

@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import equinox as eqx
 import jax
@@ -19,10 +19,16 @@ from hiflow.spectrum import Spectrum
 class AbstractSpectralPath(AbstractGaussianPath):
     """A Gaussian path in the eigenbasis of the energy's Hessian at the data point."""
 
-    energy: eqx.AbstractVar[energies.AbstractEnergy]
-    hessian: eqx.AbstractVar[hessians.AbstractHessian]
-    rates: eqx.AbstractVar[spectral.AbstractSpectralMap]
-    time: eqx.AbstractVar[times.AbstractTimeTransform]
+    if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.
+        energy = cast(energies.AbstractEnergy, ...)
+        hessian = cast(hessians.AbstractHessian, ...)
+        rates = cast(spectral.AbstractSpectralMap, ...)
+        time = cast(times.AbstractTimeTransform, ...)
+    else:
+        energy: eqx.AbstractVar[energies.AbstractEnergy]
+        hessian: eqx.AbstractVar[hessians.AbstractHessian]
+        rates: eqx.AbstractVar[spectral.AbstractSpectralMap]
+        time: eqx.AbstractVar[times.AbstractTimeTransform]
 
     def __check_init__(self):
         check_positive(self, "prior_scale")

@@ -1,6 +1,7 @@
 """What a prior is: a normalised density that is easy to sample, invariant under a group."""
 
 import abc
+from typing import TYPE_CHECKING, cast
 
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -16,8 +17,12 @@ class AbstractPrior(eqx.Module):
     Lebesgue measure on the image of `group.project`.
     """
 
-    event_shape: eqx.AbstractVar[tuple[int, ...]]
-    group: eqx.AbstractVar[AbstractGroup]
+    if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.
+        event_shape = cast(tuple[int, ...], ...)
+        group = cast(AbstractGroup, ...)
+    else:
+        event_shape: eqx.AbstractVar[tuple[int, ...]]
+        group: eqx.AbstractVar[AbstractGroup]
 
     @abc.abstractmethod
     def sample(self, key: PRNGKeyArray) -> Float[Array, "*event"]:

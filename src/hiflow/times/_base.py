@@ -1,6 +1,7 @@
 """What a time transform is: it fits an infinite relaxation into the unit interval."""
 
 import abc
+from typing import TYPE_CHECKING, cast
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -18,7 +19,10 @@ class AbstractTimeTransform(eqx.Module):
     $= e^{-a\tau}$, and a finite derivative on $[0, 1]$ for rates of at least 1.
     """
 
-    cutoff: eqx.AbstractVar[Float[Array, ""]]
+    if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.
+        cutoff = cast(Float[Array, ""], ...)
+    else:
+        cutoff: eqx.AbstractVar[Float[Array, ""]]
 
     @abc.abstractmethod
     def remaining(self, t: Float[Array, ""]) -> Float[Array, ""]:
