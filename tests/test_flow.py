@@ -1,5 +1,7 @@
 """Laws of a flow: its density, its solver's count, its file."""
 
+import json
+
 import diffrax
 import equinox as eqx
 import jax
@@ -223,6 +225,18 @@ def test_an_mlp_flow_comes_back_with_its_activation(tmp_path):
     )
     flow.save(tmp_path / "a.flow")
     np.testing.assert_array_equal(flow.sample(KEY, 3), hf.load(tmp_path / "a.flow").sample(KEY, 3))
+
+
+def test_a_file_of_an_earlier_version_names_modules_that_have_moved(tmp_path):
+    flow = hf.Flow(hf.priors.Normal(shape=(2,)), hf.networks.MLP(shape=(2,), key=KEY))
+    flow.save(tmp_path / "a.flow")
+    with np.load(tmp_path / "a.flow") as file:
+        arrays = dict(file)
+    manifest = json.loads(arrays["manifest"].tobytes())
+    manifest["root"]["fields"]["divergence"]["module"] = "hiflow.divergence:Exact"
+    arrays["manifest"] = np.frombuffer(json.dumps(manifest).encode(), np.uint8)
+    np.savez(tmp_path / "old.npz", **arrays)
+    assert eqx.tree_equal(flow, hf.load(tmp_path / "old.npz"))
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5, 0.99])

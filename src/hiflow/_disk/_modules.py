@@ -16,6 +16,8 @@ import numpy as np
 from hiflow._disk._atomic import write_arrays
 
 FORMAT = 1
+_MOVED = {"hiflow.divergence": "hiflow.divergences"}
+"""Modules by the names that older files have for them, and where they are now."""
 
 
 def save(tree: Any, path: str | os.PathLike[str]) -> None:
@@ -114,7 +116,7 @@ def _decode(code: Any, arrays: dict[str, np.ndarray], path: str) -> Any:
 def _import(target: str, path: str) -> Any:
     module, _, name = target.partition(":")
     try:
-        return getattr(importlib.import_module(module), name)
+        return getattr(importlib.import_module(_MOVED.get(module, module)), name)
     except (ImportError, AttributeError) as error:
         raise ImportError(
             f"{path}: needs {target}, which can't be imported ({error}). Install the package that "
