@@ -252,7 +252,7 @@ MUTATIONS = [
     ),
     Mutation(
         "resuming forgets other seeds", "experiments/_run_folder.py",
-        '"seeds": sorted({*before, *seeds})', '"seeds": sorted(seeds)',
+        '"seeds": sorted({*before.get("seeds", ()), *seeds})', '"seeds": sorted(seeds)',
         "tests/test_experiment.py::test_a_run_folder_takes_further_seeds",
     ),
     Mutation(
@@ -319,7 +319,7 @@ MUTATIONS = [
         "tests/test_compare.py::test_differences_are_paired_over_points_and_seeds",
     ),
     Mutation(
-        "control variate of the wrong sign", "experiments/_comparison.py",
+        "control variate of the wrong sign", "experiments/_member.py",
         "self.nll - self.energies + self.mean_energy", "self.nll + self.energies - self.mean_energy",
         "tests/test_compare.py::"
         "test_the_energy_as_control_variate_moves_the_nll_by_the_test_points_luck",
@@ -331,8 +331,8 @@ MUTATIONS = [
         "tests/test_compare.py::test_validation_points_are_a_draw_of_their_own",
     ),
     Mutation(
-        "the worst of a family", "experiments/_comparison.py", "best.append(min(group,",
-        "best.append(max(group,",
+        "the worst of a family", "experiments/_comparison.py", "return [min(group,",
+        "return [max(group,",
         "tests/test_compare.py::test_a_familys_best_is_chosen_by_validation",
     ),
     Mutation(

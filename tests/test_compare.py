@@ -1,6 +1,9 @@
 """Run folders side by side, as a user compares them."""
 
 import json
+import re
+import shutil
+import sys
 
 import jax
 import numpy as np
@@ -10,8 +13,7 @@ from typer.testing import CliRunner
 import hiflow as hf
 from hiflow import experiments
 from hiflow.cli import app
-from hiflow.experiments import _compare as comparing
-from hiflow.experiments import _train, compare
+from hiflow.experiments import _compare, _train, compare
 from hiflow.experiments._page import page
 
 TOML = """
@@ -135,8 +137,8 @@ def test_validation_points_are_a_draw_of_their_own(runs):
 
 
 def test_the_command_writes_page_numbers_and_figures(runs, monkeypatch):
-    monkeypatch.setattr(comparing, "TOLERANCES", (1e-3,))
-    monkeypatch.setattr(comparing, "STEPS", (8,))
+    monkeypatch.setattr(_compare, "TOLERANCES", (1e-3,))
+    monkeypatch.setattr(_compare, "STEPS", (8,))
     out = runs / "page"
     options = ["--sweep", "3", "--samples", "20", "--only", "OT-FM", "--only", "Relaxed, s 1"]
     done = hiflow("compare", str(runs / "both"), "--out", str(out), *options)
@@ -173,6 +175,91 @@ def test_what_cant_be_compared_is_refused(runs, monkeypatch, options, message):
     done = hiflow("compare", *options)
     assert done.exit_code == 2
     assert message in done.output
+
+
+def test_a_runs_own_comparison_is_that_of_compare(runs):
+    run = runs / "both"
+    done = hiflow("train", str(runs / "ring.toml"), "--out", str(run), "--resume")
+    assert done.exit_code == 0, done.output
+    trained = {path.name: path.read_bytes() for path in run.glob("*.*")}
+    again = hiflow("compare", str(run), "--out", str(runs / "again"))
+    assert again.exit_code == 0, again.output
+    compared = {path.name: path.read_bytes() for path in (runs / "again").iterdir()}
+    assert set(compared) == set(trained) - {"config.toml", "run.json"}
+    for name in ("comparison.md", "comparison.json"):
+        assert compared[name] == trained[name]
+    for row in compare([run]).rows():
+        assert f"{row['nll']:.3f}" in done.output
+        assert f"{row['nll']:.3f}" in again.output
+
+
+def test_a_run_on_its_own_test_points_scores_what_it_scored_in_training(runs):
+    found = compare([runs / "both"], only=["OT-FM", "Relaxed, s 1"])
+    member = next(m for m in found.members if m.seed == 0)
+    np.save(runs / "test.npy", np.asarray(experiments.test_points(member, found.energy)))
+    rows = experiments.evaluate_file(runs / "both", runs / "test.npy", {}).numbers()["members"]
+    scores = {row["label"]: row for row in rows if row["seed"] == 0}
+    for m in found.members:
+        if m.seed == 0:
+            np.testing.assert_allclose(scores[m.label]["nll"], m.scores["nll"], rtol=1e-5)
+    alone = hiflow("evaluate", str(member.place / "flow.hiflow"), "--data", str(runs / "test.npy"))
+    assert alone.exit_code == 0, alone.output
+    assert f"{member.scores['nll']:.3f}" in alone.output
+    assert "difference" not in alone.output
+
+
+def test_arms_outside_families_and_each_familys_best_are_shown(runs):
+    found = compare([runs / "both"])
+    (best,) = found.choices()
+    assert list(found.shown()) == [
+        row["label"] for row in found.rows() if row["label"] == best["label"] or not row["family"]
+    ]
+
+
+def test_without_validation_points_no_family_has_a_best(runs):
+    shutil.copytree(runs / "third", runs / "unvalidated")
+    text = (runs / "third/config.toml").read_text()
+    (runs / "unvalidated/config.toml").write_text(text.replace("validation = 8\n", ""))
+    found = compare([runs / "unvalidated"])
+    assert found.choices() == []
+    assert list(found.shown()) == [row["label"] for row in found.rows()]
+
+
+def test_without_matplotlib_the_page_has_no_figures(runs, monkeypatch):
+    monkeypatch.delattr(hf, "plotting", raising=False)
+    monkeypatch.delitem(sys.modules, "hiflow.plotting", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    done = hiflow("compare", str(runs / "third"), "--out", str(runs / "plain"))
+    assert done.exit_code == 0, done.output
+    assert "pip install 'hiflow-jax[plot]'" in done.output
+    assert {path.name for path in (runs / "plain").iterdir()} == {
+        "comparison.md",
+        "comparison.json",
+    }
+
+
+def test_a_run_of_an_earlier_version_says_what_brings_it_up_to_date(runs):
+    described = runs / "third" / "seed-2" / "data.json"
+    kept = described.read_text()
+    described.write_text(kept.replace("test_points", "test_sha256"))
+    done = hiflow("compare", str(runs / "third"), "--out", str(runs / "old"))
+    assert done.exit_code == 2
+    (command,) = re.findall("`hiflow (.*)`", done.output.replace("\n", ""))
+    done = hiflow(*command.split())
+    assert done.exit_code == 0, done.output
+    assert described.read_text() == kept
+
+
+def test_a_run_takes_no_arms_of_other_test_points(runs):
+    described = runs / "third" / "seed-2" / "data.json"
+    kept = described.read_text()
+    described.write_text(kept.replace('"test_points": "', '"test_points": "0'))
+    what = experiments.read(runs / "ring.toml")
+    try:
+        with pytest.raises(ValueError, match="the test points are others than before"):
+            experiments.train(what, runs / "third", seeds=[2], resume=True)
+    finally:
+        described.write_text(kept)
 
 
 def test_other_test_points_are_refused(runs):
@@ -213,7 +300,7 @@ def test_variants_are_trained_and_set_in_one_table(runs, monkeypatch):
     assert rows["OT-FM, few"]["nll"] != rows["OT-FM, many"]["nll"]
     assert "| variant | OT-FM | Relaxed, s 1 |" in page(found, [])
     # Scored once, at the end: there is no curve to draw.
-    written = {path.name for path in comparing.write(found, runs / "variants-page")}
+    written = {path.name for path in experiments.write(found, runs / "variants-page")}
     assert "learning.png" not in written
     assert "learning.png" not in (runs / "variants-page" / "comparison.md").read_text()
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import hiflow as hf
 from hiflow import experiments
 from hiflow.cli import app
-from hiflow.experiments._summary import caption
+from hiflow.experiments._caption import caption
 from hiflow.registry import families
 
 FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*/*.toml"))
@@ -67,8 +67,8 @@ def test_train_evaluate_and_sample(place):
     assert "floor 1.424" in result.output
     run = place / "runs" / "tiny"
     written = {path.name for path in run.iterdir()}
-    assert {"config.toml", "run.json", "results.json", "results.md", "nll-nfe.png"} <= written
-    assert "densities.png" in written
+    assert {"config.toml", "run.json", "comparison.json", "comparison.md"} <= written
+    assert {"learning.png", "densities.png"} <= written
     rows = [json.loads(x) for x in (run / "seed-3/ot-fm/history.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [3, 6]
     assert json.loads((run / "run.json").read_text())["versions"]["jax"] == jax.__version__
@@ -137,11 +137,11 @@ def test_several_seeds_give_a_standard_error_over_seeds(place):
     result = hiflow("train", "tiny.toml", "--seeds", "2")
     assert result.exit_code == 0, result.output
     assert "standard error over 2 seeds" in result.output
-    rows = json.loads((place / "runs/tiny/results.json").read_text())
+    rows = json.loads((place / "runs/tiny/comparison.json").read_text())["members"]
     assert [(row["label"], row["seed"]) for row in rows] == [
         ("OT-FM", 0),
-        ("HI-FM", 0),
         ("OT-FM", 1),
+        ("HI-FM", 0),
         ("HI-FM", 1),
     ]
 
@@ -152,7 +152,7 @@ def test_a_run_folder_takes_further_seeds(place):
         assert result.exit_code == 0, result.output
     run = place / "runs" / "tiny"
     assert json.loads((run / "run.json").read_text())["seeds"] == [0, 4]
-    rows = json.loads((run / "results.json").read_text())
+    rows = json.loads((run / "comparison.json").read_text())["members"]
     assert {(row["label"], row["seed"]) for row in rows} == {
         (label, seed) for label in ("OT-FM", "HI-FM") for seed in (0, 4)
     }

@@ -85,8 +85,8 @@ def test_nats_and_bits_per_dimension_are_printed_and_named(place):
     expected = jax.vmap(pixels.bits_per_dim)(jnp.asarray(row["log_prob"]), test).mean()
     np.testing.assert_allclose(row["bits"], expected, rtol=1e-5)
     assert row["probe_se"] > 0
-    results = json.loads((place / "run/results.json").read_text())
-    assert all(result["bits"] > 0 for result in results)
+    members = json.loads((place / "run/comparison.json").read_text())["members"]
+    assert all(member["bits"] > 0 for member in members)
 
 
 def test_every_energy_is_fitted_once(place):

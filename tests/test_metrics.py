@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import hiflow as hf
 from hiflow.metrics import (
+    Floor,
     Weighted,
     importance_sample,
     negative_log_likelihood,
@@ -22,6 +23,15 @@ def test_standard_error_is_that_of_the_mean():
     errors = np.array([standard_error(jnp.asarray(row)) for row in values[:200]])
     np.testing.assert_allclose(errors.mean(), values.mean(1).std(), rtol=0.05)
     assert standard_error(jnp.ones(1)) == float("inf")
+
+
+def test_a_floor_is_one_number_where_its_bounds_agree():
+    assert str(Floor(1.4242, 1.4243)) == "1.424"
+    assert str(Floor(16.94, 17.02)) == "16.9 to 17.0"
+    assert Floor.of(hf.energies.Ring()).exact
+    energy = hf.energies.FunctionEnergy(lambda x: (x**2).sum(), shape=2)
+    assert Floor.of(energy) is None
+    assert Floor.of(None) is None
 
 
 def test_nll_of_the_untrained_flow_is_the_priors():

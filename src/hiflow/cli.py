@@ -34,7 +34,7 @@ def train(
     seeds: Annotated[int | None, typer.Option(help="Train seeds 0 … N−1.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with an existing run folder.")] = False,
 ) -> None:
-    """Train every arm of an experiment, score it, and draw its figures."""
+    """Train every arm of an experiment, score it, and compare the arms."""
     from hiflow import experiments
 
     with _plain_errors():
@@ -43,9 +43,8 @@ def train(
         what = experiments.read(file)
         root = out or Path("runs") / what.name
         chosen = [seed] if seed is not None else list(range(seeds)) if seeds else None
-        experiments.train(what, root, seeds=chosen, resume=resume, console=console)
-        for figure in experiments.draw(root, console=console):
-            console.print(f"figure: {figure}")
+        found = experiments.train(what, root, seeds=chosen, resume=resume, console=console)
+        _report(found, root)
         console.print(f"run folder: {root}")
 
 
@@ -67,8 +66,7 @@ def compare(
         found = experiments.compare(
             runs, against=against, only=only or (), sweep=sweep, samples=samples, console=console
         )
-        for path in experiments.write(found, out):
-            console.print(f"written: {path}")
+        _report(found, out)
 
 
 @app.command()
@@ -84,8 +82,7 @@ def evaluate(
     with _plain_errors():
         settings = {"rtol": rtol, "atol": atol}
         given = {name: value for name, value in settings.items() if value is not None}
-        rows, energy = experiments.evaluate_file(run, data, given)
-        experiments.print_table(experiments.summarise(rows), energy, console)
+        experiments.show(experiments.evaluate_file(run, data, given), console)
 
 
 @app.command()
@@ -166,6 +163,15 @@ def check(
         _print_laws(found, f"{name} ({registry.family}, from {registry.origin(name)})")
         if any(law.broken_at is not None for law in found.laws):
             sys.exit(1)
+
+
+def _report(found: Any, out: Path) -> None:
+    """Print a comparison, and write its page, numbers and figures."""
+    from hiflow import experiments
+
+    experiments.show(found, console)
+    for path in experiments.write(found, out, console=console):
+        console.print(f"written: {path}")
 
 
 def _families(chosen: str | None) -> dict[str, Any]:

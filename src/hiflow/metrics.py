@@ -1,9 +1,9 @@
-"""Figures of a trained flow: its likelihood and what computing it took, and samples made the energy's by
-importance weights."""
+"""What a trained flow is worth: its likelihood, how low that can get and what computing it took, and
+samples made the energy's by importance weights."""
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._distances import pair_distances as pair_distances
 from hiflow._statistics import standard_error as standard_error
-from hiflow.energies import AbstractEnergy
+from hiflow.energies import AbstractEnergy, SupportsEntropy
 
 
 @runtime_checkable
@@ -76,6 +76,27 @@ def negative_log_likelihood(
         log_prob=np.asarray(log_prob).tolist(),
         probe_se=float(jnp.sqrt(jnp.sum(stats.probe_variance)) / log_prob.shape[0]),
     )
+
+
+class Floor(NamedTuple):
+    """Bounds of the lowest NLL that any model has on an energy's samples, in nats: their entropy."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, energy: AbstractEnergy | None) -> "Floor | None":
+        """The energy's floor, where it is known."""
+        bounds = energy.entropy() if isinstance(energy, SupportsEntropy) else None
+        return None if bounds is None else cls(*bounds)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the bounds agree in the digits that an NLL is given with."""
+        return self.high - self.low < 5e-3
+
+    def __str__(self) -> str:
+        return f"{self.low:.3f}" if self.exact else f"{self.low:.1f} to {self.high:.1f}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from hiflow.divergences import Exact
 from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
-from hiflow.metrics import Weighted, pair_distances
+from hiflow.metrics import Floor, Weighted, pair_distances
 
 try:
     from matplotlib.figure import Figure
@@ -50,9 +50,9 @@ def learning_curves(
         )
         right.plot(steps, nfe.mean(0), "o-", color=colour, label=label, markersize=3.5)
     if floor is not None:
-        low, high = floor
+        low, high = floor = Floor(*floor)
         left.axhspan(low, max(high, low + 1e-9), color="0.6", alpha=0.5, linewidth=1, label="floor")
-        if high - low < 5e-3:
+        if floor.exact:
             left.axhline(low, color="0.4", linestyle=":", linewidth=1.2)
     left.set(xlabel="training step", ylabel="test NLL [nats]")
     right.set(xlabel="training step", ylabel="NFE per test point")

@@ -190,9 +190,9 @@ def test_example_trains_to_its_end(tmp_path):
         text = text.replace(line, shorter)
     tables, *arms = text.split("[[arm]]")  # Of four arms the first and the last.
     (tmp_path / "small.toml").write_text("[[arm]]".join([tables, arms[0], arms[-1]]))
-    results = experiments.train(experiments.read(tmp_path / "small.toml"), tmp_path / "run")
-    assert [result.label for result in results] == ["OT-FM", "HI-FM (Relaxed)"]
-    assert all(np.isfinite(result.nll) for result in results)
+    found = experiments.train(experiments.read(tmp_path / "small.toml"), tmp_path / "run")
+    assert [row["label"] for row in found.rows()] == ["OT-FM", "HI-FM (Relaxed)"]
+    assert all(np.isfinite(row["nll"]) for row in found.rows())
 
 
 @pytest.mark.parametrize(

@@ -1,137 +1,115 @@
-"""What a comparison of arms came to, in numbers."""
+"""The one account of what trained arms came to, in numbers: tables, page and figures are made of it."""
 
 import dataclasses
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from hiflow import energies, metrics
 from hiflow.data import PixelTransform
+from hiflow.energies import AbstractEnergy
+from hiflow.experiments._caption import caption
 from hiflow.experiments._data import pixel_transform
-from hiflow.experiments._summary import entropy
+from hiflow.experiments._member import Member
 from hiflow.experiments._toml import Experiment
-
-
-@dataclasses.dataclass
-class Member:
-    """One trained arm and seed, with what was computed of its flow."""
-
-    label: str
-    arm: str
-    variant: str
-    family: str
-    seed: int
-    place: Path
-    history: list[dict[str, Any]]
-    test: str
-    experiment: Experiment
-    energies: np.ndarray | None = None
-    """The energy at every test point."""
-    mean_energy: float = float("nan")
-    """Its mean over the experiment's training points, many more."""
-    validation: float | None = None
-    sweep: list[dict[str, Any]] | None = None
-    weighted: metrics.Weighted | None = None
-
-    @property
-    def nll(self) -> np.ndarray:
-        """The negative log density of every test point."""
-        return -np.asarray(self.history[-1]["log_prob"])
-
-    @property
-    def controlled(self) -> np.ndarray | None:
-        r"""The same with the energy as control variate, $-\log q(x) - V(x) + \langle V\rangle$.
-
-        It has the mean of `nll` and, the nearer $q$ is to $e^{-V}/Z$, the less spread: which test points
-        were drawn hardly matters.
-        """
-        return None if self.energies is None else self.nll - self.energies + self.mean_energy
+from hiflow.metrics import Floor, Weighted, standard_error
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """The arms of several runs, each with all its seeds."""
+    """The arms of one or several runs, each with all its seeds.
 
-    members: list[Member]
-    energy: energies.AbstractEnergy | None
-    against: str | None
-    experiment: Experiment
+    **Arguments:**
+
+    - `members`: at least one.
+    - `energy`: of their data, if it is known.
+    - `against`: label of the reference arm, by default the first (of every variant).
+    """
+
+    members: Sequence[Member]
+    energy: AbstractEnergy | None
+    against: str | None = None
 
     @property
-    def floor(self) -> tuple[float, float] | None:
+    def experiment(self) -> Experiment:
+        """That of the first member."""
+        return self.members[0].experiment
+
+    @property
+    def floor(self) -> Floor | None:
         """Bounds of the lowest NLL possible, if they are known."""
-        return entropy(self.energy)
+        return Floor.of(self.energy)
 
     @property
     def pixels(self) -> PixelTransform | None:
         """How the points came of pixels, if they are images."""
         return pixel_transform(self.experiment)
 
+    @property
+    def caption(self) -> str:
+        """What the NLLs refer to."""
+        return caption(self.energy, len({member.seed for member in self.members}), self.pixels)
+
     def rows(self) -> list[dict[str, Any]]:
         """One row per arm: NLL, its paired difference from the reference, NFE."""
-        return [self._row(label) for label in dict.fromkeys(m.label for m in self.members)]
+        return [self._row(group) for group in self._groups().values()]
 
     def choices(self) -> list[dict[str, Any]]:
         """The row of each family's best arm by validation, families in order."""
-        rows = self.rows()
-        families = dict.fromkeys((r["family"], r["variant"]) for r in rows if r["family"])
-        best = []
-        for key in families:
-            group = [row for row in rows if (row["family"], row["variant"]) == key]
-            best.append(min(group, key=lambda row: row["validation"]))
-        return best
+        families: dict[Any, list[dict[str, Any]]] = {}
+        for row in self.rows():
+            if row["family"] and row["validation"] is not None:
+                families.setdefault((row["family"], row["variant"]), []).append(row)
+        return [min(group, key=lambda row: row["validation"]) for group in families.values()]
 
-    def shown(self) -> list[str]:
-        """The labels that figures show: each family's best if there are families, else all; at most
-        eight."""
-        chosen = [row["label"] for row in self.choices()]
-        return (chosen or [label for label, _ in self._groups()])[:8]
-
-    def shown_first(self) -> dict[str, Member]:
-        """The same labels to their first seed."""
-        members = {m.label: m for m in reversed(self.members)}
-        return {label: members[label] for label in self.shown()}
-
-    def histories(self) -> dict[str, list[Any]]:
-        """Label to one history per seed, of the arms that figures show."""
-        shown = self.shown()
-        return {
-            label: [m.history for m in group] for label, group in self._groups() if label in shown
+    def shown(self) -> dict[str, list[Member]]:
+        """Label to members of the arms that figures show: all but those that were not their family's
+        choice, at most eight."""
+        chosen = {row["label"] for row in self.choices()}
+        groups = {
+            label: group
+            for label, group in self._groups().items()
+            if label in chosen or group[0].validation is None
         }
+        return dict(list(groups.items())[:8])
 
     def swept(self) -> dict[str, list[dict[str, Any]]]:
         """Label to the rows of its sweep over solver settings."""
         return {m.label: m.sweep for m in self.members if m.sweep is not None}
 
-    def weighed(self) -> dict[str, list[metrics.Weighted]]:
+    def weighed(self) -> dict[str, list[Weighted]]:
         """Label to weighted samples, one set per seed."""
-        found = {
-            label: [m.weighted for m in group if m.weighted is not None]
-            for label, group in self._groups()
-        }
-        return {label: sets for label, sets in found.items() if sets}
+        found: dict[str, list[Weighted]] = {}
+        for member in self.members:
+            if member.weighted is not None:
+                found.setdefault(member.label, []).append(member.weighted)
+        return found
 
     def sample_rows(self) -> list[dict[str, Any]]:
         """One row per arm whose samples were weighted: ESS, energies, free energy."""
         return [_sample_row(label, sets) for label, sets in self.weighed().items()]
 
     def numbers(self) -> dict[str, Any]:
-        """All that the page says, as JSON."""
+        """All that the page says, and the scores of every seed, as JSON."""
         sweeps = {
-            label: [{k: v for k, v in row.items() if k != "log_prob"} for row in rows]
-            for label, rows in self.swept().items()
+            label: [_without_points(row) for row in rows] for label, rows in self.swept().items()
         }
         return {
             "rows": self.rows(),
             "chosen": [row["label"] for row in self.choices()],
+            "members": [
+                {"label": m.label, "seed": m.seed, **_without_points(m.scores)}
+                for m in self.members
+            ],
             "sweep": sweeps,
             "samples": self.sample_rows(),
         }
 
-    def _groups(self) -> list[tuple[str, list[Member]]]:
-        labels = dict.fromkeys(member.label for member in self.members)
-        return [(label, [m for m in self.members if m.label == label]) for label in labels]
+    def _groups(self) -> dict[str, list[Member]]:
+        groups: dict[str, list[Member]] = {}
+        for member in self.members:
+            groups.setdefault(member.label, []).append(member)
+        return groups
 
     def _reference(self, variant: str) -> str:
         arms = [m for m in self.members if m.variant == variant]
@@ -143,33 +121,31 @@ class Comparison:
             f"{', '.join(dict.fromkeys(m.arm for m in arms))}."
         )
 
-    def _row(self, label: str) -> dict[str, Any]:
-        group = [m for m in self.members if m.label == label]
-        first, means = group[0], np.array([m.nll.mean() for m in group])
+    def _row(self, group: list[Member]) -> dict[str, Any]:
+        first, scores = group[0], [m.scores for m in group]
+        nll = np.array([each["nll"] for each in scores])
         row = {
-            "label": label,
+            "label": first.label,
             "arm": first.arm,
             "variant": first.variant,
             "family": first.family,
             "seeds": len(group),
-            "nll": float(means.mean()),
-            "se": metrics.standard_error(means)
-            if len(group) > 1
-            else metrics.standard_error(first.nll),
-            "nfe": float(np.mean([m.history[-1]["nfe"] for m in group])),
-            "bits": _mean_of([m.history[-1].get("bits") for m in group]),
-            "probe_se": _mean_of([m.history[-1].get("probe_se") or None for m in group]),
-            "steps": int(first.history[-1]["step"]),
-            "seconds": float(np.mean([m.history[-1]["seconds"] for m in group])),
+            "nll": float(nll.mean()),
+            "se": standard_error(nll) if len(group) > 1 else scores[0]["nll_se"],
+            "nfe": _mean_of(each["nfe"] for each in scores),
+            "nfe_max": max(each["nfe_max"] for each in scores),
+            "bits": _mean_of(each.get("bits") for each in scores),
+            "probe_se": _mean_of(each.get("probe_se") or None for each in scores),
+            "steps": scores[0].get("step"),
+            "seconds": _mean_of(each.get("seconds") for each in scores),
+            "controlled": None,
+            "controlled_se": None,
+            "validation": _mean_of(m.validation for m in group),
         }
         controlled = [m.controlled for m in group if m.controlled is not None]
-        row |= {"controlled": None, "controlled_se": None}
         if controlled:
-            each = [values.mean() for values in controlled]
-            row["controlled"] = float(np.mean(each))
-            row["controlled_se"] = metrics.standard_error(np.mean(controlled, axis=0))
-        validation = [m.validation for m in group if m.validation is not None]
-        row["validation"] = float(np.mean(validation)) if validation else None
+            row["controlled"] = _mean_of(values.mean() for values in controlled)
+            row["controlled_se"] = standard_error(np.mean(controlled, axis=0))
         return row | self._difference(group)
 
     def _difference(self, group: list[Member]) -> dict[str, Any]:
@@ -188,11 +164,11 @@ class Comparison:
         means = np.array([values.mean() for values in points])
         # Seeds that share their test points are averaged first: their errors aren't independent.
         if len({mine.test for mine, _ in pairs}) == 1:
-            over_points = metrics.standard_error(np.mean(points, axis=0))
+            over_points = standard_error(np.mean(points, axis=0))
         else:
-            each = np.array([metrics.standard_error(values) for values in points])
+            each = np.array([standard_error(values) for values in points])
             over_points = float(np.sqrt(np.sum(each**2)) / len(each))
-        over_seeds = metrics.standard_error(means) if len(means) > 1 else over_points
+        over_seeds = standard_error(means) if len(means) > 1 else over_points
         return {
             "difference": float(means.mean()),
             "difference_se": over_seeds,
@@ -200,7 +176,7 @@ class Comparison:
         }
 
 
-def _sample_row(label: str, sets: list[metrics.Weighted]) -> dict[str, Any]:
+def _sample_row(label: str, sets: list[Weighted]) -> dict[str, Any]:
     mean = np.array([one.mean(one.energies) for one in sets])
     free = np.array([one.free_energy for one in sets])
     return {
@@ -216,6 +192,10 @@ def _sample_row(label: str, sets: list[metrics.Weighted]) -> dict[str, Any]:
     }
 
 
-def _mean_of(values: list[float | None]) -> float | None:
+def _without_points(scores: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in scores.items() if name != "log_prob"}
+
+
+def _mean_of(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None

@@ -1,5 +1,6 @@
 """A run's flows on a user's own test points."""
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,33 +9,44 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hiflow import data, energies
+from hiflow import data
+from hiflow._disk import fingerprint
+from hiflow.experiments._comparison import Comparison
+from hiflow.experiments._data import pixel_transform
 from hiflow.experiments._fitted import make_energy
-from hiflow.experiments._run_folder import RunFolder, flow_files
-from hiflow.experiments._summary import FIGURES, Result
+from hiflow.experiments._member import Member
+from hiflow.experiments._run_folder import RunFolder, bits_per_dim, flow_files
+from hiflow.experiments._toml import Experiment
 from hiflow.flow import load
 from hiflow.metrics import negative_log_likelihood
 
 
 def evaluate_file(
     run: str | os.PathLike[str], file: str | os.PathLike[str], settings: Mapping[str, Any]
-) -> tuple[list[Result], energies.AbstractEnergy | None]:
-    """The NLL of a run's flows on the points in a file, and the run's energy.
+) -> Comparison:
+    """A run's flows, or one flow's file, compared on the points in a file.
 
     Points of an energy with a symmetry are first projected as training data are, and checked against
     the energy: a wrong convention is warned of.
+
+    **Arguments:**
+
+    - `settings`: the solver's, as every method of [`Flow`][hiflow.Flow] takes them.
     """
-    energy = None
-    if Path(run).is_dir():
-        energy = make_energy(RunFolder(run).experiment())
-    flows = {key: load(path) for key, path in flow_files(run).items()}
-    prior = next(iter(flows.values())).prior
+    alone = Experiment(Path(run).stem, "", {"arm": []})
+    experiment = RunFolder(run).experiment() if Path(run).is_dir() else alone
+    energy, pixels = make_energy(experiment), pixel_transform(experiment)
+    flows = {key: (path.parent, load(path)) for key, path in flow_files(run).items()}
+    prior = next(iter(flows.values()))[1].prior
     points = jnp.asarray(data.load(file, event_shape=prior.event_shape))
     points = jax.vmap(prior.group.project)(points)
-    results = []
-    for (label, seed), flow in flows.items():
-        figures = negative_log_likelihood(flow, points, **settings)
-        results.append(Result(label, seed, 0, 0.0, *(getattr(figures, k) for k in FIGURES)))
+    test = fingerprint(points=points).digest
+    members = []
+    for (label, seed), (place, flow) in flows.items():
+        scores = dataclasses.asdict(negative_log_likelihood(flow, points, **settings))
+        if pixels is not None:
+            scores |= bits_per_dim(pixels, scores["log_prob"], points)
+        members.append(Member.of(experiment, label, seed, place, [scores], test))
     if energy is not None:
         data.warn_if_inconsistent(energy, points)
-    return results, energy
+    return Comparison(members, energy)

@@ -1,50 +1,47 @@
-"""The figures of a run."""
+"""The figures of a comparison."""
 
-import os
-from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 from rich.console import Console
 
-from hiflow.experiments._data import make_data, pixel_transform
-from hiflow.experiments._fitted import make_energy
-from hiflow.experiments._run_folder import RunFolder, image_samples, read_history
-from hiflow.experiments._summary import entropy
-from hiflow.flow import load
+from hiflow.experiments._comparison import Comparison
+from hiflow.experiments._member import data_of
+from hiflow.experiments._run_folder import image_samples
 
 
-def draw(root: str | os.PathLike[str], *, console: Console) -> list[Path]:
-    """Draw a run's figures from its folder; without matplotlib, say how to get it."""
+def figures_of(comparison: Comparison, console: Console) -> dict[str, Any]:
+    """Name to figure, of those that the comparison has something for. Without matplotlib there are none,
+    and the console is told how to get it."""
     try:
         from hiflow import plotting
     except ImportError as error:
         console.print(str(error), markup=False)
-        return []
-    folder = RunFolder(root)
-    experiment = folder.experiment()
-    energy = make_energy(experiment)
-    pixels = pixel_transform(experiment)
-    flows = folder.flows()
-    histories: dict[str, list[Any]] = {}
-    for label, seed in flows:
-        histories.setdefault(label, []).append(read_history(folder.arm(seed, label)))
-    written = [folder.root / "nll-nfe.png"]
-    plotting.learning_curves(histories, floor=entropy(energy)).savefig(written[0], dpi=150)
-    first = {label: load(path) for (label, seed), path in flows.items() if seed == min(flows)[1]}
-    if next(iter(first.values())).prior.event_shape == (2,):
-        seed = min(flows)[1]
-        points, _ = make_data(experiment, energy, seed, progress=False)
-        nll = {label: read_history(folder.arm(seed, label))[-1]["nll"] for label in first}
-        written.append(folder.root / "densities.png")
-        plotting.densities_in_the_plane(first, points, energy=energy, nll=nll).savefig(
-            written[1], dpi=150
-        )
-    if pixels is not None:
-        shown = {
-            label: pixels.to_pixels(image_samples(path.parent, seed))
-            for (label, seed), path in flows.items()
-            if seed == min(flows)[1]
+        return {}
+    shown, energy = comparison.shown(), comparison.energy
+    first = {label: group[0] for label, group in shown.items()}
+    figures: dict[str, Any] = {}
+    # A curve takes two points.
+    if any(len(member.history) > 1 for group in shown.values() for member in group):
+        histories = {label: [m.history for m in group] for label, group in shown.items()}
+        figures["learning"] = plotting.learning_curves(histories, floor=comparison.floor)
+    if (pixels := comparison.pixels) is not None:
+        images = {
+            label: pixels.to_pixels(image_samples(member.place, member.seed))
+            for label, member in first.items()
         }
-        written.append(folder.root / "images.png")
-        plotting.image_grids(shown, pixels.levels).savefig(written[-1], dpi=150)
-    return written
+        figures["images"] = plotting.image_grids(images, pixels.levels)
+    elif comparison.members[0].flow().prior.event_shape == (2,):
+        points, _ = data_of(next(iter(first.values())), energy)
+        figures["densities"] = plotting.densities_in_the_plane(
+            {label: member.flow() for label, member in first.items()},
+            points,
+            energy=energy,
+            nll={label: member.scores["nll"] for label, member in first.items()},
+        )
+    if swept := comparison.swept():
+        figures["pareto"] = plotting.error_against_nfe(swept)
+    if energy is not None and (weighed := comparison.weighed()):
+        reference = jnp.concatenate(data_of(comparison.members[0], energy))
+        figures["samples"] = plotting.sample_histograms(weighed, reference, energy)
+    return figures

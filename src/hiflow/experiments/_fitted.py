@@ -35,7 +35,7 @@ class FittedEnergies:
     """Makes energies of tables. Without points it makes blanks of the same kind, so that an experiment
     is checked before data are drawn.
 
-    What was fitted is kept in `folder` with its held-out figure and read from there the next time.
+    What was fitted is kept in `folder` with its held-out score and read from there the next time.
 
     **Arguments:**
 

@@ -17,7 +17,6 @@ from rich.console import Console
 
 from hiflow import data
 from hiflow._disk import fingerprint, write_arrays, write_json, write_text
-from hiflow.experiments._summary import Result
 from hiflow.experiments._toml import Experiment, read, slug
 from hiflow.flow import load
 from hiflow.metrics import standard_error
@@ -27,8 +26,8 @@ _PACKAGES = ["hiflow-jax", "jax", "jaxlib", "equinox", "diffrax", "optax", "line
 
 
 class RunFolder:
-    """`<root>/config.toml`, `run.json`, `results.json`, `results.md`, figures, and for every seed and
-    arm `seed-<k>/<arm>/` with `flow.hiflow`, `history.jsonl` and checkpoints."""
+    """`<root>/config.toml`, `run.json`, the run's own comparison, and for every seed and arm
+    `seed-<k>/<arm>/` with `flow.hiflow`, `history.jsonl` and checkpoints."""
 
     def __init__(self, root: str | os.PathLike[str]):
         self.root = Path(root)
@@ -60,25 +59,24 @@ class RunFolder:
         return finished
 
     def describe_data(self, seed: int, points: Array, test: Array) -> None:
-        """Keep what tells one data set from another, so that only like is compared with like."""
+        """Keep what tells one data set from another, so that only like is compared with like.
+
+        **Raises:** `ValueError` if arms of that seed were scored on other test points.
+        """
         described = {
             "size": points.shape[0],
             "test": test.shape[0],
             "test_points": fingerprint(points=test).digest,
         }
-        (self.root / f"seed-{seed}").mkdir(exist_ok=True)
-        write_json(self.root / f"seed-{seed}" / "data.json", described)
-
-    def results(self) -> list[Result]:
-        """What has been trained so far."""
-        path = self.root / "results.json"
-        return [Result(**row) for row in json.loads(path.read_text())] if path.is_file() else []
-
-    def add(self, result: Result) -> None:
-        """Keep a result, in the place of an older one of the same arm and seed."""
-        key = (result.label, result.seed)
-        results = [*(old for old in self.results() if (old.label, old.seed) != key), result]
-        write_json(self.root / "results.json", [dataclasses.asdict(each) for each in results])
+        file = self.root / f"seed-{seed}" / "data.json"
+        before = json.loads(file.read_text()) if file.is_file() else {}
+        if before.get("test_points", described["test_points"]) != described["test_points"]:
+            raise ValueError(
+                f"{file.parent}: the test points are others than before (another version of hiflow or "
+                "JAX, another machine, or a changed file); train into another folder by --out."
+            )
+        file.parent.mkdir(exist_ok=True)
+        write_json(file, described)
 
     def experiment(self) -> Experiment:
         """The experiment as it was configured."""
@@ -95,10 +93,10 @@ class RunFolder:
         **Raises:** `ValueError` if the folder exists and `resume` is off, or holds another run.
         """
         run = self.root / "run.json"
-        before = json.loads(run.read_text())["seeds"] if resume and run.is_file() else []
+        before = json.loads(run.read_text()) if resume and run.is_file() else {}
         description = {
-            "name": experiment.name,
-            "seeds": sorted({*before, *seeds}),
+            "name": before.get("name", experiment.name),
+            "seeds": sorted({*before.get("seeds", ()), *seeds}),
             "arms": [arm["label"] for arm in experiment.arms],
             "versions": {package: version(package) for package in _PACKAGES},
             "python": platform.python_version(),
@@ -143,7 +141,8 @@ class Record:
 
     def __call__(self, row: dict[str, Any]) -> None:
         """Add a row."""
-        row = row | self._bits(row)
+        if self.pixels is not None:
+            row = row | bits_per_dim(self.pixels, row["log_prob"], self.test)
         # A resumed run repeats the rows after its checkpoint: the later one counts.
         rows = [*(old for old in self.rows if old["step"] < row["step"]), row]
         text = "".join(json.dumps(entry) + "\n" for entry in rows)
@@ -156,11 +155,13 @@ class Record:
             "training)"
         )
 
-    def _bits(self, row: dict[str, Any]) -> dict[str, float]:
-        if self.pixels is None:
-            return {}
-        bits = jax.vmap(self.pixels.bits_per_dim)(jnp.asarray(row["log_prob"]), self.test)
-        return {"bits": float(bits.mean()), "bits_se": standard_error(bits)}
+
+def bits_per_dim(
+    pixels: data.PixelTransform, log_prob: Sequence[float], points: Array
+) -> dict[str, float]:
+    """The same likelihoods as bits per dimension of the pixels, mean and standard error."""
+    bits = jax.vmap(pixels.bits_per_dim)(jnp.asarray(log_prob), points)
+    return {"bits": float(bits.mean()), "bits_se": standard_error(bits)}
 
 
 def flow_files(run: str | os.PathLike[str]) -> dict[tuple[str, int], Path]:

@@ -8,12 +8,12 @@ from jaxtyping import Array
 from rich.console import Console
 
 from hiflow import energies
-from hiflow._disk import write_text
 from hiflow.experiments._arm import Arm, make_arm
+from hiflow.experiments._compare import compare
+from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._data import event_shape, make_data, pixel_transform
 from hiflow.experiments._fitted import FittedEnergies, make_energy
 from hiflow.experiments._run_folder import Record, RunFolder
-from hiflow.experiments._summary import FIGURES, Result, markdown, print_table, summarise
 from hiflow.experiments._toml import Experiment
 from hiflow.training import fit
 
@@ -25,11 +25,12 @@ def train(
     seeds: Sequence[int] | None = None,
     resume: bool = False,
     console: Console | None = None,
-) -> list[Result]:
-    """Train every arm for every seed into a run folder; finished arms are skipped on resume.
+) -> Comparison:
+    """Train every arm for every seed into a run folder, and compare its arms; finished arms are skipped
+    on resume.
 
-    All arms are built and checked before the first one is trained. The results of other seeds that the
-    folder holds already are kept and returned too.
+    All arms are built and checked before the first one is trained. The comparison is that of
+    [`compare`][hiflow.experiments.compare] on the folder: seeds that it holds already are in it too.
     """
     console = console or Console()
     seeds = experiment.seeds if seeds is None else list(seeds)
@@ -54,12 +55,8 @@ def train(
             seen = points[: arm.size]
             console.print(f"[bold]{arm.label}[/], seed {seed}: {type(arm.path).__name__}")
             record = Record(place, test, pixels, console)
-            folder.add(_train_arm(arm, record, seen, energy, seed, key_fit))
-    results = folder.results()
-    summary = summarise(results)
-    write_text(folder.root / "results.md", markdown(summary, energy, pixels))
-    print_table(summary, energy, console, pixels)
-    return results
+            _train_arm(arm, record, seen, energy, key_fit)
+    return compare([folder.root], console=console)
 
 
 def _check_sizes(experiment: Experiment, available: int) -> None:
@@ -76,9 +73,8 @@ def _train_arm(
     record: Record,
     points: Array,
     energy: energies.AbstractEnergy | None,
-    seed: int,
     key: Array,
-) -> Result:
+) -> None:
     weights = record.place / "flow.hiflow"
     if not weights.exists():
         checkpoints = record.place / "checkpoints"
@@ -98,8 +94,3 @@ def _train_arm(
             progress=record.console.is_terminal,
         )
         flow.save(weights)
-    last = record.rows[-1]
-    figures = [last[k] for k in FIGURES]
-    return Result(
-        arm.label, seed, int(last["step"]), last["seconds"], *figures, bits=last.get("bits")
-    )

@@ -1,0 +1,37 @@
+"""The sentence that says what an NLL refers to: unit, measure, convention, floor and error."""
+
+import jax.numpy as jnp
+
+from hiflow.data import PixelTransform
+from hiflow.energies import AbstractEnergy
+from hiflow.groups import SupportsPeriods
+from hiflow.metrics import Floor
+
+
+def caption(energy: AbstractEnergy | None, seeds: int, pixels: PixelTransform | None = None) -> str:
+    """What the NLLs of `seeds` seeds refer to.
+
+    **Arguments:**
+
+    - `pixels`: how the points came of pixels, if they are images.
+    """
+    where = "Lebesgue measure"
+    convention = getattr(energy, "convention", None)
+    if energy is not None and energy.group.null_modes(jnp.zeros(energy.event_shape)).shape[1]:
+        where += " on the centred subspace"
+    if energy is not None and isinstance(energy.group, SupportsPeriods):
+        where += " over one period of every periodic coordinate"
+    if pixels is not None:
+        where += (
+            f" of z = (logit(α + (1 − 2α)u) − shift)/scale, with u = (pixel + noise)/{pixels.levels}, "
+            f"α = {float(pixels.alpha):g}, shift {float(pixels.shift):g}, scale {float(pixels.scale):g}"
+        )
+    parts = [f"NLL in nats, with respect to {where}"]
+    if pixels is not None:
+        parts.append("bits/dim of the pixels, an upper bound (uniform dequantisation)")
+    if convention:
+        parts.append(f"energy convention {convention}")
+    if (floor := Floor.of(energy)) is not None:
+        parts.append(f"floor {floor}")
+    parts.append(f"± standard error over {f'{seeds} seeds' if seeds > 1 else 'the test points'}")
+    return "; ".join(parts) + "."

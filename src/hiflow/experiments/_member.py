@@ -1,0 +1,127 @@
+"""One trained arm and seed: its scores, and the data that it was scored on."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from hiflow._disk import fingerprint
+from hiflow.energies import AbstractEnergy
+from hiflow.experiments._data import make_data
+from hiflow.experiments._run_folder import RunFolder, read_history
+from hiflow.experiments._toml import Experiment
+from hiflow.flow import Flow, load
+from hiflow.metrics import Weighted
+
+
+@dataclasses.dataclass
+class Member:
+    """One trained arm and seed, with what was computed of its flow."""
+
+    label: str
+    arm: str
+    variant: str
+    family: str
+    seed: int
+    place: Path
+    """The folder of its flow."""
+    history: list[dict[str, Any]]
+    test: str
+    """What tells its test points from others."""
+    experiment: Experiment
+    energies: np.ndarray | None = None
+    """The energy at every test point."""
+    mean_energy: float = float("nan")
+    """Its mean over the experiment's training points, many more."""
+    validation: float | None = None
+    sweep: list[dict[str, Any]] | None = None
+    weighted: Weighted | None = None
+
+    @classmethod
+    def of(
+        cls,
+        experiment: Experiment,
+        label: str,
+        seed: int,
+        place: Path,
+        history: list[dict[str, Any]],
+        test: str,
+    ) -> "Member":
+        """The member of the experiment's arm with that label, or of none of its arms."""
+        tables = {arm["label"]: arm for arm in experiment.arms}
+        table = tables.get(label, {"arm": label, "variant": ""})
+        parts = (table["arm"], table["variant"], table.get("family", ""))
+        return cls(label, *parts, seed, place, history, test, experiment)
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """The last row of its history: `nll`, `nll_se`, `nfe`, …"""
+        return self.history[-1]
+
+    @property
+    def nll(self) -> np.ndarray:
+        """The negative log density of every test point."""
+        return -np.asarray(self.scores["log_prob"])
+
+    @property
+    def controlled(self) -> np.ndarray | None:
+        r"""The same with the energy as control variate, $-\log q(x) - V(x) + \langle V\rangle$.
+
+        It has the mean of `nll` and, the nearer $q$ is to $e^{-V}/Z$, the less spread: which test points
+        were drawn hardly matters.
+        """
+        return None if self.energies is None else self.nll - self.energies + self.mean_energy
+
+    def flow(self) -> Flow:
+        """Its trained flow."""
+        return load(self.place / "flow.hiflow")
+
+
+def members_of(folder: RunFolder) -> list[Member]:
+    """The finished arms and seeds of a run folder.
+
+    **Raises:** `ValueError` if what tells their test points apart isn't in the folder.
+    """
+    experiment = folder.experiment()
+    found = []
+    for (label, seed), flow in folder.flows().items():
+        history = read_history(flow.parent)
+        if not history or "log_prob" not in history[-1]:
+            raise ValueError(f"{flow.parent}: its history has no test points; train it again.")
+        test = _test_points(folder.root, seed)
+        found.append(Member.of(experiment, label, seed, flow.parent, history, test))
+    return found
+
+
+def _test_points(root: Path, seed: int) -> str:
+    file = root / f"seed-{seed}" / "data.json"
+    described = json.loads(file.read_text())
+    if "test_points" not in described:
+        raise ValueError(
+            f"{file}: has no `test_points`, since an earlier version wrote it; `hiflow train "
+            f"{root / 'config.toml'} --out {root} --seed {seed} --resume` adds them."
+        )
+    return described["test_points"]
+
+
+def data_of(member: Member, energy: AbstractEnergy | None) -> tuple[jax.Array, jax.Array]:
+    """The training and test points of the member's run and seed.
+
+    **Raises:** `ValueError` if they aren't the ones that it was scored on.
+    """
+    points, test = make_data(member.experiment, energy, member.seed, progress=False)
+    if fingerprint(points=test).digest != member.test:
+        raise ValueError(
+            f"{member.place}: the test points that its configuration gives now aren't those it was "
+            "scored on (another version of hiflow or JAX, another machine, or a changed file). Train it "
+            "again, or compare where it was trained."
+        )
+    return points, test
+
+
+def test_points(member: Member, energy: AbstractEnergy | None) -> jax.Array:
+    """The test points of the member's run and seed."""
+    return data_of(member, energy)[1]

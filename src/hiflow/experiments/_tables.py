@@ -1,0 +1,90 @@
+"""Tables of a comparison's rows, in Markdown and on the console."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from rich.table import Table
+
+Row = Mapping[str, Any]
+
+
+class Column(NamedTuple):
+    """A column: its title, the key of its values in the rows, and their format."""
+
+    title: str
+    key: str
+    form: str = "{:.3f}"
+
+
+LIKELIHOOD = (
+    Column("arm", "label", "{}"),
+    Column("seeds", "seeds", "{}"),
+    Column("NLL", "nll"),
+    Column("±", "se"),
+    Column("controlled", "controlled"),
+    Column("±", "controlled_se"),
+    Column("difference", "difference", "{:+.3f}"),
+    Column("±", "difference_se"),
+    Column("± points", "difference_se_points"),
+    Column("± probes", "probe_se"),
+    Column("bits/dim", "bits"),
+    Column("NFE", "nfe", "{:.1f}"),
+    Column("steps", "steps", "{:,}"),
+    Column("training s", "seconds", "{:.0f}"),
+)
+_PAGE_ONLY = ("seeds", "difference_se_points", "probe_se")
+SCORES = tuple(column for column in LIKELIHOOD if column.key not in _PAGE_ONLY)
+"""What fits a console."""
+CHOICE = (
+    Column("family", "family", "{}"),
+    Column("chosen", "label", "{}"),
+    Column("validation NLL", "validation"),
+    Column("test NLL", "nll"),
+    Column("±", "se"),
+    Column("difference", "difference", "{:+.3f}"),
+    Column("±", "difference_se"),
+    Column("NFE", "nfe", "{:.1f}"),
+)
+SAMPLES = (
+    Column("arm", "label", "{}"),
+    Column("samples", "samples", "{}"),
+    Column("ESS", "ess", "{:.1%}"),
+    Column("least", "ess_least", "{:.1%}"),
+    Column("median V, as sampled", "median_energy", "{:.2f}"),
+    Column("⟨V⟩", "mean_energy", "{:.2f}"),
+    Column("±", "mean_energy_se", "{:.2f}"),
+    Column("F", "free_energy"),
+    Column("±", "free_energy_se"),
+)
+
+
+def markdown(titles: Sequence[str], cells: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table."""
+    header, *lines = (f"| {' | '.join(line)} |" for line in [titles, *cells])
+    return [header, "|---" * len(titles) + "|", *lines]
+
+
+def markdown_of(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
+    """The lines of the rows' table."""
+    columns = _filled(columns, rows)
+    return markdown([column.title for column in columns], (_cells(columns, row) for row in rows))
+
+
+def console_table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
+    """The rows' table for the console."""
+    columns = _filled(columns, rows)
+    table = Table()
+    for column in columns:
+        table.add_column(column.title, justify="right" if column.key != "label" else "left")
+    for row in rows:
+        table.add_row(*_cells(columns, row))
+    return table
+
+
+def _filled(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column]:
+    """The columns that some row has a value for."""
+    return [column for column in columns if any(row[column.key] is not None for row in rows)]
+
+
+def _cells(columns: Sequence[Column], row: Row) -> list[str]:
+    return ["" if row[c.key] is None else c.form.format(row[c.key]) for c in columns]
