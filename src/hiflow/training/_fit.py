@@ -26,7 +26,7 @@ from hiflow.priors import AbstractPrior
 from hiflow.training._anchor_stream import steps_at_once, with_anchors
 from hiflow.training._checkpoints import Checkpoints
 from hiflow.training._pairing import paired_draws
-from hiflow.training._preflight import check_data, make_ready
+from hiflow.training._preflight import check_data, make_ready, warn_of_own_noise
 from hiflow.training._progress import Bar
 from hiflow.training._step import Batches, Draw, Recipe, State, advance, initial_state
 
@@ -125,6 +125,7 @@ def fit(
     held_out = None if validation is None else jnp.asarray(validation)
     named = {"data": points, "validation": held_out}
     check_data(network, path, prior, ready.energy, named, getattr(data, "chains", None))
+    warn_of_own_noise(path, ready.noise)
     Flow(prior, network, **(solver_settings or {}))  # Its checks, before any training.
     parameters, static = eqx.partition(network, eqx.is_inexact_array)
     validation_steps = _validation_steps(steps, validate_at) if held_out is not None else {steps}
@@ -170,7 +171,7 @@ def fit(
         batches = Batches(
             points, prior, coupling, ready.time_sampler, symmetry, key, size=batch_size
         )
-        recipe = Recipe(anchors, path, static, symmetry, ready.optimiser, ema)
+        recipe = Recipe(anchors, path, static, symmetry, ready.optimiser, ema, ready.noise.own)
         starts = [int(state.step), *stops[:-1]]
         room = STEPS_PER_CALL
         calls = [_calls(start, stop, room) for start, stop in zip(starts, stops, strict=True)]
