@@ -41,13 +41,13 @@ class Synthetic(AbstractGaussianPath):
         vectors = jnp.sin(phases**2) * jnp.sqrt(2 / DIM)
         rates = jnp.append(jnp.linspace(2.0, 1.0, RANK), 1.0)
         modes = Modes(vectors, has_rest=True, size=DIM)
-        return SpectralAnchor(x1, modes, rates, None, modes.coefficients(x1))
+        return SpectralAnchor(x1, modes, rates, None, modes.components(x1))
 
     def frame(self, anchor):
         return anchor
 
-    def coefficients(self, t, frame):
-        alpha = (1 - t) ** frame.rates
+    def schedule(self, t, frame):
+        alpha = (1 - t) ** frame.speeds
         return alpha, alpha
 
 

@@ -43,8 +43,8 @@ def random_anchors(points, rank):
         vectors[point] = np.linalg.qr(rng.normal(size=(size, rank)))[0]
     rates = rng.uniform(1.0, 2.0, (count, rank + 1)).astype(np.float32)
     modes = Modes(jnp.asarray(vectors), has_rest=True, size=size)
-    coefficients = jax.vmap(lambda m, x: m.coefficients(x.ravel()))(modes, points)
-    return hf.paths.SpectralAnchor(points, modes, jnp.asarray(rates), None, coefficients)
+    components = jax.vmap(lambda m, x: m.components(x.ravel()))(modes, points)
+    return hf.paths.SpectralAnchor(points, modes, jnp.asarray(rates), None, components)
 
 
 class Side:

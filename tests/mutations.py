@@ -111,7 +111,7 @@ MUTATIONS = [
     ),
     Mutation(
         "low rank forgets the rest", "spectrum.py",
-        "scaled = (values[:-1] - values[-1]) * coefficients", "scaled = values[:-1] * coefficients",
+        "scaled = (values[:-1] - values[-1]) * components", "scaled = values[:-1] * components",
         "tests/test_spectrum.py::test_low_rank_is_dense_with_equal_eigenvalues_for_the_rest",
     ),
     Mutation(
@@ -186,17 +186,17 @@ MUTATIONS = [
     ),
     Mutation(
         "relaxed scale adds amplitudes", "paths/_spectral.py",
-        "jnp.sqrt((1 - alpha**2) * variance + alpha**2 * prior_scale**2)",
-        "jnp.sqrt((1 - alpha) * variance + alpha * prior_scale**2)",
+        "jnp.sqrt(gained * frame.variance + alpha**2 * self.prior_scale**2)",
+        "jnp.sqrt(gained * frame.variance + alpha * self.prior_scale**2)",
         "tests/paths/test_identities.py::test_langevin_has_the_marginals_of_its_stochastic_dynamics",
     ),
     Mutation(
-        "relaxed climbs the gradient", "paths/_spectral.py", "centre = x1 - self.step *",
+        "relaxed climbs the gradient", "paths/_end_laws.py", "centre = x1 - self.step *",
         "centre = x1 + self.step *",
         "tests/paths/test_identities.py::test_relaxed_end_law_leaves_a_gaussian_target_alone",
     ),
     Mutation(
-        "temperature upside down", "paths/_spectral.py",
+        "temperature upside down", "paths/_end_laws.py",
         "1 / (self.beta * spectrum.curvature(self.curvature))",
         "self.beta / spectrum.curvature(self.curvature)",
         "tests/paths/test_identities.py::test_a_cold_langevin_path_is_the_deterministic_one",

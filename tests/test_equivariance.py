@@ -78,7 +78,7 @@ def test_every_link_of_the_chain_is_equivariant(points, x64):
             x_t, velocity = path.flow_and_velocity(x0, anchor, jnp.asarray(0.4))
             return {
                 "energy": ENERGY(x1),
-                "relaxed": anchor.modes.apply(anchor.rates, x0.ravel()).reshape(SHAPE),
+                "relaxed": anchor.modes.apply(anchor.speeds, x0.ravel()).reshape(SHAPE),
                 "flow": x_t,
                 "velocity": velocity,
                 "density": path.log_prob(x_t, anchor, jnp.asarray(0.4)),

@@ -27,7 +27,7 @@ class MarginalField(hf.networks.AbstractVelocityField):
 
     def variance(self, t):
         frame = self.path.frame(self.path.anchor(jnp.zeros(self.event_shape)))
-        alpha, sigma = self.path.coefficients(t, frame)
+        alpha, sigma = self.path.schedule(t, frame)
         return (1 - alpha) ** 2 / self.eigenvalues + sigma**2
 
     def __call__(self, t, x):

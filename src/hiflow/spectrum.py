@@ -35,13 +35,13 @@ class Modes(eqx.Module):
         self, values: Float[Array, " modes"], y: Float[Array, " dim"]
     ) -> Float[Array, " dim"]:
         r"""$Q f Q^\top y$ for a value $f$ per mode (the rest's value last)."""
-        coefficients = self.coefficients(y)
+        components = self.components(y)
         if not self.has_rest:
-            return self._expand(values * coefficients)
-        scaled = (values[:-1] - values[-1]) * coefficients
+            return self._expand(values * components)
+        scaled = (values[:-1] - values[-1]) * components
         return values[-1] * y + self._expand(scaled)
 
-    def coefficients(self, y: Float[Array, " dim"]) -> Float[Array, " k"]:
+    def components(self, y: Float[Array, " dim"]) -> Float[Array, " k"]:
         r"""$Q^\top y$; `y` itself in a basis without vectors."""
         if self.vectors is None:
             self._refuse_index()
@@ -57,11 +57,11 @@ class Modes(eqx.Module):
         y: Float[Array, " dim"],
         values_z: Float[Array, " modes"],
         z: Float[Array, " dim"],
-        y_coefficients: Float[Array, " k"] | None = None,
+        y_components: Float[Array, " k"] | None = None,
     ) -> Float[Array, " dim"]:
         r"""$Q f Q^\top y + Q g Q^\top z$, multiplying by $Q$ once. Pass $Q^\top y$ if it is known."""
-        a = self.coefficients(y) if y_coefficients is None else y_coefficients
-        b = self.coefficients(z)
+        a = self.components(y) if y_components is None else y_components
+        b = self.components(z)
         if not self.has_rest:
             return self._expand(values_y * a + values_z * b)
         scaled = (values_y[:-1] - values_y[-1]) * a + (values_z[:-1] - values_z[-1]) * b
@@ -80,14 +80,14 @@ class Modes(eqx.Module):
             return self.vectors
         return jax.scipy.linalg.block_diag(*self.vectors)
 
-    def _expand(self, coefficients: Float[Array, " k"]) -> Float[Array, " dim"]:
-        r"""$Q$ times these coefficients."""
+    def _expand(self, components: Float[Array, " k"]) -> Float[Array, " dim"]:
+        r"""$Q$ times these components."""
         if self.vectors is None:
-            return coefficients
+            return components
         if self.vectors.ndim == 3:
-            parts = coefficients.reshape(self.vectors.shape[:2])
+            parts = components.reshape(self.vectors.shape[:2])
             return jnp.einsum("nij,nj->ni", self.vectors, parts, precision="highest").ravel()
-        return jnp.matmul(self.vectors, coefficients, precision="highest")
+        return jnp.matmul(self.vectors, components, precision="highest")
 
     def _refuse_index(self) -> None:
         if self.index is not None:
@@ -127,9 +127,9 @@ class Spectrum(eqx.Module):
         values = function(jnp.concatenate([self.eigenvalues[:k], rest]))
         return jnp.append(values[:k], jnp.mean(values[k:]))
 
-    def rates(self, function: Callable[[Array], Array]) -> Float[Array, " modes"]:
-        """`map`, with the optimal-transport rate 1 for modes along an orbit: there the energy is flat
-        whatever it looks like elsewhere, so it has no pace of its own."""
+    def speeds(self, function: Callable[[Array], Array]) -> Float[Array, " modes"]:
+        """`map` in the role of rates, with the optimal-transport rate 1 for modes along an orbit:
+        there the energy is flat whatever it looks like elsewhere, so it has no pace of its own."""
         values = self.map(function)
         return values if self.orbit is None else jnp.where(self.orbit, 1.0, values)
 

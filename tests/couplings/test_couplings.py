@@ -217,15 +217,22 @@ def test_arms_that_draw_alike_share_their_pairs(monkeypatch):
     assert len(calls) == drawn
 
 
+PRIORS_NOISE = {
+    "langevin": {"name": "langevin", "noise": "prior"},
+    "relaxed": {"name": "relaxed", "noise": "prior"},
+    "at-minimum": {"name": "at-minimum", "inner": {"name": "langevin", "noise": "prior"}},
+}
+
+
 @pytest.mark.filterwarnings("ignore:.*virial")
 @pytest.mark.parametrize(
     ("name", "path"),
     [("minibatch-ot", "langevin"), ("symmetry-aligned", "relaxed"), ("precomputed", "at-minimum")],
 )
-def test_pairs_chosen_by_the_data_are_refused_with_an_end_law(name, path):
+def test_pairs_chosen_by_the_data_are_refused_as_the_noise_of_an_end_law(name, path):
     network = hf.networks.EGNN(4, 2, width=4, depth=1, length=2.5, key=KEY)
     with pytest.raises(ValueError, match="would lean towards the data point"):
-        tiny_fit(name, network, path=path)
+        tiny_fit(name, network, path=PRIORS_NOISE[path])
 
 
 @pytest.mark.filterwarnings("ignore:.*virial")

@@ -41,7 +41,7 @@ def test_the_modes_are_a_basis_in_blocks(x64):
     modes, Q = found.modes, found.modes.columns
     np.testing.assert_allclose(Q.T @ Q, np.eye(6), atol=1e-12)
     f, g, y, z = jax.random.normal(jax.random.key(0), (4, 6))
-    np.testing.assert_allclose(modes.coefficients(y), Q.T @ y, atol=1e-12)
+    np.testing.assert_allclose(modes.components(y), Q.T @ y, atol=1e-12)
     np.testing.assert_allclose(modes.apply(f, y), Q @ (f * (Q.T @ y)), atol=1e-12)
     both = modes.combine(f, y, g, z)
     np.testing.assert_allclose(both, modes.apply(f, y) + modes.apply(g, z), atol=1e-12)

@@ -101,4 +101,4 @@ def test_what_it_cant_do_is_refused():
         with pytest.raises(ValueError, match=message):
             paths.Langevin(energy, hessian="shared-basis")
     with pytest.raises(ValueError, match="hold only the `index`"):
-        Modes(has_rest=True, size=3, index=jnp.zeros((), int)).coefficients(jnp.zeros(3))
+        Modes(has_rest=True, size=3, index=jnp.zeros((), int)).components(jnp.zeros(3))

@@ -38,7 +38,7 @@ spectrum_of = jax.jit(lambda x: PROJECTED.spectrum(LJ13, x))
 
 def matrix(spectrum, function):
     """The spectral function over the flattened event."""
-    values = spectrum.rates(function)
+    values = spectrum.speeds(function)
     return jax.vmap(lambda v: spectrum.modes.apply(values, v))(jnp.eye(39))
 
 
@@ -73,10 +73,10 @@ def test_null_modes_relax_at_the_rate_of_optimal_transport(x64):
     rates = spectral.Absolute(shift=30.0)
     path = paths.Linearised(LJ13, hessian="symmetry-projected", rates=rates)
     anchor = eqx.filter_jit(path.anchor)(x)
-    assert int(jnp.sum(anchor.rates == 1.0)) == 3
-    assert jnp.sort(anchor.rates)[3] > 130
+    assert int(jnp.sum(anchor.speeds == 1.0)) == 3
+    assert jnp.sort(anchor.speeds)[3] > 130
     plain = eqx.filter_jit(paths.Linearised(LJ13, hessian="dense", rates=rates).anchor)(x)
-    assert jnp.abs(plain.rates - 30.0).min() < 1e-6
+    assert jnp.abs(plain.speeds - 30.0).min() < 1e-6
 
 
 @pytest.mark.parametrize(

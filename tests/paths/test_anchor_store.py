@@ -86,7 +86,7 @@ def test_half_precision_is_for_vectors_alone(tmp_path):
     half, full = store(tmp_path, dtype="float16").anchors, make_anchors(PATH, POINTS)
     assert half.modes.vectors.dtype == np.float16
     np.testing.assert_allclose(half.modes.vectors, full.modes.vectors, atol=1e-3)
-    for name in ("centre", "rates", "coefficients"):
+    for name in ("centre", "speeds", "components"):
         np.testing.assert_array_equal(getattr(half, name), getattr(full, name))
     assert eqx.tree_equal(
         jax.tree.map(jnp.asarray, half), make_anchors(PATH, POINTS, dtype="float16", chunk_size=4)

@@ -92,7 +92,7 @@ def test_langevin_has_the_marginals_of_its_stochastic_dynamics(x64, rates):
     beta, curvature = 2.0, hf.spectral.Absolute(shift=1.0)
     path = hf.paths.Langevin(energy=energy, curvature=curvature, rates=rates, beta=beta)
     anchor = path.anchor(x1)
-    a, mobility = anchor.rates, anchor.rates * beta * anchor.variance
+    a, mobility = anchor.speeds, anchor.speeds * beta * anchor.variance
 
     def dynamics(tau, state, _):
         mean, variance = state
@@ -108,7 +108,7 @@ def test_langevin_has_the_marginals_of_its_stochastic_dynamics(x64, rates):
             tau / 200,
             (jnp.ones(3), jnp.ones(3)),
         )
-        alpha, sigma = path.coefficients(jnp.asarray(t), anchor)
+        alpha, sigma = path.schedule(jnp.asarray(t), anchor)
         np.testing.assert_allclose(solution.ys[0][0], alpha, rtol=1e-7)
         np.testing.assert_allclose(solution.ys[1][0], sigma**2, rtol=1e-7)
 
@@ -119,8 +119,8 @@ def test_langevin_velocity_is_drift_less_half_the_noise_times_the_score(x64):
     anchor, t = path.anchor(x1), jnp.asarray(0.4)
     x = path.flow(x0, anchor, t)
     tau_dot = jax.grad(path.time.tau)(t)
-    drift = -tau_dot * anchor.modes.apply(anchor.rates, x - x1)
-    diffusion = tau_dot * anchor.rates * anchor.variance
+    drift = -tau_dot * anchor.modes.apply(anchor.speeds, x - x1)
+    diffusion = tau_dot * anchor.speeds * anchor.variance
     expected = drift - anchor.modes.apply(diffusion, path.score(x, anchor, t))
     np.testing.assert_allclose(path.velocity(x, anchor, t), expected, atol=1e-10)
 

@@ -40,6 +40,14 @@ SPECTRAL = {
     "relaxed": lambda map, time: paths.Relaxed(
         ENERGY, curvature=map, rates=map, step=0.6, time=time, prior_scale=SCALE
     ),
+    "spectral": lambda map, time: paths.Spectral(
+        ENERGY,
+        rates=map,
+        time=time,
+        end_law=paths.Laplace(map, beta=0.7),
+        prior_scale=SCALE,
+        noise="own",
+    ),
 }
 ISOTROPIC = {
     "cosine": lambda time: paths.Cosine(prior_scale=SCALE),
@@ -119,7 +127,7 @@ def standard_errors(path, anchor, x0, t):
     """Mean and covariance of samples against the closed form in the path's own basis."""
     x = jax.vmap(lambda x: path.flow(x, anchor, t))(x0)
     frame = path.frame(anchor)
-    _, sigma = path.coefficients(t, frame)
+    _, sigma = path.schedule(t, frame)
     whiten = jax.vmap(lambda y: frame.modes.apply(1 / sigma, y - path.mean(anchor, t)))
     z = whiten(x)
     n = x0.shape[0]

@@ -62,19 +62,19 @@ def test_distance_to_the_anchor_never_grows_in_any_eigendirection(**case):
 def test_quadratic_form_of_the_rates_is_a_lyapunov_function(**case):
     path, anchor, x0 = flow_from(**case)
     y = trajectory(path, anchor, x0)
-    V = jnp.sum(anchor.rates * (y @ anchor.modes.vectors) ** 2, axis=1) / 2
+    V = jnp.sum(anchor.speeds * (y @ anchor.modes.vectors) ** 2, axis=1) / 2
     seen = V[:-1] > 1e-20 * V[0] + 1e-24
     assert (V[1:] < V[:-1])[seen].all()
     # Radially unbounded: at least a_min |y|²/2, and a_min > 0.
-    assert (jnp.min(anchor.rates) * jnp.sum(y**2, axis=1) / 2 * (1 - 1e-9) <= V).all()
-    assert jnp.min(anchor.rates) > 0
+    assert (jnp.min(anchor.speeds) * jnp.sum(y**2, axis=1) / 2 * (1 - 1e-9) <= V).all()
+    assert jnp.min(anchor.speeds) > 0
 
 
 @for_any_flow
 def test_anchor_is_reached_at_the_end_from_any_distance(**case):
     path, anchor, x0 = flow_from(**case)
     start = jnp.linalg.norm(x0 - anchor.centre)
-    left = jnp.exp(-jnp.min(anchor.rates) * path.time.tau(jnp.ones(())))
+    left = jnp.exp(-jnp.min(anchor.speeds) * path.time.tau(jnp.ones(())))
     end = jnp.linalg.norm(trajectory(path, anchor, x0)[-1])
     assert end <= start * left * (1 + 1e-9) + 1e-12
 
@@ -83,8 +83,8 @@ def test_anchor_is_reached_at_the_end_from_any_distance(**case):
 def test_mean_of_a_langevin_path_contracts_too(**case):
     linearised, anchor, _ = flow_from(**case)
     path = paths.Langevin(linearised.energy, time=linearised.time)
-    spread = jnp.ones_like(anchor.rates)
-    anchor = paths.SpectralAnchor(anchor.centre, anchor.modes, anchor.rates, spread)
+    spread = jnp.ones_like(anchor.speeds)
+    anchor = paths.SpectralAnchor(anchor.centre, anchor.modes, anchor.speeds, spread)
     t = jnp.linspace(0, 1, 33)
     along = jnp.abs(
         (jax.vmap(lambda s: path.mean(anchor, s))(t) - anchor.centre) @ anchor.modes.vectors

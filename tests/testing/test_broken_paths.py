@@ -1,5 +1,8 @@
 """`check_path` refuses paths that break a law, and says which."""
 
+import dataclasses
+
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -36,8 +39,8 @@ class WrongMean(OptimalTransport):
 
 
 class StopsHalfway(OptimalTransport):
-    def coefficients(self, t, frame):
-        alpha, sigma = super().coefficients(t, frame)
+    def schedule(self, t, frame):
+        alpha, sigma = super().schedule(t, frame)
         return 1 - t / 2 + 0 * alpha, sigma
 
 
@@ -48,8 +51,8 @@ class WrongTarget(OptimalTransport):
 
 
 class Steep(OptimalTransport):
-    def coefficients(self, t, frame):
-        return super().coefficients(jnp.sqrt(t), frame)
+    def schedule(self, t, frame):
+        return super().schedule(jnp.sqrt(t), frame)
 
 
 class PrefersAnAxis(OptimalTransport):
@@ -61,6 +64,107 @@ class PrefersAnAxis(OptimalTransport):
 class Drifts(OptimalTransport):
     def flow(self, x0, anchor, t):
         return super().flow(x0, anchor, t) + t
+
+
+class OwnNoise(paths.Spectral):
+    """Right as it is; its children aren't."""
+
+    def __init__(self, **settings):
+        super().__init__("ring", end_law="laplace", noise="own", **settings)
+
+
+class DrawsTooWide(OwnNoise):
+    def draw(self, anchor, *, key):
+        wide = dataclasses.replace(anchor, variance=2 * anchor.variance)
+        return super().draw(wide, key=key)
+
+
+class DrawsFarAway(OwnNoise):
+    def draw(self, anchor, *, key):
+        return super().draw(dataclasses.replace(anchor, centre=anchor.centre + 1), key=key)
+
+
+class LeansOnThePriorSample(OwnNoise):
+    def draw(self, anchor, *, key):
+        end = super().draw(anchor, key=key)
+        return dataclasses.replace(end, variance=anchor.variance)
+
+
+class StartsElsewhere(OwnNoise):
+    def flow(self, x0, anchor, t):
+        shift = 0 if anchor.variance is not None else (1 - t) ** 2
+        return super().flow(x0, anchor, t) + shift
+
+
+class DrawsOfAnotherDensity(OwnNoise):
+    """That of noise from the prior sample."""
+
+    def schedule(self, t, frame):
+        alpha, sigma = super().schedule(t, frame)
+        if frame.variance is None:
+            return alpha, sigma
+        return alpha, jnp.sqrt((1 - alpha**2) * frame.variance + alpha**2)
+
+
+class WrongTargetOfDraws(OwnNoise):
+    def flow_and_velocity(self, x0, anchor, t):
+        x, velocity = super().flow_and_velocity(x0, anchor, t)
+        return x, velocity * (1 if anchor.variance is not None else 2)
+
+
+@pytest.mark.parametrize(
+    ("path", "laws"),
+    [
+        (DrawsTooWide(), ["own law", "own marginals"]),
+        (DrawsFarAway(), ["own law"]),
+        (LeansOnThePriorSample(), ["own end"]),
+        (StartsElsewhere(), ["own start"]),
+        (DrawsOfAnotherDensity(), ["own marginals", "own velocity"]),
+        (WrongTargetOfDraws(), ["flow_and_velocity", "own velocity"]),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, AbstractPath) else "",
+)
+def test_broken_noise_of_its_own_is_refused(path, laws, x64):
+    with pytest.raises(AssertionError) as error:
+        check_path(path, prior=PRIOR, points=jnp.array([[1.9, 0.3], [-0.5, 2.1]]))
+    for law in laws:
+        assert f"\n  {law}: " in str(error.value)
+
+
+def test_noise_of_its_own_breaks_none_of_these_laws(x64):
+    found = check_path(OwnNoise(), prior=PRIOR)
+    assert {"own start", "own end", "own law", "own marginals", "own velocity"} < set(found)
+
+
+class Even(priors.Normal):
+    """Uniform on a square: no normal law."""
+
+    def sample(self, key):
+        return jax.random.uniform(key, self.event_shape, minval=1.0, maxval=5.0)
+
+    def log_prob(self, x):
+        inside = jnp.all((x >= 1) & (x <= 5))
+        return jnp.where(inside, -2 * jnp.log(4.0), -jnp.inf) + 0 * x.sum()
+
+
+class EndsHalfway(OwnNoise):
+    def flow(self, x0, anchor, t):
+        return super().flow(x0, anchor, t / 2)
+
+
+def test_noise_of_its_own_is_checked_for_a_prior_that_is_not_normal(x64):
+    even = Even(2)
+    found = check_path(OwnNoise(), prior=even)
+    assert "own law" in found
+    assert "density" not in found
+    with pytest.raises(AssertionError, match="own end: "):
+        check_path(EndsHalfway(), prior=even)
+
+
+def test_noise_of_the_prior_sample_is_refused_for_a_prior_that_is_not_normal(x64):
+    path = paths.Langevin("ring", noise="prior")
+    with pytest.raises(AssertionError, match=r"start: .*prior's"):
+        check_path(path, prior=Even(2))
 
 
 @pytest.mark.parametrize(
@@ -153,8 +257,8 @@ def test_points_are_brought_to_the_free_directions(x64):
 
 
 class PushesAway(paths.Linearised):
-    def coefficients(self, t, frame):
-        decay = self.time.decay(t, frame.rates) * (1 + 4 * t * (1 - t))
+    def schedule(self, t, frame):
+        decay = self.time.decay(t, frame.speeds) * (1 + 4 * t * (1 - t))
         return decay, self.prior_scale * decay
 
 

@@ -45,7 +45,7 @@ ISOTROPIC = {
 
 def test_every_built_in_path_and_map_is_checked():
     # at-minimum: tests/energies/test_quench.py.
-    spectral_paths = {"linearised", "langevin", "relaxed", "at-minimum"}
+    spectral_paths = {"linearised", "langevin", "relaxed", "spectral", "at-minimum"}
     assert set(own(paths.registry)) == spectral_paths | set(ISOTROPIC)
     assert set(own(spectral.registry)) == set(MAPS)
 
@@ -57,6 +57,7 @@ def test_every_built_in_path_and_map_is_checked():
         ("langevin", "gaussian"),
         ("relaxed", "double-well"),
         ("relaxed", "lj4"),
+        ("spectral", "ring"),
     ],
 )
 def test_spectral_path_obeys_its_laws(path, case, x64):

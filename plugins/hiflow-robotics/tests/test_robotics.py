@@ -142,9 +142,9 @@ def test_anchors_on_the_arm_are_finite_and_move_with_the_turns(x64):
     path = hf.paths.Linearised(arm, hessian="gauss-newton")
     points = jnp.array([[0.5, 0.2, -0.4], [2.0, -1.0, 0.3]])
     anchors = hf.paths.make_anchors(path, points)
-    assert jnp.isfinite(anchors.rates).all()
+    assert jnp.isfinite(anchors.speeds).all()
     turned = hf.paths.make_anchors(path, points + 2 * np.pi)
-    np.testing.assert_allclose(turned.rates, anchors.rates, atol=1e-9)
+    np.testing.assert_allclose(turned.speeds, anchors.speeds, atol=1e-9)
 
 
 def test_paths_between_normal_priors_obey_their_laws(x64):

@@ -9,16 +9,25 @@ from hiflow.paths._at_minimum import AtMinimum as AtMinimum
 from hiflow.paths._base import AbstractGaussianPath as AbstractGaussianPath
 from hiflow.paths._base import AbstractPath as AbstractPath
 from hiflow.paths._base import SpectralAnchor as SpectralAnchor
+from hiflow.paths._end_laws import AbstractEndLaw as AbstractEndLaw
+from hiflow.paths._end_laws import Laplace as Laplace
+from hiflow.paths._end_laws import Point as Point
+from hiflow.paths._end_laws import Relaxation as Relaxation
+from hiflow.paths._end_laws import end_laws as end_laws
 from hiflow.paths._isotropic import AbstractIsotropicPath as AbstractIsotropicPath
 from hiflow.paths._isotropic import Cosine as Cosine
 from hiflow.paths._isotropic import OptimalTransport as OptimalTransport
 from hiflow.paths._isotropic import Stable as Stable
 from hiflow.paths._isotropic import VarianceExploding as VarianceExploding
 from hiflow.paths._isotropic import VariancePreserving as VariancePreserving
+from hiflow.paths._named import Langevin as Langevin
+from hiflow.paths._named import Linearised as Linearised
+from hiflow.paths._named import Relaxed as Relaxed
+from hiflow.paths._noise import ChosenNoise as ChosenNoise
+from hiflow.paths._noise import SupportsNoise as SupportsNoise
+from hiflow.paths._noise import choose_noise as choose_noise
 from hiflow.paths._spectral import AbstractSpectralPath as AbstractSpectralPath
-from hiflow.paths._spectral import Langevin as Langevin
-from hiflow.paths._spectral import Linearised as Linearised
-from hiflow.paths._spectral import Relaxed as Relaxed
+from hiflow.paths._spectral import Spectral as Spectral
 from hiflow.registry import Registry
 
 registry = Registry(
@@ -28,6 +37,7 @@ registry = Registry(
         "linearised": "hiflow.paths:Linearised",
         "langevin": "hiflow.paths:Langevin",
         "relaxed": "hiflow.paths:Relaxed",
+        "spectral": "hiflow.paths:Spectral",
         "at-minimum": "hiflow.paths:AtMinimum",
         "optimal-transport": "hiflow.paths:OptimalTransport",
         "stable": "hiflow.paths:Stable",

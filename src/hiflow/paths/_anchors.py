@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from rich.progress import track
 
 from hiflow.paths._base import AbstractPath, SpectralAnchor
+from hiflow.paths._noise import choose_noise, draw_anchors
 from hiflow.priors import AbstractPrior
 
 ANCHOR_DTYPES = ("float32", "float16")
@@ -29,7 +30,7 @@ def make_anchors(
 
     - `dtype`: `"float32"` keeps anchors as they are computed (in double precision if that is on);
       `"float16"` halves what takes the memory: the leaves with more numbers per point than the point
-      itself, which are the eigenvectors. Points, rates and variances stay as they are. The rounding,
+      itself, which are the eigenvectors. Points, speeds and variances stay as they are. The rounding,
       5e-4 of an entry, moves a path of a basis without a rest by some 5e-3 at $t = 0$.
 
     **Raises:** `ValueError` if an anchor isn't finite, doesn't fit into `dtype`, or a rate isn't
@@ -45,11 +46,11 @@ def make_anchors(
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *chunks)
 
 
-@eqx.filter_jit
 def end_law_samples(
     path: AbstractPath, anchors: Any, prior: AbstractPrior, *, key: PRNGKeyArray
 ) -> Float[Array, "n *event"]:
-    """One sample of the end law around every data point: prior samples carried to $t = 1$.
+    """One sample of the end law around every data point: independent prior samples carried to $t = 1$,
+    by the path with the noise that `fit` would choose.
 
     All that a perfectly trained flow would generate, at the cost of its anchors. Hold them against the
     energy by [`check_virial`][hiflow.data.check_virial] before training: an end law that is biased
@@ -58,9 +59,20 @@ def end_law_samples(
     **Arguments:**
 
     - `anchors`: of all points, as [`make_anchors`][hiflow.paths.make_anchors] gives them.
+
+    **Raises:** `ValueError` if the path takes the prior sample's noise and the prior isn't normal.
     """
+    return _ends(path, anchors, prior, choose_noise(path, prior).own, key)
+
+
+@eqx.filter_jit
+def _ends(
+    path: AbstractPath, anchors: Any, prior: AbstractPrior, own_noise: bool, key: PRNGKeyArray
+) -> Float[Array, "n *event"]:
     n = jax.tree.leaves(anchors)[0].shape[0]
     x0 = jax.vmap(prior.sample)(jax.random.split(key, n))
+    if own_noise:
+        anchors = draw_anchors(path, anchors, jax.random.split(jax.random.fold_in(key, n), n))
     return jax.vmap(lambda x, anchor: path.flow(x, anchor, jnp.ones(())))(x0, anchors)
 
 
@@ -107,7 +119,7 @@ def _check(path: AbstractPath, anchors: Any, start: int) -> None:
         complaint = f"anchor{jax.tree_util.keystr(name)} is not finite{narrow}"
         _refuse(path, jnp.isfinite(leaf), complaint, start)
     if isinstance(anchors, SpectralAnchor):
-        _refuse(path, anchors.rates > 0, "a rate is not positive", start)
+        _refuse(path, anchors.speeds > 0, "a rate is not positive", start)
 
 
 def _refuse(path: AbstractPath, good: Array, complaint: str, start: int) -> None:

@@ -3,11 +3,12 @@
 from typing import Any
 
 import equinox as eqx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow import energies
 from hiflow._checks import check_event
 from hiflow.paths._base import AbstractGaussianPath, SpectralAnchor
+from hiflow.paths._noise import Noise
 from hiflow.paths._spectral import AbstractSpectralPath
 
 
@@ -65,6 +66,15 @@ class AtMinimum(AbstractGaussianPath):
         """The inner path's scale of the prior."""
         return self.inner.prior_scale
 
+    @property
+    def noise(self) -> Noise:
+        """Whose noise the inner path's end law has."""
+        return self.inner.noise
+
+    def draw(self, anchor: SpectralAnchor, *, key: PRNGKeyArray) -> SpectralAnchor:
+        """The inner path's."""
+        return self.inner.draw(anchor, key=key)
+
     def anchor(self, x1: Float[Array, "*event"]) -> SpectralAnchor:
         """The inner path's anchor at the minimum downhill of `x1`.
 
@@ -78,8 +88,8 @@ class AtMinimum(AbstractGaussianPath):
         """The anchor itself."""
         return self.inner.frame(anchor)
 
-    def coefficients(
+    def schedule(
         self, t: Float[Array, ""], frame: SpectralAnchor
     ) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
         """The inner path's."""
-        return self.inner.coefficients(t, frame)
+        return self.inner.schedule(t, frame)

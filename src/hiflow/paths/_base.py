@@ -43,17 +43,17 @@ class SpectralAnchor(eqx.Module):
 
     - `centre`: where the path ends in the mean; the data point unless the path moves it.
     - `modes`: the basis in which the path is diagonal.
-    - `rates`: how fast each mode relaxes.
+    - `speeds`: how fast each mode relaxes, the values of a path's `rates`.
     - `variance`: each mode's variance at the end of an infinite relaxation; `None` if it is 0.
-    - `coefficients`: $Q^\top$ times the centre, so that no training step computes it; `None` to compute
+    - `components`: $Q^\top$ times the centre, so that no training step computes it; `None` to compute
       it when needed.
     """
 
     centre: Float[Array, "*event"]
     modes: Modes
-    rates: Float[Array, " modes"]
+    speeds: Float[Array, " modes"]
     variance: Float[Array, " modes"] | None = None
-    coefficients: Float[Array, " k"] | None = None
+    components: Float[Array, " k"] | None = None
 
 
 class AbstractGaussianPath(AbstractPath):
@@ -63,7 +63,7 @@ class AbstractGaussianPath(AbstractPath):
       \varepsilon = x_0/s_0 \sim N(0, P)$$
 
     for a prior $N(0, s_0^2 P)$ with `prior_scale` $s_0$. A subclass gives `frame` (the centre $c$, the
-    basis $Q$ and the numbers per mode, from an anchor) and `coefficients` ($\alpha_t$ and
+    basis $Q$ and the numbers per mode, from an anchor) and `schedule` ($\alpha_t$ and
     $\sigma_t$ per mode); flow, velocity, density, score and divergence follow here, once.
     """
 
@@ -80,7 +80,7 @@ class AbstractGaussianPath(AbstractPath):
         """Centre, basis and numbers per mode."""
 
     @abc.abstractmethod
-    def coefficients(
+    def schedule(
         self, t: Float[Array, ""], frame: SpectralAnchor
     ) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
         r"""$\alpha_t$, what is left of the way to the centre, and $\sigma_t$, per mode."""
@@ -90,20 +90,20 @@ class AbstractGaussianPath(AbstractPath):
     ) -> Float[Array, "*event"]:
         """$x_t$ for a prior sample `x0`."""
         frame = self.frame(anchor)
-        alpha, sigma = self.coefficients(t, frame)
+        alpha, sigma = self.schedule(t, frame)
         moved = frame.modes.combine(
             -alpha,
             frame.centre.ravel(),
             sigma / self.prior_scale,
             x0.ravel(),
-            frame.coefficients,
+            frame.components,
         )
         return frame.centre + moved.reshape(x0.shape)
 
     def mean(self, anchor: PyTree, t: Float[Array, ""]) -> Float[Array, "*event"]:
         """$m_t$, the mean of $p_t(· | x_1)$."""
         frame = self.frame(anchor)
-        alpha, _ = self.coefficients(t, frame)
+        alpha, _ = self.schedule(t, frame)
         return frame.centre - self._apply(frame, alpha, frame.centre)
 
     def velocity(
@@ -127,7 +127,7 @@ class AbstractGaussianPath(AbstractPath):
     ) -> Float[Array, ""]:
         r"""$\log p_t(x | x_1)$ in nats, with respect to Lebesgue measure on the free directions."""
         frame = self.frame(anchor)
-        _, sigma = self.coefficients(t, frame)
+        _, sigma = self.schedule(t, frame)
         whitened = self._apply(frame, 1 / sigma, x - self.mean(anchor, t))
         normaliser = frame.modes.total(jnp.log(sigma)) + frame.modes.size / 2 * jnp.log(2 * jnp.pi)
         return -jnp.sum(whitened**2) / 2 - normaliser
@@ -137,7 +137,7 @@ class AbstractGaussianPath(AbstractPath):
     ) -> Float[Array, "*event"]:
         r"""$\nabla \log p_t(x | x_1)$."""
         frame = self.frame(anchor)
-        _, sigma = self.coefficients(t, frame)
+        _, sigma = self.schedule(t, frame)
         return -self._apply(frame, 1 / sigma**2, x - self.mean(anchor, t))
 
     def _apply(
@@ -146,4 +146,4 @@ class AbstractGaussianPath(AbstractPath):
         return frame.modes.apply(values, y.ravel()).reshape(y.shape)
 
     def _with_derivatives(self, t: Float[Array, ""], frame: SpectralAnchor) -> Any:
-        return jax.jvp(lambda time: self.coefficients(time, frame), (t,), (jnp.ones_like(t),))
+        return jax.jvp(lambda time: self.schedule(time, frame), (t,), (jnp.ones_like(t),))

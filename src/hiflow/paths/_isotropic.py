@@ -49,10 +49,10 @@ class OptimalTransport(AbstractIsotropicPath):
         check_at_least(self, "sigma_min", 0.0)
         check_positive(self, "prior_scale")
 
-    def coefficients(
+    def schedule(
         self, t: Float[Array, ""], frame: SpectralAnchor
     ) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
-        alpha = (1 - t) * frame.rates
+        alpha = (1 - t) * frame.speeds
         return alpha, self.prior_scale * (alpha + self.sigma_min * t)
 
 
@@ -77,10 +77,10 @@ class Stable(AbstractIsotropicPath):
                 f"regression target has infinite variance at t = 1; got {self.rate}."
             )
 
-    def coefficients(
+    def schedule(
         self, t: Float[Array, ""], frame: SpectralAnchor
     ) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
-        alpha = self.time.decay(t, self.rate * frame.rates)
+        alpha = self.time.decay(t, self.rate * frame.speeds)
         return alpha, self.prior_scale * alpha
 
 
@@ -104,13 +104,13 @@ class VariancePreserving(AbstractIsotropicPath):
     def __check_init__(self):
         check_positive(self, "beta_min", "beta_max", "cutoff", "prior_scale")
 
-    def coefficients(
+    def schedule(
         self, t: Float[Array, ""], frame: SpectralAnchor
     ) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
         s = self.cutoff + (1 - self.cutoff) * (1 - t)
         total = s * self.beta_min + s**2 * (self.beta_max - self.beta_min) / 2
         spread = jnp.sqrt(-jnp.expm1(-total))
-        return -jnp.expm1(-total / 2) * frame.rates, self.prior_scale * spread * frame.rates
+        return -jnp.expm1(-total / 2) * frame.speeds, self.prior_scale * spread * frame.speeds
 
 
 class VarianceExploding(AbstractIsotropicPath):
@@ -136,11 +136,11 @@ class VarianceExploding(AbstractIsotropicPath):
                 f"and {self.prior_scale}."
             )
 
-    def coefficients(
+    def schedule(
         self, t: Float[Array, ""], frame: SpectralAnchor
     ) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
         sigma = self.prior_scale * (self.sigma_min / self.prior_scale) ** t
-        return jnp.zeros_like(frame.rates), sigma * frame.rates
+        return jnp.zeros_like(frame.speeds), sigma * frame.speeds
 
 
 class Cosine(AbstractIsotropicPath):
@@ -155,10 +155,10 @@ class Cosine(AbstractIsotropicPath):
     def __check_init__(self):
         check_positive(self, "prior_scale")
 
-    def coefficients(
+    def schedule(
         self, t: Float[Array, ""], frame: SpectralAnchor
     ) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
         alpha = 1 - jnp.sin(math.pi / 2 * t)
         # sin of the complement: exactly 0 at t = 1, where cos(pi/2) rounds to -4e-8.
         sigma = jnp.sin(math.pi / 2 * (1 - t))
-        return alpha * frame.rates, self.prior_scale * sigma * frame.rates
+        return alpha * frame.speeds, self.prior_scale * sigma * frame.speeds

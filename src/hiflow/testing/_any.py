@@ -49,7 +49,8 @@ def check(
 
     What a family's function needs besides is made up where it isn't given: a Hessian provider gets
     the first built-in energy that it accepts, a group the first event shape that it acts on, a path
-    or a coupling a normal prior of its energy's or group's symmetry.
+    or a coupling a normal prior of its energy's or group's symmetry. An end law is checked as a part
+    of a path.
 
     **Arguments:**
 
@@ -82,6 +83,9 @@ def check(
             return check_coupling(component, prior=prior or _prior_of(group), **keyed)
         case paths.AbstractPath():
             return check_path(component, prior=prior or _prior_for(component), **keyed)
+        case paths.AbstractEndLaw():
+            path = paths.Spectral(energy=energy or _ENERGIES[0], end_law=component)
+            return check_path(path, prior=prior or _prior_for(path), **keyed)
         case networks.AbstractVelocityField():
             return check_velocity_field(component, **keyed)
         case time_samplers.AbstractTimeSampler():

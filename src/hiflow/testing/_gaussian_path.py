@@ -117,7 +117,7 @@ def _end(path: Any, anchors: Any, x: Array, basis: Array, end_scale: float) -> d
         left = jnp.asarray(end_scale, x.dtype)
         if hasattr(path, "time"):
             # A mode of rate a keeps cutoff^a; isotropic frames count rates in units of `rate`.
-            left = 2 * jnp.max(path.time.decay(end, frame.rates * getattr(path, "rate", 1.0)))
+            left = 2 * jnp.max(path.time.decay(end, frame.speeds * getattr(path, "rate", 1.0)))
         shift = largest(mean - frame.centre) / (path.prior_scale + largest(frame.centre))
         excess = largest(covariance - expected) / (largest(expected) + path.prior_scale**2)
         return {"end mean": shift, "end covariance": excess, "left": left}
@@ -146,10 +146,10 @@ def _stability(path: AbstractSpectralPath, anchors: Any, x0: Array) -> dict[str,
         # float32 knows x_t to a rounding of the centre, so far starts are compared relatively.
         y = jax.vmap(offset)(times)
         size = 1 + largest(y)
-        along = jax.vmap(frame.modes.coefficients)(y)
-        value = jax.vmap(lambda z: jnp.sum(z * frame.modes.apply(frame.rates, z)) / 2)(y)
-        floor = jnp.min(frame.rates) * jnp.sum(y**2, axis=1) / 2
-        over = 10 * jnp.finfo(x0.dtype).eps * size**2 * jnp.max(frame.rates)
+        along = jax.vmap(frame.modes.components)(y)
+        value = jax.vmap(lambda z: jnp.sum(z * frame.modes.apply(frame.speeds, z)) / 2)(y)
+        floor = jnp.min(frame.speeds) * jnp.sum(y**2, axis=1) / 2
+        over = 10 * jnp.finfo(x0.dtype).eps * size**2 * jnp.max(frame.speeds)
         stays = (value[1:] >= value[:-1]) & (value[:-1] > over * 1e3)
         return {
             "contraction": largest(jnp.maximum(jnp.abs(along[1:]) - jnp.abs(along[:-1]), 0)) / size,

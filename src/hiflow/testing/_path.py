@@ -8,11 +8,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from hiflow.groups import linear_part
-from hiflow.paths import AbstractGaussianPath, AbstractPath
+from hiflow.paths import AbstractGaussianPath, AbstractPath, SupportsNoise
+from hiflow.paths._noise import has_end_law, is_for
 from hiflow.priors import AbstractPrior
 from hiflow.testing._compiled import compiled
 from hiflow.testing._gaussian_path import gaussian_violations, report_gaussian_laws
-from hiflow.testing._points import everywhere, relaxed_points
+from hiflow.testing._own_noise import drawn, own_noise_violations, report_own_noise
+from hiflow.testing._points import everywhere, free_directions, relaxed_points
 from hiflow.testing._report import Findings, Report, largest, rounding, seed
 
 
@@ -28,6 +30,10 @@ def check_path(
     r"""Check a path: it starts at the prior, its velocity is the time derivative of its flow, it
     stays in the image of the group's projection and moves with the group. For a Gaussian path also
     that the end law, density, velocity, divergence and score belong to the flow and to each other.
+
+    Where the end law can have noise of its own, its draws are checked too: both ends, and, if `noise` is
+    `"own"`, that the density and velocity are those of the draws. For a prior that isn't normal such
+    a path is checked by its draws alone.
 
     The group is the energy's if the path has an energy, else the prior's.
 
@@ -45,13 +51,15 @@ def check_path(
     """
     key = seed(key)
     k_points, k_prior, k_group = jax.random.split(key, 3)
+    k_draws = jax.random.split(jax.random.fold_in(key, 3), 2000)
     report = Report("check_path", path, key, prior)
     points = _points(path, prior, k_points) if points is None else jnp.asarray(points)
     inside = jnp.asarray(times, points.dtype)
     anchors, turned, turns, radius, x0 = _inputs(
         path, prior, points, jax.random.split(k_group, 3), jax.random.split(k_prior, 2000)
     )
-    found = _measure(path, prior, anchors, turned, turns, x0, inside, end_scale)
+    gaussian = isinstance(path, AbstractGaussianPath) and is_for(path, prior)
+    found = _measure(path, prior, anchors, turned, turns, x0, inside, end_scale, gaussian, k_draws)
     # A spectral path can be no more equivariant than its Hessian's largest eigenvalue rounds.
     slack = report.rounding * radius / 100 + (1e-8 if report.rounding < 1e-9 else 2e-3)
     at, t = ("point", "t", "sample"), {"t": list(times)}
@@ -71,8 +79,19 @@ def check_path(
         "equivariance", "the anchor at g x1 takes g x0 to g x_t, translations left out",
         found["equivariance"], slack[:, None, None], "element", *at, **t,
     )  # fmt: skip
-    if isinstance(path, AbstractGaussianPath):
+    if "own law" in found:
+        report_own_noise(report, found, list(times))
+    if isinstance(path, AbstractGaussianPath) and gaussian:
         report_gaussian_laws(report, path, found, list(times))
+    elif isinstance(path, AbstractGaussianPath):
+        report.law(
+            "start",
+            "at t = 0 the flow is at x0",
+            found["start"],
+            report.rounding,
+            "point",
+            "sample",
+        )
     else:
         report.law(
             "start", "x_t at t = 0 has the prior's moments (in standard errors)", found["start"],
@@ -128,13 +147,26 @@ def _measure(
     x0: Array,
     times: Array,
     end_scale: float,
+    gaussian: bool,
+    k_draws: Array,
 ) -> dict[str, Array]:
     """The violations, each with axes (point, t, sample) as far as it depends on them."""
     group, few = _group(path, prior), x0[:4]
     found = _laws_of_any_path(path, group, anchors, few, times)
     found["equivariance"] = _equivariance(path, group, anchors, turned, turns, few, times)
-    if isinstance(path, AbstractGaussianPath):
+    if isinstance(path, SupportsNoise) and has_end_law(path):
+        draws = drawn(path, anchors, k_draws)
+        first = _laws_of_any_path(
+            path, group, jax.tree.map(lambda leaf: leaf[:, 0], draws), few, times
+        )
+        found = {name: jnp.maximum(value, first.get(name, 0)) for name, value in found.items()}
+        basis = free_directions(prior.group, x0[0])
+        same = gaussian and path.noise == "own"
+        found |= own_noise_violations(path, anchors, draws, x0, times, basis, same)
+    if isinstance(path, AbstractGaussianPath) and gaussian:
         return found | gaussian_violations(path, prior, anchors, x0, times, end_scale)
+    if isinstance(path, AbstractGaussianPath):
+        return found | {"start": _distance_at_start(path, anchors, few)}
     return found | {"start": _start(path, prior, anchors, x0)}
 
 
@@ -191,6 +223,17 @@ def _equivariance(
         size = 1 + jnp.max(jnp.abs(expected), axis=event)
         errors.append(jnp.max(jnp.abs(reached - expected), axis=event) / size)
     return jnp.stack(errors)
+
+
+def _distance_at_start(path: AbstractGaussianPath, anchors: Any, x0: Array) -> Array:
+    """How far the flow is from `x0` at t = 0: (point, sample)."""
+
+    def distance(anchor: Any, t: Array, x: Array) -> Array:
+        return largest(path.flow(x, anchor, t) - x) / (
+            1 + largest(x) + largest(path.mean(anchor, 1 - t))
+        )
+
+    return everywhere(distance, anchors, jnp.zeros(1, x0.dtype), x0)[:, 0]
 
 
 def _start(path: AbstractPath, prior: AbstractPrior, anchors: Any, x0: Array) -> Array:

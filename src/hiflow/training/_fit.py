@@ -27,7 +27,13 @@ from hiflow.solver import Solver, as_solver
 from hiflow.training._anchor_stream import steps_at_once, with_anchors
 from hiflow.training._checkpoints import Checkpoints
 from hiflow.training._pairing import paired_draws
-from hiflow.training._preflight import Ready, check_data, make_components, make_ready
+from hiflow.training._preflight import (
+    Ready,
+    check_data,
+    make_components,
+    make_ready,
+    warn_of_own_noise,
+)
 from hiflow.training._progress import Bar
 from hiflow.training._settings import Training, as_training
 from hiflow.training._step import Batches, Draw, Recipe, State, advance, initial_state
@@ -85,6 +91,7 @@ def fit(
     ready = make_ready(*parts, as_training(training).changed(**settings))
     named = {"data": points, "validation": held_out}
     check_data(ready, named, getattr(data, "chains", None))
+    warn_of_own_noise(ready.path, ready.noise)
     run = _Run(ready, points, held_out, key, as_solver(solver_settings), callbacks, progress)
     Flow(ready.prior, ready.network, run.solver)
     with Checkpoints(checkpoint_dir, run.identity(), resume) as checkpoints:
@@ -166,7 +173,9 @@ class _Run:
             self.key,
             size=settings.batch_size,
         )
-        recipe = Recipe(anchors, ready.path, static, symmetry, ready.optimiser, settings.ema)
+        recipe = Recipe(
+            anchors, ready.path, static, symmetry, ready.optimiser, settings.ema, ready.noise.own
+        )
         room = STEPS_PER_CALL
         calls = [_calls(start, stop, room) for start, stop in stretches]
         draws = paired_draws(batches, chain.from_iterable(calls), room)

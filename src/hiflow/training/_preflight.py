@@ -10,13 +10,21 @@ from jaxtyping import Array, PRNGKeyArray
 
 from hiflow import couplings, energies, networks, paths, priors
 from hiflow._checks import refuse_not_finite
-from hiflow.couplings import AbstractCoupling, Independent
+from hiflow.couplings import AbstractCoupling
 from hiflow.data import warn_if_inconsistent
 from hiflow.energies import AbstractEnergy, SupportsFitting
 from hiflow.groups import AbstractGroup, linear_part
 from hiflow.networks import AbstractVelocityField, SupportsComplaint
 from hiflow.networks._perturbed import perturbed
-from hiflow.paths import AbstractGaussianPath, AbstractPath, Langevin
+from hiflow.paths import (
+    AbstractGaussianPath,
+    AbstractPath,
+    ChosenNoise,
+    Laplace,
+    SupportsNoise,
+    choose_noise,
+)
+from hiflow.paths._noise import is_for
 from hiflow.priors import AbstractPrior
 from hiflow.time_samplers import AbstractTimeSampler
 from hiflow.training._settings import Training
@@ -38,6 +46,7 @@ class Ready(NamedTuple):
     training: Training
     coupling: AbstractCoupling
     optimiser: Optimiser
+    noise: ChosenNoise
 
     @property
     def group(self) -> AbstractGroup:
@@ -87,13 +96,13 @@ def make_ready(
     group = prior.group if energy is None else energy.group
     coupling = couplings.registry.make(training.coupling, group=group)
     _check_coupling(network, prior, coupling)
-    _check_end_law(path, coupling)
+    noise = choose_noise(path, prior, coupling)
     optimiser = training.optimiser
     if isinstance(optimiser, str):
         optimiser = Scheduled(
             optimiser, training.learning_rate, training.warmup, training.clip, training.steps
         )
-    return Ready(network, path, prior, energy, training, coupling, optimiser)
+    return Ready(network, path, prior, energy, training, coupling, optimiser, noise)
 
 
 def check_data(ready: Ready, points: dict[str, Array | None], chains: Any) -> None:
@@ -109,14 +118,25 @@ def check_data(ready: Ready, points: dict[str, Array | None], chains: Any) -> No
     # An energy that was fitted to the data agrees with them as well as it can.
     fitted = isinstance(energy, SupportsFitting)
     if energy is not None and not fitted and data.shape[0] >= _FEWEST_FOR_VIRIAL:
+        end_law = getattr(path, "end_law", None)
         agrees = warn_if_inconsistent(energy, data, chains).z <= 4
-        if agrees and isinstance(path, Langevin) and data.shape[0] >= _PLENTY:
+        if agrees and isinstance(end_law, Laplace) and data.shape[0] >= _PLENTY:
             warnings.warn(
-                f"the data are {data.shape[0]:,} thermal samples of the energy, and Langevin's end law "
-                "counts the thermal noise twice: the flow will be too wide. Use Relaxed, or a larger "
-                "`beta`.",
+                f"the data are {data.shape[0]:,} thermal samples of the energy, and the Laplace end law "
+                "counts the thermal noise twice: the flow will be too wide. Use Relaxed instead of "
+                "Langevin, or a larger `beta`.",
                 stacklevel=3,
             )
+
+
+def warn_of_own_noise(path: AbstractPath, noise: ChosenNoise) -> None:
+    """Say so where a path that left its noise open doesn't get the prior sample's."""
+    if noise.own and noise.reason is not None:
+        warnings.warn(
+            f"fit: {noise.reason}. The end law of `path` ({type(path).__name__}) gets noise of its own "
+            "instead; say noise='own' to choose this and not be told.",
+            stacklevel=3,
+        )
 
 
 def check_components(
@@ -167,7 +187,10 @@ def check_points(points: Array, prior: AbstractPrior, *, argument: str) -> None:
 
 def _check_scale(prior: AbstractPrior, path: AbstractGaussianPath) -> None:
     scale = getattr(prior, "scale", None)
-    if scale is not None and not jnp.allclose(scale, path.prior_scale):
+    if scale is None or jnp.allclose(scale, path.prior_scale):
+        return
+    own = isinstance(path, SupportsNoise) and path.noise == "own"
+    if is_for(path, prior) and not own:
         raise ValueError(
             f"fit: `path` assumes a prior of scale {path.prior_scale} and `prior` has {scale}. Pass "
             f"prior_scale={scale} to {type(path).__name__}."
@@ -212,23 +235,6 @@ def _check_coupling(
                 f"{off:.3g}, so the flow would no longer start from the prior. Use EGNN for particles, "
                 "or the coupling 'minibatch-ot'."
             )
-
-
-def _check_end_law(path: AbstractPath, coupling: AbstractCoupling) -> None:
-    if isinstance(coupling, Independent) or not isinstance(path, AbstractGaussianPath):
-        return
-    anchor = jax.eval_shape(path.anchor, _some_event(path)) if hasattr(path, "energy") else None
-    if getattr(anchor, "variance", None) is not None:
-        raise ValueError(
-            f"fit: `coupling` ({type(coupling).__name__}) chooses the prior sample by the data point, "
-            f"and `path` ({type(path).__name__}) takes the noise of its end law from that sample: the "
-            "end law would lean towards the data point. Use the coupling 'independent', or a path that "
-            "ends in the point, such as Linearised."
-        )
-
-
-def _some_event(path: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(path.energy.event_shape, jnp.result_type(float))
 
 
 # Compiled once for all arms: a run checks its components when it is read and again in `fit`.

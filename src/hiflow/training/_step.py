@@ -7,12 +7,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from hiflow._devices import shard_batch
 from hiflow.couplings import AbstractCoupling
 from hiflow.groups import AbstractGroup, linear_part
 from hiflow.paths import AbstractPath
+from hiflow.paths._noise import draw_anchors
 from hiflow.priors import AbstractPrior
 from hiflow.time_samplers import AbstractTimeSampler
 
@@ -33,6 +34,8 @@ class Draw(eqx.Module):
     x0: Float[Array, "batch *event"]
     t: Float[Array, " batch"]
     weight: Float[Array, " batch"]
+    seeds: UInt32[Array, " batch"]
+    """Of what the path draws, where its end law has noise of its own."""
     turns: Any
     """Elements of the group that samples are turned by; `None` without augmentation."""
     anchors: Any = None
@@ -59,7 +62,8 @@ class Batches(eqx.Module):
         x0 = jax.vmap(self.prior.sample)(jax.random.split(key_prior, self.size))
         t, weight = self.time_sampler(key_time, self.size)
         x0, _ = self.coupling(x0, self.points[index], key_pair)
-        return Draw(index, x0, t, weight, self._turns(jax.random.fold_in(key, 4)))
+        seeds = jax.random.bits(jax.random.fold_in(key, 5), (self.size,), jnp.uint32)
+        return Draw(index, x0, t, weight, seeds, self._turns(jax.random.fold_in(key, 4)))
 
     def _turns(self, key: PRNGKeyArray) -> Any:
         group, shape = self.symmetry, self.prior.event_shape
@@ -103,6 +107,7 @@ class Recipe(eqx.Module):
     symmetry: AbstractGroup | None
     optimiser: Optimiser = eqx.field(static=True)
     ema: float = eqx.field(static=True)
+    own_noise: bool = eqx.field(static=True, default=False)
 
     @property
     def transformation(self) -> optax.GradientTransformation:
@@ -118,8 +123,10 @@ class Recipe(eqx.Module):
 
     def batch(self, draw: Draw) -> tuple[Array, Array, Array, Array]:
         """Times, weights, points and target velocities."""
-        anchors = self._anchors(draw)
-        x0, anchors, t, weight = shard_batch((draw.x0, anchors, draw.t, draw.weight))
+        whole = (draw.x0, self._anchors(draw), draw.t, draw.weight, draw.seeds)
+        x0, anchors, t, weight, seeds = shard_batch(whole)
+        if self.own_noise:
+            anchors = draw_anchors(self.path, anchors, jax.vmap(jax.random.key)(seeds))
         x, target = jax.vmap(self.path.flow_and_velocity)(x0, anchors, t)
         if (group := self.symmetry) is not None:
             turn = jax.vmap(lambda g, y: linear_part(group, g, y))
