@@ -218,7 +218,7 @@ def test_data_come_from_a_file(place):
         ('name = "langevin", ', 'name = "langevin", time = "lgo", ', "did you mean 'log'"),
         (
             'path = {name = "langevin"',
-            'training = {coupling = "minibatch-ot"}\npath = {name = "langevin"',
+            'training = {coupling = "minibatch-ot"}\npath = {name = "langevin", noise = "prior"',
             "Use the coupling 'independent'",
         ),
         ("test = 8", "test = 1", "`test` must be at least 2"),

@@ -182,7 +182,7 @@ def test_a_path_that_can_draw_nothing_is_refused_where_the_priors_noise_is_wrong
             return 1 - t + 0 * frame.speeds, jnp.ones(2)
 
     plain = Plain(energy=ENERGY, prior_scale=jnp.ones(()))
-    with pytest.raises(ValueError, match=r"isn't normal .* Give the path a method `draw`"):
+    with pytest.raises(ValueError, match=r"isn't normal .* give the path a method `draw`"):
         fit(plain)
     fit(plain, hf.priors.Normal(2))
 

@@ -154,6 +154,25 @@ def test_paths_between_normal_priors_obey_their_laws(x64):
     check_path(path, prior=hf.priors.Normal(6), points=points)
 
 
+@pytest.mark.parametrize("name", ["langevin", "relaxed"])
+def test_end_laws_are_right_from_the_uniform_prior(name, x64):
+    """A uniform sample, 1.8 times as wide as a normal one, would be the wrong noise."""
+    arm, wraps = SerialArm.preset("planar-3"), (True, True, True)
+    path = hf.paths.registry.make(name, energy=arm, hessian="gauss-newton")
+    prior, point = JointUniform(wraps), jnp.array([0.5, 0.2, -0.4])
+    anchor = path.anchor(point)
+    anchors = hf.paths.make_anchors(path, jnp.broadcast_to(point, (4000, 3)))
+    ends = hf.paths.end_law_samples(path, anchors, prior, key=jax.random.key(0))
+    z = jax.vmap(anchor.modes.components)(ends - anchor.centre) / jnp.sqrt(anchor.variance)
+    np.testing.assert_allclose(z.mean(0), 0, atol=0.08)
+    np.testing.assert_allclose(z.T @ z / len(z), np.eye(3), atol=0.12)
+    x0 = jax.vmap(prior.sample)(jax.random.split(jax.random.key(1), 4000))
+    shared = jax.vmap(lambda x: path.flow(x, anchor, jnp.ones(())))(x0) - anchor.centre
+    wide = jax.vmap(anchor.modes.components)(shared) / jnp.sqrt(anchor.variance)
+    np.testing.assert_allclose(wide.std(0), np.pi / np.sqrt(3), atol=0.05)
+    check_path(path, prior=prior, points=point[None])
+
+
 def test_density_of_a_trained_flow_integrates_to_one_over_one_turn(tmp_path):
     wraps = (True, True)
     prior = JointUniform(wraps)

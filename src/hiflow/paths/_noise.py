@@ -57,13 +57,14 @@ def choose_noise(
     if fault is None or (able and path.noise == "auto"):
         return ChosenNoise(fault is not None, fault)
     cure = (
-        "Leave `noise` out, or say noise='own'"
+        "leave `noise` out or say noise='own'"
         if able
-        else "Give the path a method `draw` and noise='auto' (hiflow.paths.SupportsNoise)"
+        else "give the path a method `draw` and noise='auto' (hiflow.paths.SupportsNoise)"
     )
     raise ValueError(
         f"fit: {fault}, and `path` ({type(path).__name__}) takes the noise of its end law from the "
-        f"prior sample. {cure}, or take a path that ends in the point, such as Linearised."
+        f"prior sample. Use the coupling 'independent' with a normal prior, {cure}, or take a path that "
+        "ends in the point, such as Linearised."
     )
 
 

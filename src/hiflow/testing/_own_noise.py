@@ -60,14 +60,13 @@ def _ends(path: Any, anchor: Any, draws: Any, x0: Array, basis: Array) -> dict[s
     def at(t: Array, x: Array) -> Array:
         return jax.vmap(lambda x, drawn: path.flow(x, drawn, t))(x, draws)
 
-    ends = at(end, x0)
-    event = tuple(range(1, x0.ndim))
-    size = lambda y: jnp.max(jnp.abs(y), axis=event)  # noqa: E731
+    ends, other = at(end, x0), jnp.roll(x0, 1, axis=0)
+    size = lambda y: jnp.linalg.norm(y.reshape(y.shape[0], -1), axis=1)  # noqa: E731
     narrow = 1 / jnp.sqrt(frame.variance)
     left = 2 * jnp.max(path.time.decay(end, frame.speeds)) if hasattr(path, "time") else 0.0
     return {
         "own start": size(at(start, x0) - x0) / (1 + size(x0) + largest(frame.centre)),
-        "own end": size(ends - at(end, jnp.roll(x0, 1, axis=0))) / (1 + size(x0) + size(ends)),
+        "own end": size(ends - at(end, other)) / (1 + size(x0) + size(other) + size(ends)),
         "own law": _unlikely(frame.modes, narrow, ends - frame.centre, basis),
         "own left": jnp.asarray(left, x0.dtype),
     }
