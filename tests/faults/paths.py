@@ -69,7 +69,7 @@ FAULTS = [
     Mutation(
         "the least noise from the start on", "paths/_isotropic.py", "alpha + self.sigma_min * t",
         "alpha + self.sigma_min",
-        ISOTROPIC + "[optimal transport, σ_min]",
+        ISOTROPIC + "[optimal transport, sigma_min]",
     ),
     Mutation(
         "cosine and sine swapped", "paths/_isotropic.py", "alpha = 1 - jnp.sin(math.pi / 2 * t)",
