@@ -1,6 +1,6 @@
 """Run the deliberate faults of `tests/faults`, each of which a named test must catch.
 
-    python tests/mutations.py                            # all, half an hour on two cores
+    python tests/mutations.py                            # all, an hour or so on two cores
     python tests/mutations.py nfe translation            # those whose name or file holds a word
     python tests/mutations.py --jobs 2 --results run.jsonl   # two at a time; resumes from the file
 
