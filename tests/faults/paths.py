@@ -103,7 +103,7 @@ FAULTS = [
     ),
     Mutation(
         "bad anchors pass", "paths/_anchors.py", "    if bad.any():", "    if bad.all():",
-        "tests/test_training.py::test_anchors_that_are_not_finite_are_refused",
+        STORE + "::test_bad_anchors_are_refused_before_they_count",
     ),
     Mutation(
         "every row is the first", "paths/_anchor_store.py", "leaf.offset + int(number) * size",
