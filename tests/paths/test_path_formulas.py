@@ -23,7 +23,7 @@ ISOTROPIC = {
         lambda t: t,
         lambda t: 1 - t,
     ),
-    "optimal transport, σ_min": (
+    "optimal transport, sigma_min": (
         lambda: paths.OptimalTransport(sigma_min=0.1, prior_scale=2.0),
         lambda t: t,
         lambda t: 2.0 * (1 - (1 - 0.1) * t),
@@ -43,7 +43,7 @@ ISOTROPIC = {
         lambda t: _vp(t, 0.1, 20.0, 1e-5),
         lambda t: np.sqrt(1 - _vp(t, 0.1, 20.0, 1e-5) ** 2),
     ),
-    "variance-preserving, other βs": (
+    "variance-preserving, other betas": (
         lambda: paths.VariancePreserving(beta_min=0.5, beta_max=8.0, cutoff=1e-2, prior_scale=3.0),
         lambda t: _vp(t, 0.5, 8.0, 1e-2),
         lambda t: 3.0 * np.sqrt(1 - _vp(t, 0.5, 8.0, 1e-2) ** 2),

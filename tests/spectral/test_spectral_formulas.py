@@ -37,7 +37,7 @@ MAPS = {
         lambda x: np.where(x > 0, 1 + x / (x + 100), 1),
         1.0,
     ),
-    "saturating, κ = -0.3": (
+    "saturating, kappa = -0.3": (
         lambda: spectral.Saturating(kappa=-0.3, stiffness=2.0),
         lambda x: np.where(x > 0, 1 - 0.3 * x / (x + 2), 1),
         0.7,

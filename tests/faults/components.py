@@ -1,0 +1,180 @@
+"""Faults in spectral maps, times, time samplers, priors, couplings and divergences."""
+
+from faults._mutation import Mutation
+
+MAPS = "tests/spectral/test_spectral_formulas.py::test_a_map_is_its_formula"
+TIMES = "tests/times/test_time_formulas.py::test_a_transform_is_its_formula"
+COUPLINGS = "tests/couplings/test_coupling_formulas.py"
+DIVERGENCES = "tests/divergences/test_divergence_formulas.py"
+SAMPLERS = "tests/time_samplers/test_time_sampler_formulas.py"
+
+FAULTS = [
+    Mutation(
+        "centred prior counts all dimensions", "priors/_centred_normal.py",
+        "free = (self.particles - 1) * self.dim", "free = self.particles * self.dim",
+        "tests/priors/test_priors.py::test_density_is_the_gaussian_of_the_free_dimensions",
+    ),
+    Mutation(
+        "centred prior isn't centred", "priors/_centred_normal.py",
+        "return self.scale * (x - x.mean(0))", "return self.scale * x",
+        "tests/priors/test_priors.py::test_samples_lie_in_the_projected_subspace",
+    ),
+    Mutation(
+        "shuffled control depends on the basis", "spectral/_wrappers.py",
+        "equal = gaps <= 1e-5 *", "equal = gaps <= 0 *",
+        "tests/hessians/test_symmetry_projected.py::"
+        "test_degenerate_eigenvalues_leave_no_trace_of_their_basis",
+    ),
+    Mutation(
+        "trace isn't normalised", "spectral/_wrappers.py", "values / jnp.mean(values)",
+        "values / jnp.max(values)",
+        "tests/spectral/test_spectral_maps.py::test_normalised_rates_sum_to_the_dimension",
+    ),
+    Mutation(
+        "cutoff is forgotten", "times/_transforms.py", "return cutoff + (1 - cutoff) * remaining",
+        "return remaining + 0 * cutoff",
+        "tests/testing/test_builtins.py::test_time_transform_obeys_its_laws",
+    ),
+    Mutation(
+        "importance weights are dropped", "time_samplers/_samplers.py",
+        "left ** (1 - self.power) / self.power",
+        "jnp.ones(n)",
+        "tests/test_training.py::test_time_samplers_keep_expectations",
+    ),
+    Mutation(
+        "times reach one", "time_samplers/_samplers.py",
+        "return jnp.minimum(times, 1 - jnp.finfo(times.dtype).epsneg)", "return times",
+        "tests/test_training.py::test_time_samplers_keep_expectations",
+    ),
+    Mutation(
+        "pool of another data point", "couplings/_precomputed.py", "return self.pool[row, column], x1",
+        "return self.pool[row - 1, column], x1",
+        "tests/couplings/test_couplings.py::"
+        "test_precomputed_pairs_are_fixed_shorter_and_from_the_prior",
+    ),
+    Mutation(
+        "absolute as a root of squares", "spectral/_pointwise.py",
+        "return jnp.abs(eigenvalues) + self.shift",
+        "return jnp.sqrt(eigenvalues**2 + self.shift**2)",
+        MAPS + "[absolute]",
+    ),
+    Mutation(
+        "power with twice the exponent", "spectral/_pointwise.py",
+        "jnp.maximum(jnp.abs(eigenvalues), self.least) ** self.exponent",
+        "jnp.maximum(jnp.abs(eigenvalues), self.least) ** (2 * self.exponent)",
+        MAPS + "[power]",
+    ),
+    Mutation(
+        "saturating at twice the stiffness", "spectral/_pointwise.py",
+        "stiff / (stiff + self.stiffness)", "stiff / (stiff + 2 * self.stiffness)",
+        MAPS + "[saturating]",
+    ),
+    Mutation(
+        "clamped from above", "spectral/_pointwise.py",
+        "return jnp.maximum(eigenvalues, self.floor)",
+        "return jnp.maximum(jnp.abs(eigenvalues), self.floor)",
+        MAPS + "[clamped]",
+    ),
+    Mutation(
+        "shifted twice", "spectral/_pointwise.py",
+        "jnp.maximum(eigenvalues, self.least) + self.shift",
+        "jnp.maximum(eigenvalues, self.least) + 2 * self.shift",
+        MAPS + "[shifted]",
+    ),
+    Mutation(
+        "the floor counts in full", "spectral/_wrappers.py",
+        "return self.floor + (1 - self.floor) *", "return self.floor + 1.0 *",
+        MAPS + "[trace-normalised]",
+    ),
+    Mutation(
+        "raised to the inverse", "spectral/_wrappers.py",
+        "return self.inner(eigenvalues) ** self.exponent",
+        "return self.inner(eigenvalues) ** (1 / self.exponent)",
+        MAPS + "[raised]",
+    ),
+    Mutation(
+        "shuffled to the neighbour", "spectral/_wrappers.py", "max(1, eigenvalues.shape[0] // 2)",
+        "1",
+        MAPS + "[shuffled]",
+    ),
+    Mutation(
+        "relaxation adds to the rate", "times/_base.py", "return self.remaining(t) ** rate",
+        "return self.remaining(t) ** (1 + rate)",
+        TIMES + "[log]",
+    ),
+    Mutation(
+        "tau of the wrong sign", "times/_base.py", "return -jnp.log(self.remaining(t))",
+        "return jnp.log(self.remaining(t))",
+        TIMES + "[log]",
+    ),
+    Mutation(
+        "every power is two", "times/_transforms.py", "1 - t**self.power", "1 - t**2",
+        TIMES + "[polynomial, p = 3.5, cut]",
+    ),
+    Mutation(
+        "physical time stops early", "times/_transforms.py", "return self.cutoff**t",
+        "return self.cutoff ** (0.9 * t)",
+        TIMES + "[linear]",
+    ),
+    Mutation(
+        "normal of one dimension", "priors/_normal.py",
+        "x.size * (jnp.log(2 * jnp.pi) / 2 + jnp.log(self.scale))",
+        "x.size * jnp.log(2 * jnp.pi) / 2 - jnp.log(self.scale)",
+        "tests/priors/test_prior_formulas.py::test_normal_is_the_gaussian_of_all_coordinates",
+    ),
+    Mutation(
+        "independent pairs are swapped", "couplings/_independent.py", "return x0, x1",
+        "return x1, x0",
+        COUPLINGS + "::test_independent_pairs_stay_as_they_come",
+    ),
+    Mutation(
+        "assignment of the inverse permutation", "couplings/_minibatch_ot.py",
+        "assignment(squared_distances(x1, x0))", "assignment(squared_distances(x0, x1))",
+        COUPLINGS + "::test_minibatch_ot_costs_what_scipys_assignment_costs",
+    ),
+    Mutation(
+        "distances without the product", "couplings/_minibatch_ot.py",
+        "return squares - 2 * jnp.matmul", "return squares - 1 * jnp.matmul",
+        COUPLINGS + "::test_squared_distances_are_those_of_all_pairs",
+    ),
+    Mutation(
+        "aligned the other way round", "couplings/_symmetric.py",
+        "group.act(group.align(x, y), x)", "group.act(group.align(y, x), x)",
+        COUPLINGS + "::test_aligned_samples_are_the_nearest_of_their_orbit",
+    ),
+    Mutation(
+        "the furthest of all starts", "couplings/_symmetric.py",
+        "return ends[jnp.argmin(distances)]", "return ends[jnp.argmax(distances)]",
+        "tests/couplings/test_couplings.py::test_more_starts_find_shorter_paths",
+    ),
+    Mutation(
+        "blocks are left as they come", "couplings/_symmetric.py",
+        "chosen = x0[assignment(jax.lax.map(row, x1))]", "chosen = x0",
+        COUPLINGS + "::test_equivariant_ot_costs_the_assignment_of_least_distances_of_orbits",
+    ),
+    Mutation(
+        "the sum of all derivatives", "divergences/_exact.py", "jnp.trace(jacobian)",
+        "jnp.sum(jacobian)",
+        DIVERGENCES + "::test_exact_is_the_trace_of_the_jacobian",
+    ),
+    Mutation(
+        "probes multiply once", "divergences/_hutchinson.py", "jnp.sum(probe * push(probe))",
+        "jnp.sum(push(probe))",
+        DIVERGENCES + "::test_hutchinson_is_the_quadratic_form_of_every_probe",
+    ),
+    Mutation(
+        "probes aren't signs", "divergences/_hutchinson.py", "jax.random.rademacher(key",
+        "jax.random.normal(key",
+        DIVERGENCES + "::test_probes_are_signs",
+    ),
+    Mutation(
+        "importance of the inverse power", "time_samplers/_samplers.py",
+        "1 - (1 - uniform) ** (1 / self.power)", "1 - (1 - uniform) ** self.power",
+        SAMPLERS + "::test_times_follow_the_distribution",
+    ),
+    Mutation(
+        "one stratum for all", "time_samplers/_samplers.py",
+        "(jnp.arange(n) + jax.random.uniform(key, (n,))) / n", "jax.random.uniform(key, (n,))",
+        SAMPLERS + "::test_times_follow_the_distribution",
+    ),
+]  # fmt: skip

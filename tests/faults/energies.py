@@ -1,0 +1,142 @@
+"""Faults in energies and their fits."""
+
+from faults._mutation import Mutation
+
+VALUES = "tests/energies/test_energy_formulas.py::test_an_energy_is_its_formula"
+FORMULAS = "tests/energies/test_energy_formulas.py"
+
+FAULTS = [
+    Mutation(
+        "pair Hessian's diagonal blocks", "energies/_pairs.py", "* blocks.sum(1)[:, None] - blocks",
+        "* blocks.sum(1)[:, None] + blocks",
+        "tests/energies/test_energies.py::test_hessian_is_that_of_automatic_differentiation",
+    ),
+    Mutation(
+        "the other convention of LJ13", "energies/_lennard_jones.py",
+        "return self.epsilon * q3 * (q3 - 2)", "return self.epsilon * q3 * (q3 - 2) / 2",
+        "tests/energies/test_energies.py::"
+        "test_lj13_conventions_differ_by_a_factor_two_in_the_pair_sum",
+    ),
+    Mutation(
+        "trap not about the mean", "energies/_pairs.py", "(x - x.mean(0)) ** 2", "x ** 2",
+        "tests/energies/test_energies.py::test_energy_is_invariant_under_its_group",
+    ),
+    Mutation(
+        "kernels of the nearest centres lose digits", "energies/_kernel_density.py",
+        "squares.at[nearest].set(direct)", "squares",
+        "tests/energies/test_fitted.py::test_narrow_kernels_far_from_the_origin_keep_their_digits",
+    ),
+    Mutation(
+        "a barrier of the second power", "energies/_double_well.py",
+        "return self.barrier * (z**2 - 1) ** 2", "return self.barrier * (z - 1) ** 2",
+        VALUES + "[double well]",
+    ),
+    Mutation(
+        "pairs without a quartic", "energies/_double_well_particles.py",
+        "self.b * z**2 + self.c * z**4", "self.b * z**2 + self.c * z**3",
+        VALUES + "[dw4]",
+    ),
+    Mutation(
+        "Lennard-Jones of diameter, not minimum", "energies/_lennard_jones.py",
+        "return self.epsilon * q3 * (q3 - 2)", "return 4 * self.epsilon * q3 * (q3 - 1)",
+        VALUES + "[lj13]",
+    ),
+    Mutation(
+        "a trap without its half", "energies/_pairs.py", "self.trap / 2 * jnp.sum",
+        "self.trap * jnp.sum",
+        VALUES + "[lj13]",
+    ),
+    Mutation(
+        "a constant instead of the tangent", "energies/_radial.py",
+        "slope(core) * jnp.minimum(s - core, 0)", "0 * s",
+        FORMULAS + "::test_below_the_core_an_energy_is_its_tangent_in_the_squared_distance",
+    ),
+    Mutation(
+        "a ring without its half", "energies/_ring.py",
+        "(jnp.sqrt(s) - self.radius) ** 2 / (2 * self.width**2)",
+        "(jnp.sqrt(s) - self.radius) ** 2 / self.width**2",
+        VALUES + "[ring]",
+    ),
+    Mutation(
+        "a Gaussian without its half", "energies/_gaussian.py",
+        "_times(self.precision, z), precision=\"highest\") / 2",
+        "_times(self.precision, z), precision=\"highest\")",
+        VALUES + "[gaussian]",
+    ),
+    Mutation(
+        "a mixture normalised in one dimension", "energies/_gaussian_mixture.py",
+        "norm - self._dim * jnp.log(2 * jnp.pi)", "norm - jnp.log(2 * jnp.pi)",
+        VALUES + "[mixture]",
+    ),
+    Mutation(
+        "entropy by the density itself", "energies/_gaussian_mixture.py",
+        "total -= w[k] * float(weight @ log_p)", "total -= float(weight @ log_p) / len(w)",
+        FORMULAS + "::test_the_entropy_is_that_of_a_fine_grid[mixture]",
+    ),
+    Mutation(
+        "kernels that aren't normalised", "energies/_kernel_density.py",
+        "constant + math.log(n) -", "constant -",
+        VALUES + "[kernel density]",
+    ),
+    Mutation(
+        "the bandwidth counts itself", "energies/_kernel_density.py", ".at[i].set(jnp.inf)",
+        ".at[i].set(1e-3)",
+        FORMULAS + "::test_the_bandwidth_has_the_largest_leave_one_out_likelihood",
+    ),
+    Mutation(
+        "noise in all directions", "energies/_factored.py", "(dim - k) * jnp.log(noise)",
+        "dim * jnp.log(noise)",
+        VALUES + "[fitted gaussian]",
+    ),
+    Mutation(
+        "a covariance of n - 1", "energies/_fitted_gaussian.py", "covariance += z.T @ z / n",
+        "covariance += z.T @ z / (n - 1)",
+        FORMULAS + "::test_a_fitted_gaussian_is_the_principal_components",
+    ),
+    Mutation(
+        "a floor of the second moment", "energies/_fitting.py", "(points - points.mean(0)) ** 2",
+        "points**2",
+        FORMULAS + "::test_the_floor_is_a_share_of_the_mean_variance",
+    ),
+    Mutation(
+        "the least responsible component", "energies/_fitted_mixture.py",
+        "return jnp.argmax(self._log_joint(x))", "return jnp.argmin(self._log_joint(x))",
+        "tests/hessians/test_shared_basis.py::test_every_point_of_a_mixture_gets_the_precision_of_its_component",
+    ),
+    Mutation(
+        "one pseudo-point too many", "energies/_expectation_maximisation.py", "prior = rank + 1",
+        "prior = rank + 2",
+        FORMULAS + "::test_one_epoch_of_a_mixture_is_expectation_maximisation",
+    ),
+    Mutation(
+        "the last batch counts twice", "energies/_expectation_maximisation.py",
+        "new = start + jnp.arange(batch_size) >= i * batch_size",
+        "new = jnp.arange(batch_size) >= 0",
+        FORMULAS + "::test_one_epoch_of_a_mixture_is_expectation_maximisation",
+    ),
+    Mutation(
+        "a network on a wider Gaussian", "energies/_energy_network.py",
+        "return jnp.sum(z**2) / 2 + self.layers", "return jnp.sum(z**2) / 3 + self.layers",
+        VALUES + "[energy network]",
+    ),
+    Mutation(
+        "noise adds its deviation", "energies/_energy_network.py",
+        "spread * jnp.sqrt(1 + sigma**2)", "spread * (1 + sigma)",
+        FORMULAS + "::test_a_network_is_compared_with_the_gaussian_of_the_blurred_data",
+    ),
+    Mutation(
+        "a function's negative", "energies/_function.py", "return self.function(x)",
+        "return -self.function(x)",
+        VALUES + "[function]",
+    ),
+    Mutation(
+        "any object is an energy", "energies/_files.py",
+        "if not isinstance(energy, AbstractEnergy):", "if energy is None:",
+        "tests/energies/test_fitted.py::test_a_file_of_something_else_is_refused",
+    ),
+    Mutation(
+        "quenched to half the minimum", "energies/_quench.py", "return energy(y)",
+        "return energy(2 * y)",
+        "tests/energies/test_quench.py::test_a_gaussian_is_quenched_to_its_mean",
+    ),
+]  # fmt: skip

@@ -1,0 +1,90 @@
+"""Faults in the flow, its likelihood and the metrics."""
+
+from faults._mutation import Mutation
+
+FORMULAS = "tests/test_metric_formulas.py"
+
+FAULTS = [
+    Mutation(
+        "log density of the wrong sign", "flow.py", "log_prob(x0) + jnp.mean(gained)",
+        "log_prob(x0) - jnp.mean(gained)",
+        "tests/test_flow.py::test_density_of_a_linear_field_is_the_transformed_gaussian",
+    ),
+    Mutation(
+        "sampled density forgets the Jacobian", "flow.py", "log_prob(x0) - jnp.mean(gained)",
+        "log_prob(x0)",
+        "tests/test_flow.py::test_samples_carry_the_density_that_log_prob_gives",
+    ),
+    Mutation(
+        "NFE off by one", "flow.py", "1 + steps * (stages - 1) if reuses",
+        "steps * (stages - 1) if reuses",
+        "tests/test_flow.py::test_nfe_is_what_a_counter_in_the_network_sees",
+    ),
+    Mutation(
+        "NFE of accepted steps only", "flow.py", 'steps = stats["num_steps"]',
+        'steps = stats["num_accepted_steps"]',
+        "tests/test_flow.py::test_nfe_is_what_a_counter_in_the_network_sees",
+    ),
+    Mutation(
+        "Hutchinson sums its probes", "flow.py", "+ jnp.mean(gained)",
+        "+ jnp.sum(gained)",
+        "tests/test_flow.py::test_hutchinson_averages_to_the_exact_density",
+    ),
+    Mutation(
+        "standard error of a sum", "_statistics.py", "np.std(values, ddof=1) / np.sqrt(n)",
+        "np.std(values, ddof=1)",
+        "tests/test_metrics.py::test_standard_error_is_that_of_the_mean",
+    ),
+    Mutation(
+        "weights of the inverse ratio", "metrics.py",
+        "return -np.asarray(self.energies, np.float64) - np.asarray(self.log_prob, np.float64)",
+        "return np.asarray(self.energies, np.float64) + np.asarray(self.log_prob, np.float64)",
+        "tests/test_metrics.py::test_free_energy_and_means_are_the_targets_within_their_errors",
+    ),
+    Mutation(
+        "free energy without the mean", "metrics.py",
+        "np.log(np.mean(np.exp(self.log_weights - top)))",
+        "np.log(np.sum(np.exp(self.log_weights - top)))",
+        "tests/test_metrics.py::test_free_energy_and_means_are_the_targets_within_their_errors",
+    ),
+    Mutation(
+        "probe variance of one probe", "flow.py", "jnp.var(gained, ddof=1) / gained.size",
+        "jnp.var(gained, ddof=1)",
+        "tests/test_flow.py::test_probe_variance_is_that_of_the_estimate",
+    ),
+    Mutation(
+        "probe error of a sum", "metrics.py",
+        "jnp.sqrt(jnp.sum(stats.probe_variance)) / log_prob.shape[0]",
+        "jnp.sqrt(jnp.sum(stats.probe_variance))",
+        FORMULAS + "::test_nll_is_a_mean_with_its_errors",
+    ),
+    Mutation(
+        "effective size without a square", "metrics.py",
+        "len(self.weights) * np.sum(self.weights**2)", "np.sum(self.weights**2)",
+        FORMULAS + "::test_weights_and_their_effective_sample_size",
+    ),
+    Mutation(
+        "free energy's error over n", "metrics.py", "np.sqrt((1 / self.ess - 1) / n)",
+        "np.sqrt(1 / self.ess - 1) / n",
+        FORMULAS + "::test_the_free_energy_is_that_of_the_mean_weight",
+    ),
+    Mutation(
+        "a plain mean", "metrics.py", "mean = np.sum(weights * values)", "mean = np.mean(values)",
+        FORMULAS + "::test_a_reweighted_mean_is_the_ratio_of_sums",
+    ),
+    Mutation(
+        "Zwanzig upside down", "metrics.py", "self.mean(np.exp(low - change))",
+        "self.mean(np.exp(change - low))",
+        FORMULAS + "::test_a_difference_of_free_energies_is_zwanzigs",
+    ),
+    Mutation(
+        "a spread of n", "_statistics.py", "np.std(values, ddof=1)", "np.std(values)",
+        FORMULAS + "::test_the_standard_error_is_that_of_a_mean",
+    ),
+    Mutation(
+        "batches are spread by halves", "_devices.py",
+        "return jax.tree.map(lambda leaf: jax.lax.with",
+        "return jax.tree.map(lambda leaf: 0.5 * jax.lax.with",
+        "tests/test_devices.py::test_training_and_likelihood_agree_with_one_device",
+    ),
+]  # fmt: skip

@@ -1,0 +1,93 @@
+"""Faults in symmetry groups."""
+
+from faults._mutation import Mutation
+
+FORMULAS = "tests/groups/test_group_formulas.py"
+
+FAULTS = [
+    Mutation(
+        "rotation acts transposed", "groups/_rotation.py", "jnp.matmul(x, g.T,", "jnp.matmul(x, g,",
+        "tests/groups/test_groups.py::test_rotation_acts_on_a_single_point",
+    ),
+    Mutation(
+        "rotations keep their mirror images", "groups/_rotation.py",
+        "g.at[:, 0].multiply(jnp.sign(jnp.linalg.det(g)))", "g",
+        "tests/groups/test_groups.py::test_rotations_are_proper_unless_reflections_are_asked_for",
+    ),
+    Mutation(
+        "tangents of the wrong sign", "groups/_rotation.py", ".set(-x[..., i])", ".set(x[..., i])",
+        "tests/groups/test_groups.py::test_tangents_are_derivatives_of_finite_rotations",
+    ),
+    Mutation(
+        "alignment mirrors", "groups/_rotation.py", "jnp.linalg.det(Vt) < 0", "jnp.linalg.det(Vt) < -2",
+        "tests/groups/test_groups.py::"
+        "test_proper_rotations_align_mirror_images_as_well_as_rotations_can",
+    ),
+    Mutation(
+        "translation's missing projector", "groups/_translation.py",
+        "return x - x.mean(0, keepdims=True)", "return x",
+        "tests/groups/test_groups.py::"
+        "test_null_modes_are_an_orthonormal_basis_of_what_projection_removes",
+    ),
+    Mutation(
+        "permutations compose backwards", "groups/_permutation.py", "return h[g]", "return g[h]",
+        "tests/groups/test_groups.py::test_composition_acts_as_successive_actions",
+    ),
+    Mutation(
+        "species are mixed", "groups/_permutation.py",
+        "shuffled[jnp.argsort(kinds[shuffled], stable=True)]", "shuffled",
+        "tests/groups/test_groups.py::test_permutation_keeps_species_and_is_uniform_within_them",
+    ),
+    Mutation(
+        "direct instead of semidirect product", "groups/_product.py",
+        "            h = (*h[:-1], self._turn(g, h[-1]))", "            pass",
+        "tests/groups/test_groups.py::test_euclidean_group_is_a_semidirect_product",
+    ),
+    Mutation(
+        "a mirror doesn't reverse turns", "groups/_image.py", "-turn[None], turn[None]",
+        "turn[None], turn[None]",
+        "tests/groups/test_groups.py::test_finite_group_obeys_its_laws_and_has_its_order",
+    ),
+    Mutation(
+        "assignment of columns to rows", "groups/_assignment.py",
+        "jnp.zeros_like(columns).at[rows].set(columns)", "jnp.zeros_like(columns).at[columns].set(rows)",
+        "tests/couplings/test_couplings.py::test_minibatch_ot_is_the_best_of_all_permutations",
+    ),
+    Mutation(
+        "alignment gives up at once", "groups/_product.py", "(step < self.rounds) & (now < before)",
+        "(step < 1) & (now < before)",
+        "tests/couplings/test_couplings.py::test_alignment_goes_on_to_a_fixed_point",
+    ),
+    Mutation(
+        "the trivial group mirrors", "groups/_trivial.py",
+        "-> Float[Array, \"*event\"]:\n        return x",
+        "-> Float[Array, \"*event\"]:\n        return -x",
+        FORMULAS + "::test_the_trivial_group_does_nothing",
+    ),
+    Mutation(
+        "velocities are translated", "groups/_base.py",
+        "return group.act(g, x) - group.act(g, jnp.zeros_like(x))", "return group.act(g, x)",
+        FORMULAS + "::test_a_translation_is_a_sum_whose_projector_removes_the_mean",
+    ),
+    Mutation(
+        "finite elements compose backwards", "groups/_finite.py", "jnp.asarray(self.table)[g, h]",
+        "jnp.asarray(self.table)[h, g]",
+        "tests/groups/test_groups.py::test_finite_group_obeys_its_laws_and_has_its_order",
+    ),
+    Mutation(
+        "a representation acts transposed", "groups/_representation.py",
+        "return jnp.matmul(matrices, x.ravel()",
+        "return jnp.matmul(matrices.swapaxes(1, 2), x.ravel()",
+        FORMULAS + "::test_a_representation_is_all_products_of_its_generators",
+    ),
+    Mutation(
+        "every turn is a quarter", "groups/_image.py", "jnp.rot90(x, k * 4 // order,",
+        "jnp.rot90(x, k,",
+        FORMULAS + "::test_turns_of_an_image_are_those_of_numpy",
+    ),
+    Mutation(
+        "shifts are composed untouched by turns", "groups/_product.py",
+        "return (*linear[:-1], self._turn(linear, linear[-1]))", "return linear",
+        FORMULAS + "::test_a_product_applies_its_factors_in_turn",
+    ),
+]  # fmt: skip

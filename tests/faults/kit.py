@@ -1,0 +1,84 @@
+"""Faults in the conformance kit: laws that it no longer checks."""
+
+from faults._mutation import Mutation
+
+ENERGIES = "tests/testing/test_broken_energies.py"
+MODELS = "tests/testing/test_broken_models.py"
+PATHS = "tests/testing/test_broken_paths.py::test_broken_path_is_refused"
+
+FAULTS = [
+    Mutation(
+        "any invariance will do", "testing/_energy.py",
+        "found[\"invariance\"], tolerance, \"point\"",
+        "0 * found[\"invariance\"], tolerance, \"point\"",
+        ENERGIES + "::test_broken_energy_is_refused",
+    ),
+    Mutation(
+        "any product will do", "testing/_hessian.py", "found[\"products\"], tolerance, *at",
+        "0 * found[\"products\"], tolerance, *at",
+        ENERGIES + "::test_broken_hessian_is_refused",
+    ),
+    Mutation(
+        "zero is a positive value", "testing/_spectral_map.py", "jnp.where(kept > 0, 0,",
+        "jnp.where(kept < 1e30, 0,",
+        ENERGIES + "::test_broken_spectral_map_is_refused",
+    ),
+    Mutation(
+        "time may start anywhere", "testing/_time_transform.py",
+        "\"tau(0) = 0\", jnp.abs(tau[0])", "\"tau(0) = 0\", 0 * jnp.abs(tau[0])",
+        ENERGIES + "::test_broken_time_transform_is_refused",
+    ),
+    Mutation(
+        "composition goes unchecked", "testing/_group.py", "\"compose\": largest(",
+        "\"compose\": 0 * largest(",
+        MODELS + "::test_broken_group_is_refused",
+    ),
+    Mutation(
+        "any normaliser will do", "testing/_prior.py", "        jnp.abs(log_z), 6 * error",
+        "        0 * jnp.abs(log_z), 6 * error",
+        MODELS + "::test_broken_prior_is_refused",
+    ),
+    Mutation(
+        "any use is even", "testing/_coupling.py", "uneven = jnp.abs(used.mean(0) - 1)",
+        "uneven = 0 * jnp.abs(used.mean(0) - 1)",
+        MODELS + "::test_broken_coupling_is_refused",
+    ),
+    Mutation(
+        "any velocity is equivariant", "testing/_field.py",
+        "found[\"equivariance\"] = jax.vmap(moved)(keys)",
+        "found[\"equivariance\"] = 0 * jax.vmap(moved)(keys)",
+        MODELS + "::test_broken_velocity_field_is_refused",
+    ),
+    Mutation(
+        "any average is an integral", "testing/_time_sampler.py", "means.mean() - integral",
+        "integral - integral",
+        MODELS + "::test_broken_time_sampler_is_refused",
+    ),
+    Mutation(
+        "any target is a derivative", "testing/_path.py", "largest(velocity - x_dot) /",
+        "0 * largest(velocity - x_dot) /",
+        PATHS,
+    ),
+    Mutation(
+        "any score is a slope", "testing/_gaussian_path.py", "\"score\": largest(score - slope)",
+        "\"score\": 0 * largest(score - slope)",
+        PATHS,
+    ),
+    Mutation(
+        "NaN obeys every law", "testing/_report.py",
+        "np.where(np.isnan(violation), np.inf, violation)",
+        "np.where(np.isnan(violation), 0, violation)",
+        ENERGIES + "::test_broken_energy_is_refused",
+    ),
+    Mutation(
+        "points are not relaxed", "testing/_points.py", "better = trial_value < value",
+        "better = trial_value > value",
+        "tests/testing/test_builtins.py::test_energy_obeys_its_laws",
+    ),
+    Mutation(
+        "surroundings without the prior's scale", "testing/_any.py",
+        "return _normal(energy.event_shape, energy.group, scale)",
+        "return _normal(energy.event_shape, energy.group, 1.0)",
+        "tests/testing/test_any.py::test_check_knows_the_family_and_makes_up_the_surroundings",
+    ),
+]  # fmt: skip

@@ -1,0 +1,62 @@
+"""Faults in velocity fields."""
+
+from faults._mutation import Mutation
+
+FORMULAS = "tests/networks/test_network_formulas.py"
+
+FAULTS = [
+    Mutation(
+        "EGNN's divergence lacks a term", "networks/_egnn_divergence.py",
+        "shift = shift + received @ row.shift_by_message.sum(0).T", "shift = shift + 0 * received.sum()",
+        "tests/networks/test_networks.py::test_egnn_divergence_is_trace_of_jacobian",
+    ),
+    Mutation(
+        "a clock of half the range", "networks/_time.py", "2 * t[None] - 1", "t[None]",
+        FORMULAS + "::test_the_clock_is_its_waves",
+    ),
+    Mutation(
+        "the centre of mass leaks in", "networks/_mlp.py", "self.group.project(x).reshape(-1)",
+        "x.reshape(-1)",
+        FORMULAS + "::test_mlp_is_its_layers",
+    ),
+    Mutation(
+        "messages to oneself are averaged in", "networks/_egnn_layer.py", ".sum(1) / (count - 1)",
+        ".sum(1) / count",
+        FORMULAS + "::test_egnn_is_its_formula",
+    ),
+    Mutation(
+        "shifts at full pace", "networks/_egnn.py",
+        "layer(clock, start + self.pace(t) * shift, h)", "layer(clock, start + shift, h)",
+        FORMULAS + "::test_egnn_is_its_formula",
+    ),
+    Mutation(
+        "an expansion in all dimensions", "networks/_egnn.py",
+        "expansion * (x.size - x.shape[1])", "expansion * x.size",
+        "tests/networks/test_networks.py::test_egnn_divergence_is_trace_of_jacobian",
+    ),
+    Mutation(
+        "derivatives of the same weights", "networks/_convolution.py", "jnp.flip(weight, (0, 1))",
+        "weight",
+        "tests/networks/test_unet.py::test_convolution_and_its_derivatives_are_those_of_jax",
+    ),
+    Mutation(
+        "nobody asks", "networks/_unet.py", "_through(self.after, clock, self.attention(y))",
+        "_through(self.after, clock, y)",
+        "tests/networks/test_unet.py::test_depends_on_time_and_every_weight",
+    ),
+    Mutation(
+        "attention of the wrong temperature", "networks/_unet_layers.py",
+        " / math.sqrt(query.shape[-1])", "",
+        FORMULAS + "::test_attention_is_a_softmax_over_all_pixels",
+    ),
+    Mutation(
+        "groups of all channels", "networks/_unet_layers.py",
+        "self.groups = max(fitting, default=1)", "self.groups = 1",
+        FORMULAS + "::test_group_norm_standardises_groups_of_channels",
+    ),
+    Mutation(
+        "networks are left unperturbed", "networks/_perturbed.py", "leaf + size *",
+        "leaf + 0 * size *",
+        "tests/testing/test_broken_models.py::test_broken_velocity_field_is_refused",
+    ),
+]  # fmt: skip

@@ -1,0 +1,118 @@
+"""Faults in paths, anchors and their store."""
+
+from faults._mutation import Mutation
+
+ISOTROPIC = "tests/paths/test_path_formulas.py::test_an_isotropic_path_is_its_formula"
+SPECTRAL = "tests/paths/test_path_formulas.py::test_a_spectral_path_is_its_formula"
+STORE = "tests/paths/test_anchor_store.py"
+
+FAULTS = [
+    Mutation(
+        "mean moves the wrong way", "paths/_base.py",
+        "return frame.centre - self._apply(frame, alpha, frame.centre)",
+        "return frame.centre + self._apply(frame, alpha, frame.centre)",
+        "tests/paths/test_marginals.py::test_marginals_of_isotropic_paths",
+    ),
+    Mutation(
+        "velocity forgets the moving mean", "paths/_base.py",
+        "return drift - self._apply(frame, alpha_dot, frame.centre)", "return drift",
+        "tests/paths/test_identities.py::test_the_conditional_flow_solves_its_own_velocity",
+    ),
+    Mutation(
+        "density forgets log det", "paths/_base.py",
+        "normaliser = frame.modes.total(jnp.log(sigma)) +", "normaliser = 0 * sigma.sum() +",
+        "tests/paths/test_marginals.py::test_marginals_of_isotropic_paths",
+    ),
+    Mutation(
+        "score of a scale instead of a variance", "paths/_base.py", "1 / sigma**2, x - self.mean",
+        "1 / sigma, x - self.mean",
+        "tests/testing/test_builtin_paths.py::test_isotropic_path_obeys_its_laws",
+    ),
+    Mutation(
+        "divergence of the wrong sign", "paths/_base.py",
+        "return frame.modes.total(sigma_dot / sigma)", "return -frame.modes.total(sigma_dot / sigma)",
+        "tests/testing/test_builtin_paths.py::test_isotropic_path_obeys_its_laws",
+    ),
+    Mutation(
+        "relaxed scale adds amplitudes", "paths/_spectral.py",
+        "jnp.sqrt((1 - alpha**2) * variance + alpha**2 * prior_scale**2)",
+        "jnp.sqrt((1 - alpha) * variance + alpha * prior_scale**2)",
+        "tests/paths/test_identities.py::test_langevin_has_the_marginals_of_its_stochastic_dynamics",
+    ),
+    Mutation(
+        "relaxed climbs the gradient", "paths/_spectral.py", "centre = x1 - self.step *",
+        "centre = x1 + self.step *",
+        "tests/paths/test_identities.py::test_relaxed_end_law_leaves_a_gaussian_target_alone",
+    ),
+    Mutation(
+        "temperature upside down", "paths/_spectral.py",
+        "1 / (self.beta * spectrum.curvature(self.curvature))",
+        "self.beta / spectrum.curvature(self.curvature)",
+        "tests/paths/test_identities.py::test_a_cold_langevin_path_is_the_deterministic_one",
+    ),
+    Mutation(
+        "an end at the point, not the minimum", "paths/_at_minimum.py",
+        "return self.inner.anchor(minimum)", "return self.inner.anchor(x1)",
+        "tests/energies/test_quench.py::"
+        "test_at_minimum_ends_around_the_minimum_with_its_own_modes",
+    ),
+    Mutation(
+        "variance-preserving with twice the rate", "paths/_isotropic.py",
+        "-jnp.expm1(-total / 2)", "-jnp.expm1(-total)",
+        ISOTROPIC + "[variance-preserving]",
+    ),
+    Mutation(
+        "a schedule without its half", "paths/_isotropic.py",
+        "s**2 * (self.beta_max - self.beta_min) / 2", "s**2 * (self.beta_max - self.beta_min)",
+        ISOTROPIC + "[variance-preserving]",
+    ),
+    Mutation(
+        "the least noise from the start on", "paths/_isotropic.py", "alpha + self.sigma_min * t",
+        "alpha + self.sigma_min",
+        ISOTROPIC + "[optimal transport, sigma_min]",
+    ),
+    Mutation(
+        "cosine and sine swapped", "paths/_isotropic.py", "alpha = 1 - jnp.sin(math.pi / 2 * t)",
+        "alpha = 1 - jnp.sin(math.pi / 2 * (1 - t))",
+        ISOTROPIC + "[cosine]",
+    ),
+    Mutation(
+        "noise explodes forwards", "paths/_isotropic.py",
+        "(self.sigma_min / self.prior_scale) ** t",
+        "(self.sigma_min / self.prior_scale) ** (1 - t)",
+        ISOTROPIC + "[variance-exploding]",
+    ),
+    Mutation(
+        "every stable rate is one", "paths/_isotropic.py",
+        "self.time.decay(t, self.rate * frame.rates)", "self.time.decay(t, frame.rates)",
+        ISOTROPIC + "[stable]",
+    ),
+    Mutation(
+        "the step's variance without its square", "paths/_spectral.py",
+        "self.step * (2 - self.step)", "self.step * 2",
+        SPECTRAL + "[relaxed]",
+    ),
+    Mutation(
+        "prior's scale is forgotten", "paths/_base.py", "sigma / self.prior_scale,", "sigma,",
+        ISOTROPIC + "[stable]",
+    ),
+    Mutation(
+        "points in half precision too", "paths/_anchors.py", "leaf.size > points.size",
+        "leaf.size >= points.size",
+        STORE + "::test_half_precision_is_for_vectors_alone",
+    ),
+    Mutation(
+        "bad anchors pass", "paths/_anchors.py", "    if bad.any():", "    if bad.all():",
+        STORE + "::test_bad_anchors_are_refused_before_they_count",
+    ),
+    Mutation(
+        "every row is the first", "paths/_anchor_store.py", "leaf.offset + int(number) * size",
+        "leaf.offset",
+        STORE + "::test_wide_rows_are_read_from_the_file_itself",
+    ),
+    Mutation(
+        "rows count before they are written", "paths/_anchor_store.py", "if done < len(points):",
+        "if done > len(points):",
+        STORE + "::test_what_was_stored_is_what_is_made",
+    ),
+]  # fmt: skip

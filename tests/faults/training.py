@@ -1,0 +1,97 @@
+"""Faults in training."""
+
+from faults._mutation import Mutation
+
+STEP = "tests/training/test_training_step.py::test_training_is_plain_optax"
+
+FAULTS = [
+    Mutation(
+        "a resumed run may change its path", "training/_fit.py",
+        '"path": path,', '"path": type(path).__name__,',
+        "tests/test_training.py::test_checkpoints_of_another_run_are_refused",
+    ),
+    Mutation(
+        "every step draws the same batch", "training/_step.py",
+        "key = jax.random.fold_in(self.key, step)", "key = jax.random.fold_in(self.key, 0 * step)",
+        "tests/test_training.py::test_training_reaches_the_entropy_of_a_gaussian",
+    ),
+    Mutation(
+        "augmentation turns the sample alone", "training/_step.py",
+        "x, target = turn(draw.turns, x), turn(draw.turns, target)", "x = turn(draw.turns, x)",
+        "tests/test_training.py::test_augmentation_turns_samples_and_targets_alike",
+    ),
+    Mutation(
+        "pairs of another run", "training/_pairing.py", "if identity != self.identity:",
+        "if not self.identity:",
+        "tests/couplings/test_couplings.py::test_arms_that_draw_alike_share_their_pairs",
+    ),
+    Mutation(
+        "average and weights swapped", "training/_step.py", "decay * old + (1 - decay) * new",
+        "decay * new + (1 - decay) * old",
+        STEP + "[12-5-adam-0.05-0.2]",
+    ),
+    Mutation(
+        "an average without warm-up", "training/_step.py",
+        "jnp.minimum(self.ema, (1 + state.step) / (10 + state.step))", "self.ema",
+        STEP + "[2-0-adam-0.05-0.999]",
+    ),
+    Mutation(
+        "an average off by one", "training/_step.py", "(1 + state.step) / (10 + state.step)",
+        "(2 + state.step) / (11 + state.step)",
+        STEP + "[2-0-adam-0.05-0.999]",
+    ),
+    Mutation(
+        "gradients aren't clipped", "training/_step.py", "optax.clip_by_global_norm(self.clip)",
+        "optax.identity()",
+        STEP + "[12-5-sgd-0.5-0.0]",
+    ),
+    Mutation(
+        "gradients are clipped one by one", "training/_step.py",
+        "optax.clip_by_global_norm(self.clip)", "optax.clip(self.clip)",
+        STEP + "[12-5-sgd-0.5-0.0]",
+    ),
+    Mutation(
+        "weights of times are ignored", "training/_step.py", "jnp.sum(weight * errors)",
+        "jnp.sum(errors)",
+        STEP + "[1-3-adam-0.05-0.2]",
+    ),
+    Mutation(
+        "the cosine ends at its peak", "training/_step.py", "0.01 * peak)", "peak)",
+        STEP + "[12-5-adam-0.05-0.2]",
+    ),
+    Mutation(
+        "no warm-up", "training/_step.py", "min(self.warmup, self.steps // 2)", "0",
+        STEP + "[12-5-adam-0.05-0.2]",
+    ),
+    Mutation(
+        "a loss per event", "training/_step.py", "jnp.sum(weight * errors) / x.size",
+        "jnp.sum(weight * errors) / x.shape[0]",
+        STEP + "[12-5-sgd-0.5-0.0]",
+    ),
+    Mutation(
+        "a loss of the last step", "training/_step.py", "return state, total + loss",
+        "return state, loss",
+        STEP + "[5-1-sgd-0.5-0.999]",
+    ),
+    Mutation(
+        "every piece is the first", "training/_anchor_stream.py", "start + jnp.arange(room)",
+        "jnp.arange(room)",
+        "tests/paths/test_anchor_store.py::test_training_from_disk_is_training_from_memory",
+    ),
+    Mutation(
+        "any run may be resumed", "training/_checkpoints.py", "found.get(name) != run[name]",
+        "name not in found",
+        "tests/test_training.py::test_checkpoints_of_another_run_are_refused",
+    ),
+    Mutation(
+        "any prior fits any symmetry", "training/_preflight.py",
+        "return jnp.abs(prior.log_prob(moved) - before)",
+        "return 0 * jnp.abs(prior.log_prob(moved) - before)",
+        "tests/test_training.py::test_a_prior_without_the_energys_symmetry_is_refused",
+    ),
+    Mutation(
+        "the average is never returned", "training/_fit.py",
+        "state.average if ema > 0 else state.parameters", "state.parameters",
+        STEP + "[12-5-adam-0.05-0.2]",
+    ),
+]  # fmt: skip
