@@ -76,7 +76,7 @@ def test_the_shell_takes_surroundings_as_toml():
 
 
 def test_the_shell_fails_where_a_law_is_broken(monkeypatch):
-    monkeypatch.setattr(hf.spectral.registry, "_registered", {})
+    monkeypatch.setattr(hf.spectral.registry, "_registered", dict(hf.spectral.registry._registered))
 
     @hf.spectral.registry.register("signed")
     class Signed(hf.spectral.AbstractSpectralMap):
@@ -98,7 +98,7 @@ def test_the_shell_fails_where_a_law_is_broken(monkeypatch):
     [
         (["no-such-thing"], "is unknown; `hiflow list`"),
         (["satrating"], "Did you mean 'saturating'?"),
-        (["saturating", "--family", "nope"], "no family 'nope'; there are energies"),
+        (["saturating", "--family", "nope"], "no family 'nope'; there are couplings"),
         (["cosine"], "choose by --family"),
         (["saturating", "kappa"], "as key=value"),
         (["saturating", "kapa=1"], "did you mean 'kappa'"),

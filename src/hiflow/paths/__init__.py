@@ -8,6 +8,7 @@ from hiflow.paths._at_minimum import AtMinimum as AtMinimum
 from hiflow.paths._base import AbstractGaussianPath as AbstractGaussianPath
 from hiflow.paths._base import AbstractPath as AbstractPath
 from hiflow.paths._base import SpectralAnchor as SpectralAnchor
+from hiflow.paths._base import registry as registry
 from hiflow.paths._isotropic import AbstractIsotropicPath as AbstractIsotropicPath
 from hiflow.paths._isotropic import Cosine as Cosine
 from hiflow.paths._isotropic import OptimalTransport as OptimalTransport
@@ -18,20 +19,3 @@ from hiflow.paths._spectral import AbstractSpectralPath as AbstractSpectralPath
 from hiflow.paths._spectral import Langevin as Langevin
 from hiflow.paths._spectral import Linearised as Linearised
 from hiflow.paths._spectral import Relaxed as Relaxed
-from hiflow.registry import Registry
-
-registry = Registry(
-    "paths",
-    AbstractPath,
-    {
-        "linearised": "hiflow.paths:Linearised",
-        "langevin": "hiflow.paths:Langevin",
-        "relaxed": "hiflow.paths:Relaxed",
-        "at-minimum": "hiflow.paths:AtMinimum",
-        "optimal-transport": "hiflow.paths:OptimalTransport",
-        "stable": "hiflow.paths:Stable",
-        "variance-preserving": "hiflow.paths:VariancePreserving",
-        "variance-exploding": "hiflow.paths:VarianceExploding",
-        "cosine": "hiflow.paths:Cosine",
-    },
-)

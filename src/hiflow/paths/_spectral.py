@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from hiflow import energies, hessians, spectral, times
 from hiflow._checks import as_scalar, check_below, check_event, check_positive, is_concrete
-from hiflow.paths._base import AbstractGaussianPath, SpectralAnchor
+from hiflow.paths._base import AbstractGaussianPath, SpectralAnchor, registry
 from hiflow.spectrum import Spectrum
 
 
@@ -57,11 +57,12 @@ class AbstractSpectralPath(AbstractGaussianPath):
         return _with_vectors(anchor, hessians.shared_vectors(self.energy, anchor.modes.index))
 
 
+@registry.register("linearised")
 class Linearised(AbstractSpectralPath):
     r"""Deterministic linearised dynamics: every mode of the Hessian relaxes onto $x_1$ at its own rate.
 
     $x_t = x_1 + \Phi_t(x_0 - x_1)$ with $\Phi_t = Q e^{-a\tau(t)} Q^\top$ and rates $a = r(\lambda)$.
-    With `rates=Identity()` and `LogTime` it is optimal-transport flow matching. The gradient at
+    With `rates=Constant()` and `LogTime` it is optimal-transport flow matching. The gradient at
     $x_1$ is dropped: $x_1$ is treated as an equilibrium (Hartman–Grobman).
 
     **Arguments:**
@@ -91,11 +92,12 @@ class Linearised(AbstractSpectralPath):
         return alpha, self.prior_scale * alpha
 
 
+@registry.register("langevin")
 class Langevin(AbstractSpectralPath):
     r"""Linearised Langevin dynamics: ends in the Laplace law $N(x_1, C)$, $C = K^{-1}/\beta$.
 
     $dx = -MK(x - x_1)\,d\tau + \sqrt{2M/\beta}\,dW$ with curvature $K = c(H)$. The mobility $M$ enters
-    through the rates $A = MK$, free of the end law: `rates=Identity()` is Newton's mobility
+    through the rates $A = MK$, free of the end law: `rates=Constant()` is Newton's mobility
     $M = K^{-1}$ (all modes relax together), `rates` equal to `curvature` is the physical $M = I$.
     Then $\alpha_t = e^{-A\tau}$ and $\sigma_t^2 = C + \alpha_t^2(s_0^2 - C)$ mode by mode.
 
@@ -117,7 +119,7 @@ class Langevin(AbstractSpectralPath):
         converter=spectral.registry.make, default="absolute"
     )
     rates: spectral.AbstractSpectralMap = eqx.field(
-        converter=spectral.registry.make, default="identity"
+        converter=spectral.registry.make, default="constant"
     )
     time: times.AbstractTimeTransform = eqx.field(converter=times.registry.make, default="log")
     beta: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)
@@ -137,6 +139,7 @@ class Langevin(AbstractSpectralPath):
         return alpha, _relaxed_scale(alpha, frame.variance, self.prior_scale)
 
 
+@registry.register("relaxed")
 class Relaxed(AbstractSpectralPath):
     r"""One exact step of the linearised Ornstein–Uhlenbeck dynamics from $x_1$ as end law, with the
     gradient kept: $N(x_1 - sC\nabla V(x_1),\; s(2-s)\,C)$, $C = K^{-1}$.
@@ -153,7 +156,7 @@ class Relaxed(AbstractSpectralPath):
         converter=spectral.registry.make, default="absolute"
     )
     rates: spectral.AbstractSpectralMap = eqx.field(
-        converter=spectral.registry.make, default="identity"
+        converter=spectral.registry.make, default="constant"
     )
     time: times.AbstractTimeTransform = eqx.field(converter=times.registry.make, default="log")
     step: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.5)

@@ -19,7 +19,7 @@ from hiflow import (
     time_samplers,
     times,
 )
-from hiflow.registry import Registry
+from hiflow.registry import Registry, RegistryError
 from hiflow.testing._coupling import check_coupling
 from hiflow.testing._energy import check_energy
 from hiflow.testing._field import check_velocity_field
@@ -93,7 +93,7 @@ def example(registry: Registry, name: str, **options: Any) -> Any:
     """An instance of a registered component to check: made from `options`, or by its class's
     `example()` if there are none and it has one, with small sizes for what it takes besides.
 
-    **Raises:** `RegistryError` for unknown names and options; `ValueError` if arguments are missing.
+    **Raises:** `RegistryError` for unknown names and options, and if arguments are missing.
     """
     cls = registry.get(name)
     if not options and hasattr(cls, "example"):
@@ -103,11 +103,9 @@ def example(registry: Registry, name: str, **options: Any) -> Any:
         context["group"] = energies.registry.make(_ENERGIES[-1]).group
     try:
         return registry.make({"name": name, **options}, **context)
-    except TypeError as error:
-        raise ValueError(
-            f"{registry.family}: {name!r} can't be made without arguments: {error}. Give them, or give "
-            "the class a classmethod `example()` that returns a small instance."
-        ) from error
+    except RegistryError as error:
+        error.add_note("A classmethod `example()` that returns a small instance would be checked.")
+        raise
 
 
 def _energy_for(hessian: hessians.AbstractHessian) -> energies.AbstractEnergy:
