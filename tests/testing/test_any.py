@@ -35,6 +35,7 @@ def test_every_built_in_has_an_instance_to_check(family, name):
         hf.couplings.MinibatchOT(),
         hf.paths.Stable(),
         hf.time_samplers.Importance(),
+        hf.divergences.Hutchinson(),
     ],
     ids=lambda component: type(component).__name__,
 )

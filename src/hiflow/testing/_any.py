@@ -9,6 +9,7 @@ from jaxtyping import PRNGKeyArray
 
 from hiflow import (
     couplings,
+    divergences,
     energies,
     groups,
     hessians,
@@ -21,6 +22,7 @@ from hiflow import (
 )
 from hiflow.registry import Registry, RegistryError
 from hiflow.testing._coupling import check_coupling
+from hiflow.testing._divergence import check_divergence
 from hiflow.testing._energy import check_energy
 from hiflow.testing._field import check_velocity_field
 from hiflow.testing._group import check_group
@@ -86,6 +88,8 @@ def check(
             return check_velocity_field(component, **keyed)
         case time_samplers.AbstractTimeSampler():
             return check_time_sampler(component, **keyed)
+        case divergences.AbstractDivergence():
+            return check_divergence(component, **keyed)
     raise TypeError(f"check: {component!r} is a component of none of hiflow's families.")
 
 
