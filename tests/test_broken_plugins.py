@@ -40,7 +40,7 @@ PACKAGES = {
     "older-api": ("older", "Cubic", GOOD, "<0.1"),
     "first-claim": ("twice", "Cubic", GOOD, ""),
     "second-claim": ("twice", "Cubic", GOOD, ""),
-    "usurper": ("identity", "Cubic", GOOD, ""),
+    "usurper": ("constant", "Cubic", GOOD, ""),
 }
 MESSAGES = {
     "needs-more": "hiflow-test-import-error, which failed to import: ModuleNotFoundError",
@@ -134,7 +134,7 @@ def test_all_else_works(found):
 
 
 def test_a_built_in_name_means_the_built_in(found):
-    assert found["identity"].startswith("loads hiflow.spectral")
+    assert found["constant"].startswith("loads hiflow.spectral")
 
 
 def test_the_command_line_lists_all_and_says_which_fail(python):

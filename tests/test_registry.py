@@ -23,7 +23,7 @@ def test_every_name_loads_a_concrete_class_of_its_family(family, name):
 def test_a_component_is_given_as_instance_name_or_table():
     instance = hf.spectral.Saturating(kappa=2.0)
     assert hf.spectral.registry.make(instance) is instance
-    assert isinstance(hf.spectral.registry.make("identity"), hf.spectral.Identity)
+    assert isinstance(hf.spectral.registry.make("constant"), hf.spectral.Constant)
     made = hf.spectral.registry.make({"name": "saturating", "kappa": 2.0})
     assert float(made.kappa) == 2.0
     nested = hf.spectral.registry.make(
@@ -42,6 +42,72 @@ def test_context_fills_in_what_the_table_leaves_out():
     assert made.event_shape == (4, 2)
 
 
+def alone(monkeypatch):
+    """The registry of spectral maps, which forgets what a test registers."""
+    registry = hf.spectral.registry
+    for names in ("_registered", "_renamed"):
+        monkeypatch.setattr(registry, names, dict(getattr(registry, names)))
+    return registry
+
+
+def test_other_settings_than_a_presets_are_another_energy():
+    energy = hf.energies.registry.make({"name": "lennard-jones", "preset": "lj13", "trap": 2.0})
+    assert energy.convention is None
+    assert (energy.particles, float(energy.epsilon), float(energy.trap)) == (13, 2.0, 2.0)
+
+
+def test_context_does_not_change_a_preset():
+    table = {"name": "double-well-particles", "preset": "dw4"}
+    assert hf.energies.registry.make(table, particles=7).convention == "dw4"
+
+
+def test_a_former_name_works_and_says_the_new_one():
+    with pytest.warns(DeprecationWarning, match="'identity' is now called 'constant'"):
+        made = hf.spectral.registry.make("identity")
+    assert isinstance(made, hf.spectral.Constant)
+    assert "identity" not in hf.spectral.registry.names()
+
+
+def test_a_former_name_is_declared_where_the_class_registers(monkeypatch):
+    registry = alone(monkeypatch)
+
+    @registry.register("new", formerly="old")
+    class Mine(hf.spectral.AbstractSpectralMap):
+        def __call__(self, eigenvalues):
+            return eigenvalues
+
+        @property
+        def lower_bound(self):
+            return 0.0
+
+    with pytest.warns(DeprecationWarning, match="'old' is now called 'new'"):
+        assert registry.get("old") is Mine
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("langevin", "'langevin' needs 'energy'"),
+        ({"name": "linearised", "hessian": "dense"}, "'linearised' needs 'energy'"),
+        ({"name": 3}, "whose name isn't a string"),
+        ({"hessian": "dense"}, "which has none"),
+    ],
+)
+def test_what_a_table_misses_is_named(value, message):
+    with pytest.raises(hf.RegistryError, match=message):
+        hf.paths.registry.make(value)
+
+
+def test_all_missing_arguments_are_named():
+    with pytest.raises(hf.RegistryError, match="'egnn' needs 'particles', 'dim', 'key'"):
+        hf.networks.registry.make("egnn")
+
+
+def test_an_unknown_preset_is_refused_with_the_nearest():
+    with pytest.raises(ValueError, match="got 'lj12'; did you mean 'lj13'"):
+        hf.energies.registry.make({"name": "lennard-jones", "preset": "lj12"})
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -56,11 +122,11 @@ def test_errors_name_the_nearest(value, message):
         hf.spectral.registry.make(value)
 
 
-def test_registration_in_this_process_and_its_refusals():
-    registry = hf.Registry("spectral", hf.spectral.AbstractSpectralMap, {"identity": "x:Y"})
+def test_registration_in_this_process_and_its_refusals(monkeypatch):
+    registry = alone(monkeypatch)
 
     @registry.register("mine")
-    class Mine(hf.spectral.Identity.__base__):
+    class Mine(hf.spectral.AbstractSpectralMap):
         def __call__(self, eigenvalues):
             return eigenvalues
 
@@ -70,6 +136,8 @@ def test_registration_in_this_process_and_its_refusals():
 
     assert registry.get("mine") is Mine
     assert registry.origin("mine") == "this process"
+    with pytest.raises(hf.RegistryError, match="already taken"):
+        registry.register("absolute")(Mine)
     with pytest.raises(hf.RegistryError, match="already taken"):
         registry.register("identity")(Mine)
     with pytest.raises(hf.RegistryError, match="must be a concrete subclass"):
@@ -82,7 +150,7 @@ def test_registration_in_this_process_and_its_refusals():
 def plugins(tmp_path, monkeypatch):
     """Distributions on the path, as an installer would leave them: one good, three broken."""
     good = """
-        from hiflow.spectral import Identity
+        from hiflow.spectral import Constant
         import equinox as eqx
         from hiflow.spectral import AbstractSpectralMap
 
@@ -92,7 +160,7 @@ def plugins(tmp_path, monkeypatch):
 
             @property
             def lower_bound(self):
-                return Identity().lower_bound
+                return Constant().lower_bound
     """
     for package, entry, code in [
         ("good-plugin", "cubic = good_plugin:Cubic", good),
@@ -141,4 +209,4 @@ def test_a_broken_plugin_is_named_and_hides_nothing(plugins, name, message):
     with pytest.raises(hf.RegistryError, match=message):
         plugins.make(name)
     assert plugins.make("cubic") is not None
-    assert plugins.make("identity") is not None
+    assert plugins.make("constant") is not None

@@ -1,15 +1,19 @@
-"""One registry per family: names to classes, built-ins lazily, third parties by entry points."""
+"""One registry per family: names to classes, by a decorator here and by entry points elsewhere."""
 
 import difflib
+import functools
 import importlib
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points, version
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from packaging.requirements import Requirement
 
 T = TypeVar("T")
+C = TypeVar("C", bound=type)
+S = TypeVar("S", bound="SupportsPresets")
 _DISTRIBUTION = "hiflow-jax"
 _families: dict[str, "Registry[Any]"] = {}
 
@@ -21,23 +25,22 @@ class RegistryError(LookupError):
 class Registry(Generic[T]):
     """The components of one family, by name.
 
-    Nothing is imported before it is asked for: built-ins are given as `"module:Class"`, and a
-    third party's package advertises its own in the entry-point group `hiflow.<family>`. A plug-in
-    that fails to import is named in the error of the look-up that needed it, and hides nothing else.
+    A class registers itself by the decorator `register`; a third party's package advertises its own in
+    the entry-point group `hiflow.<family>`, and is imported when first asked for. A plug-in that fails
+    to import is named in the error of the look-up that needed it, and hides nothing else.
 
     **Arguments:**
 
     - `family`: the plural name of the family, also the entry-point group's suffix.
     - `base`: the family's abstract class; whatever is registered must be a concrete subclass.
-    - `builtins`: name to `"module:Class"`.
     """
 
-    def __init__(self, family: str, base: type[T], builtins: Mapping[str, str]):
+    def __init__(self, family: str, base: type[T]):
         _families[family] = self
         self.family = family
         self.base = base
-        self._builtins = dict(builtins)
         self._registered: dict[str, type[T]] = {}
+        self._renamed: dict[str, str] = {}
 
     @property
     def group(self) -> str:
@@ -45,25 +48,34 @@ class Registry(Generic[T]):
         return f"hiflow.{self.family}"
 
     def names(self) -> list[str]:
-        """All known names, sorted. Loads nothing."""
-        return sorted({*self._builtins, *self._registered, *self._plugins()})
+        """All known names, sorted, without those that were renamed. Loads no plug-in."""
+        return sorted({*self._registered, *self._plugins()})
 
-    def register(self, name: str) -> Callable[[type[T]], type[T]]:
+    def register(self, name: str, *, formerly: str | None = None) -> Callable[[C], C]:
         """Class decorator that registers under `name` for this process.
+
+        **Arguments:**
+
+        - `formerly`: the class's name of an earlier version. It still works, with a
+          `DeprecationWarning` that gives the new one.
 
         **Raises:** `RegistryError` if the name is taken by another class or the class is not a
         concrete subclass of the family's base class.
         """
 
-        def decorate(cls: type[T]) -> type[T]:
+        def decorate(cls: C) -> C:
             taken = self._registered.get(name)
-            redefinition = taken is not None and taken.__qualname__ == cls.__qualname__
-            if name in self._builtins or name in self._plugins() or (taken and not redefinition):
+            redefinition = taken is not None and _path(taken) == _path(cls)
+            # What comes with hiflow keeps its names, whatever is installed beside it.
+            claimed = not _built_in(cls) and (name in self._plugins() or name in self._renamed)
+            if claimed or (taken and not redefinition):
                 raise RegistryError(
                     f"{self.family}: the name {name!r} is already taken; register {cls.__name__} "
                     "under another name."
                 )
             self._registered[name] = self._checked(cls, name, cls.__module__)
+            if formerly is not None:
+                self._renamed[formerly] = name
             return cls
 
         return decorate
@@ -71,23 +83,23 @@ class Registry(Generic[T]):
     def origin(self, name: str) -> str:
         """Where `name` comes from: `"hiflow"`, `"this process"` or the plug-in's distribution; all of
         them if several claim it."""
-        if name in self._builtins:
-            return "hiflow"
         if name in self._registered:
-            return "this process"
+            return "hiflow" if _built_in(self._registered[name]) else "this process"
         return _packages(self._claims(name))
 
     def get(self, name: str) -> type[T]:
-        """The class registered under `name`.
+        """The class registered under `name`. One that was renamed warns of its new name.
 
         **Raises:** `RegistryError` if the name is unknown (the nearest names are suggested), if two
         plug-ins claim it, or if the plug-in that provides it can't be imported or gives a wrong class.
         """
+        if name in self._renamed:
+            new = self._renamed[name]
+            message = f"{self.family}: {name!r} is now called {new!r}; the old name will go."
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            name = new
         if name in self._registered:
             return self._registered[name]
-        if name in self._builtins:
-            module, _, attribute = self._builtins[name].partition(":")
-            return getattr(importlib.import_module(module), attribute)
         entry = self._find_plugin(name)
         source = f"plug-in {entry.value!r} of {_packages([entry])}"
         self._check_version(entry, name)
@@ -104,49 +116,44 @@ class Registry(Generic[T]):
         """An instance from an instance, a name, or a table `{"name": ..., keyword: ...}`.
 
         `context` holds values that the caller knows (a key, the number of particles): each is passed
-        on if the class takes an argument of that name and the table doesn't give it. A table with
-        `preset` calls the class's `preset` constructor.
+        on if the class takes an argument of that name and neither the table nor its preset gives it. A
+        table with `preset` starts from that of a class that [has
+        presets][hiflow.registry.SupportsPresets].
 
-        **Raises:** `RegistryError` for an unknown name, an argument that the class doesn't take, or a
-        value of another kind.
+        **Raises:** `RegistryError` for an unknown name, an argument that the class doesn't take or
+        one that it misses, or a value of another kind; `ValueError` for an unknown preset.
         """
         if isinstance(value, self.base):
             return value
-        if isinstance(value, str):
-            value = {"name": value}
-        if not isinstance(value, Mapping) or "name" not in value:
-            raise RegistryError(
-                f"{self.family}: expected an instance of {self.base.__name__}, a name, or a table "
-                f"with a `name`; got {value!r}. Names: {', '.join(self.names())}."
-            )
-        arguments = {key: item for key, item in value.items() if key != "name"}
-        cls = self.get(value["name"])
+        arguments = self._table(value)
+        name = arguments.pop("name")
+        cls = self.get(name)
         build: Callable[..., T] = cls
-        if "preset" in arguments and hasattr(cls, "preset"):
-            build = cls.preset  # pyright: ignore[reportAttributeAccessIssue]
-            arguments = {
-                "name" if key == "preset" else key: item for key, item in arguments.items()
-            }
-        accepted = inspect.signature(build).parameters
+        accepted = inspect.signature(cls).parameters
+        preset: Mapping[str, Any] = {}
+        if "preset" in arguments and issubclass(cls, SupportsPresets):
+            chosen = arguments.pop("preset")
+            preset = cls.preset_arguments(chosen)
+            build = functools.partial(cls.preset, chosen)
         for argument in arguments:
             if argument not in accepted:
                 raise RegistryError(
-                    f"{self.family}: {value['name']!r} takes no argument {argument!r}"
+                    f"{self.family}: {name!r} takes no argument {argument!r}"
                     f"{_nearest(argument, accepted)} It takes: {', '.join(accepted)}."
                 )
-        known = {
-            key: item for key, item in context.items() if key in accepted and key not in arguments
-        }
+        given = {**preset, **arguments}
+        known = {k: v for k, v in context.items() if k in accepted and k not in given}
+        missing = [k for k in _required(accepted) if k not in given and k not in known]
+        if missing:
+            raise RegistryError(
+                f"{self.family}: {name!r} needs {', '.join(map(repr, missing))}. Give a table, as "
+                f"{{name = {name!r}, {missing[0]} = ...}}, or an instance."
+            )
         return build(**arguments, **known)
 
     def name_of(self, component: T) -> str:
         """The name under which the component's class is registered, else the class's own name."""
         cls = type(component)
-        for name, value in self._builtins.items():
-            if value.rpartition(":")[2] == cls.__qualname__ and cls.__module__.startswith(
-                "hiflow."
-            ):
-                return name
         for name, registered in self._registered.items():
             if registered is cls:
                 return name
@@ -154,6 +161,20 @@ class Registry(Generic[T]):
             if any(_names(entry, cls) for entry in entries):
                 return name
         return cls.__name__
+
+    def _table(self, value: Any) -> dict[str, Any]:
+        """A name or a table as a table."""
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, Mapping) and isinstance(value.get("name"), str):
+            return dict(value)
+        got = repr(value)
+        if isinstance(value, Mapping):
+            got += ", which has none" if "name" not in value else ", whose name isn't a string"
+        raise RegistryError(
+            f"{self.family}: expected an instance of {self.base.__name__}, a name, or a table "
+            f"with a `name`; got {got}. Names: {', '.join(self.names())}."
+        )
 
     def _check_version(self, entry: EntryPoint, name: str) -> None:
         """Raise unless the plug-in's own requirement admits this hiflow. Installers check it too, but
@@ -202,16 +223,61 @@ class Registry(Generic[T]):
         return cls
 
 
+class SupportsPresets:
+    """A component whose published settings have names; a class inherits it beside its family's.
+
+    It gives `presets`, names to keyword arguments, and gets `preset`; in a table it is
+    `{"name": ..., "preset": ...}`, with any other argument beside.
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+
+    @classmethod
+    def preset(cls: type[S], name: str, **overrides: Any) -> S:
+        """The component with the settings of that name, except for `overrides`.
+
+        **Raises:** `ValueError` for an unknown name; the nearest is suggested.
+        """
+        return cls(**{**cls.preset_arguments(name), **overrides})
+
+    @classmethod
+    def preset_arguments(cls, name: str) -> Mapping[str, Any]:
+        """The keyword arguments of the preset. **Raises:** `ValueError` for an unknown name."""
+        if name not in cls.presets:
+            raise ValueError(
+                f"{cls.__name__}.preset: `name` must be one of {', '.join(cls.presets)}, got {name!r}"
+                f"{_nearest(str(name), cls.presets)} For other settings call {cls.__name__}(...) itself."
+            )
+        return cls.presets[name]
+
+
 def families() -> dict[str, "Registry[Any]"]:
-    """All registries, by the name of their family."""
+    """All registries, by the name of their family, sorted."""
     importlib.import_module("hiflow")
-    return dict(_families)
+    return dict(sorted(_families.items()))
 
 
 def _names(entry: EntryPoint, cls: type) -> bool:
     """Whether an entry point means a class, which its package may re-export from a private module."""
     same_package = entry.module.partition(".")[0] == cls.__module__.partition(".")[0]
     return same_package and entry.attr == cls.__qualname__
+
+
+def _built_in(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] == "hiflow"
+
+
+def _path(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _required(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
+    return [
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
 
 
 def _packages(claims: list[EntryPoint]) -> str:

@@ -66,7 +66,7 @@ def clean_session(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HIFLOW_CACHE", str(tmp_path / "cache"))
     for registry in families().values():
-        monkeypatch.setattr(registry, "_registered", {})
+        monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     return monkeypatch
 
 

@@ -116,7 +116,7 @@ def test_an_interrupted_store_is_gone_on_with(tmp_path, monkeypatch):
 
 
 def test_other_paths_points_and_precisions_have_other_folders(tmp_path):
-    other = hf.paths.Linearised(energy=ENERGY, hessian="analytic", rates="identity")
+    other = hf.paths.Linearised(energy=ENERGY, hessian="analytic", rates="constant")
     folders = [
         store(tmp_path).folder,
         store(tmp_path, other).folder,

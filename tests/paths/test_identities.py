@@ -66,7 +66,7 @@ def test_components_can_be_built_of_traced_settings(x64):
 @pytest.mark.parametrize("name", sorted(ENERGIES))
 def test_unit_rates_in_log_time_are_optimal_transport(x64, name):
     energy, x0, x1 = case(name)
-    path = hf.paths.Linearised(energy=energy, rates="identity", time="log")
+    path = hf.paths.Linearised(energy=energy, rates="constant", time="log")
     same(path, hf.paths.OptimalTransport(group=energy.group), x0, x1, atol=1e-12)
 
 
@@ -85,7 +85,7 @@ def test_a_cold_langevin_path_is_the_deterministic_one(x64, name):
     same(cold, hf.paths.Linearised(energy=energy, rates=rates), x0, x1, atol=1e-6)
 
 
-@pytest.mark.parametrize("rates", ["identity", "absolute"], ids=["Newton", "physical"])
+@pytest.mark.parametrize("rates", ["constant", "absolute"], ids=["Newton", "physical"])
 def test_langevin_has_the_marginals_of_its_stochastic_dynamics(x64, rates):
     """Mean and covariance solve dm = -A (m - x1) dtau and dS = (-2 A S + 2 M/beta) dtau."""
     energy, _, x1 = case("gaussian")

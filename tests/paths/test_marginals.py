@@ -21,7 +21,7 @@ SCALE = 1.3
 MAPS = {
     "absolute": spectral.Absolute(0.8),
     "clamped": spectral.Clamped(1.0),
-    "identity": spectral.Identity(),
+    "constant": spectral.Constant(),
     "mean-rate": spectral.MeanRate(),
     "power": spectral.Power(0.3),
     "raised": spectral.Raised(spectral.Absolute(1.0), 0.5),

@@ -16,7 +16,7 @@ def _half_a_turn(k):
 
 # Name: the map, its formula, its lower bound.
 MAPS = {
-    "identity": (lambda: spectral.Identity(), lambda x: 1 + 0 * x, 1.0),
+    "constant": (lambda: spectral.Constant(), lambda x: 1 + 0 * x, 1.0),
     "absolute": (lambda: spectral.Absolute(), lambda x: abs(x) + 1, 1.0),
     "absolute, h = 30": (lambda: spectral.Absolute(shift=30), lambda x: abs(x) + 30, 30.0),
     "clamped": (lambda: spectral.Clamped(), lambda x: np.where(x > 1, x, 1), 1.0),

@@ -35,6 +35,7 @@ def test_every_built_in_has_an_instance_to_check(family, name):
         hf.couplings.MinibatchOT(),
         hf.paths.Stable(),
         hf.time_samplers.Importance(),
+        hf.divergences.Hutchinson(),
     ],
     ids=lambda component: type(component).__name__,
 )
@@ -76,7 +77,7 @@ def test_the_shell_takes_surroundings_as_toml():
 
 
 def test_the_shell_fails_where_a_law_is_broken(monkeypatch):
-    monkeypatch.setattr(hf.spectral.registry, "_registered", {})
+    monkeypatch.setattr(hf.spectral.registry, "_registered", dict(hf.spectral.registry._registered))
 
     @hf.spectral.registry.register("signed")
     class Signed(hf.spectral.AbstractSpectralMap):
@@ -98,7 +99,7 @@ def test_the_shell_fails_where_a_law_is_broken(monkeypatch):
     [
         (["no-such-thing"], "is unknown; `hiflow list`"),
         (["satrating"], "Did you mean 'saturating'?"),
-        (["saturating", "--family", "nope"], "no family 'nope'; there are energies"),
+        (["saturating", "--family", "nope"], "no family 'nope'; there are couplings"),
         (["cosine"], "choose by --family"),
         (["saturating", "kappa"], "as key=value"),
         (["saturating", "kapa=1"], "did you mean 'kappa'"),

@@ -25,7 +25,7 @@ CASES = {
 MAPS = {
     "absolute": lambda: spectral.Absolute(0.8),
     "clamped": lambda: spectral.Clamped(1.0),
-    "identity": lambda: spectral.Identity(),
+    "constant": lambda: spectral.Constant(),
     "mean-rate": lambda: spectral.MeanRate(),
     "power": lambda: spectral.Power(0.3),
     "raised": lambda: spectral.Raised(spectral.Absolute(1.0), 0.5),

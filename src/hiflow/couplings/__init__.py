@@ -3,22 +3,10 @@
 from hiflow._distances import squared_distances as squared_distances
 from hiflow.couplings._base import AbstractCoupling as AbstractCoupling
 from hiflow.couplings._base import SupportsPreparation as SupportsPreparation
+from hiflow.couplings._base import registry as registry
 from hiflow.couplings._independent import Independent as Independent
 from hiflow.couplings._minibatch_ot import MinibatchOT as MinibatchOT
 from hiflow.couplings._precomputed import Precomputed as Precomputed
 from hiflow.couplings._symmetric import EquivariantOT as EquivariantOT
 from hiflow.couplings._symmetric import SymmetryAligned as SymmetryAligned
 from hiflow.groups._assignment import assignment as assignment
-from hiflow.registry import Registry
-
-registry = Registry(
-    "couplings",
-    AbstractCoupling,
-    {
-        "equivariant-ot": "hiflow.couplings:EquivariantOT",
-        "independent": "hiflow.couplings:Independent",
-        "minibatch-ot": "hiflow.couplings:MinibatchOT",
-        "precomputed": "hiflow.couplings:Precomputed",
-        "symmetry-aligned": "hiflow.couplings:SymmetryAligned",
-    },
-)

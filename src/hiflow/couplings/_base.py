@@ -7,6 +7,7 @@ import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow.priors import AbstractPrior
+from hiflow.registry import Registry
 
 
 class AbstractCoupling(eqx.Module):
@@ -33,6 +34,9 @@ class AbstractCoupling(eqx.Module):
         self, x0: Float[Array, "batch *event"], x1: Float[Array, "batch *event"], key: PRNGKeyArray
     ) -> tuple[Float[Array, "batch *event"], Float[Array, "batch *event"]]:
         """The paired batch."""
+
+
+registry = Registry("couplings", AbstractCoupling)
 
 
 @runtime_checkable

@@ -2,9 +2,10 @@
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hiflow.couplings._base import AbstractCoupling
+from hiflow.couplings._base import AbstractCoupling, registry
 
 
+@registry.register("independent")
 class Independent(AbstractCoupling):
     """Prior samples and data points are paired as they come."""
 

@@ -5,10 +5,11 @@ from typing import ClassVar
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._distances import squared_distances
-from hiflow.couplings._base import AbstractCoupling
+from hiflow.couplings._base import AbstractCoupling, registry
 from hiflow.groups._assignment import assignment
 
 
+@registry.register("minibatch-ot")
 class MinibatchOT(AbstractCoupling):
     r"""The permutation of `x0` with the least $\sum_i \|x_{0,i} - x_{1,i}\|^2$: straighter flows.
 

@@ -8,18 +8,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._distances import squared_distances
-from hiflow.couplings._base import AbstractCoupling
+from hiflow.couplings._base import AbstractCoupling, registry
 from hiflow.priors import AbstractPrior
 
 _LARGEST = 8_192
 
 
-def _as_coupling(value: Any) -> AbstractCoupling:
-    from hiflow.couplings import registry
-
-    return registry.make(value)
-
-
+@registry.register("precomputed")
 class Precomputed(AbstractCoupling):
     r"""Pairs the whole data set at once: `per_point` prior samples for every data point, by another
     coupling as one large batch. In training a data point meets one of its own samples.
@@ -38,7 +33,7 @@ class Precomputed(AbstractCoupling):
     data points times `per_point` are more than 8,192, where an assignment takes minutes.
     """
 
-    inner: AbstractCoupling = eqx.field(converter=_as_coupling, default="minibatch-ot")
+    inner: AbstractCoupling = eqx.field(converter=registry.make, default="minibatch-ot")
     per_point: int = eqx.field(static=True, default=64)
     points: Float[Array, "n *event"] | None = None
     pool: Float[Array, "n per_point *event"] | None = None

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from hiflow import groups
-from hiflow.couplings._base import AbstractCoupling
+from hiflow.couplings._base import AbstractCoupling, registry
 from hiflow.groups._assignment import assignment
 
 
@@ -24,6 +24,7 @@ def _as_group(value: Any) -> groups.AbstractGroup:
     return group
 
 
+@registry.register("symmetry-aligned")
 class SymmetryAligned(AbstractCoupling):
     r"""Every prior sample is moved by the element of a group that brings it nearest to its data point.
 
@@ -65,6 +66,7 @@ class SymmetryAligned(AbstractCoupling):
         return self.group.project(self.group.act(self.group.sample(key, x.shape), x))
 
 
+@registry.register("equivariant-ot")
 class EquivariantOT(AbstractCoupling):
     r"""Optimal transport of a batch where a pair costs its least squared distance under a group,
     $\min_g \|gx_0 - x_1\|^2$; every sample is then moved by that element.

@@ -6,6 +6,7 @@ import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow.networks import AbstractVelocityField
+from hiflow.registry import Registry
 
 
 class AbstractDivergence(eqx.Module):
@@ -31,3 +32,6 @@ class AbstractDivergence(eqx.Module):
     ) -> tuple[Float[Array, "*event"], Float[Array, "*estimates"]]:
         r"""$v(t, x)$ and $\nabla\cdot v(t, x)$, or independent estimates of it whose mean is meant:
         their spread tells how far the mean may be off."""
+
+
+registry = Registry("divergences", AbstractDivergence)

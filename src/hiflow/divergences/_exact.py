@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hiflow.divergences._base import AbstractDivergence
+from hiflow.divergences._base import AbstractDivergence, registry
 from hiflow.networks import AbstractVelocityField, SupportsDivergence
 
 
+@registry.register("exact")
 class Exact(AbstractDivergence):
     """The exact trace: by the field's own method if it has one, else D JVPs through one
     linearisation."""

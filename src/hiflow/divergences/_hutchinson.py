@@ -5,10 +5,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hiflow.divergences._base import AbstractDivergence
+from hiflow.divergences._base import AbstractDivergence, registry
 from hiflow.networks import AbstractVelocityField
 
 
+@registry.register("hutchinson")
 class Hutchinson(AbstractDivergence):
     r"""$\frac1k\sum_i \varepsilon_i^\top (\partial v/\partial x)\,\varepsilon_i$ with $k$ `probes` of
     random signs (Hutchinson 1989; Grathwohl et al. 2019, arXiv:1810.01367). Unbiased for the log

@@ -9,7 +9,9 @@ from hiflow.energies._base import (
     SupportsResiduals,
     SupportsSampling,
     SupportsSharedBasis,
+    registry,
 )
+from hiflow.energies._conventions import AbstractBenchmarkEnergy
 from hiflow.energies._descent import quench, relax
 from hiflow.energies._double_well import DoubleWell
 from hiflow.energies._double_well_particles import DoubleWellParticles
@@ -25,27 +27,9 @@ from hiflow.energies._kernel_density import KernelDensity
 from hiflow.energies._lennard_jones import LennardJones
 from hiflow.energies._pairs import AbstractPairEnergy
 from hiflow.energies._ring import Ring
-from hiflow.registry import Registry
-
-registry = Registry(
-    "energies",
-    AbstractEnergy,
-    {
-        "double-well": "hiflow.energies:DoubleWell",
-        "double-well-particles": "hiflow.energies:DoubleWellParticles",
-        "energy-network": "hiflow.energies:EnergyNetwork",
-        "fitted-gaussian": "hiflow.energies:FittedGaussian",
-        "fitted-mixture": "hiflow.energies:FittedMixture",
-        "function": "hiflow.energies:FunctionEnergy",
-        "gaussian": "hiflow.energies:Gaussian",
-        "gaussian-mixture": "hiflow.energies:GaussianMixture",
-        "kernel-density": "hiflow.energies:KernelDensity",
-        "lennard-jones": "hiflow.energies:LennardJones",
-        "ring": "hiflow.energies:Ring",
-    },
-)
 
 __all__ = [
+    "AbstractBenchmarkEnergy",
     "AbstractEnergy",
     "AbstractPairEnergy",
     "DoubleWell",

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hiflow.energies._fitting import HeldOut
 from hiflow.groups import AbstractGroup
+from hiflow.registry import Registry
 
 
 class AbstractEnergy(eqx.Module):
@@ -37,6 +38,9 @@ class AbstractEnergy(eqx.Module):
     @abc.abstractmethod
     def __call__(self, x: Float[Array, "*event"]) -> Float[Array, ""]:
         """$V(x)$ for one event."""
+
+
+registry = Registry("energies", AbstractEnergy)
 
 
 @runtime_checkable

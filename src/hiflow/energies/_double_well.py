@@ -6,10 +6,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hiflow._checks import as_scalar, check_event, check_positive
-from hiflow.energies._base import AbstractEnergy
+from hiflow.energies._base import AbstractEnergy, registry
 from hiflow.groups import Trivial
 
 
+@registry.register("double-well")
 class DoubleWell(AbstractEnergy):
     r"""$V(x) = h (x_1^2/a^2 - 1)^2 + \tfrac{k}{2} x_2^2$, in units of kT.
 

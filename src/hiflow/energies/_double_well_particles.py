@@ -1,23 +1,19 @@
 """Particles whose pairs have two preferred distances (DW4)."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hiflow._checks import as_scalar, check_finite, check_positive
-from hiflow.energies._pairs import (
-    AbstractPairEnergy,
-    agrees_with,
-    check_particles,
-    check_preset,
-    known_entropy,
-)
-
-_PRESETS = {"dw4": {"particles": 4, "dim": 2, "a": 0.0, "b": -4.0, "c": 0.9, "d0": 4.0}}
-_ENTROPIES = {"dw4": (6.75, 6.77)}
+from hiflow.energies._base import registry
+from hiflow.energies._conventions import AbstractBenchmarkEnergy
+from hiflow.energies._pairs import check_particles
 
 
-class DoubleWellParticles(AbstractPairEnergy):
+@registry.register("double-well-particles")
+class DoubleWellParticles(AbstractBenchmarkEnergy):
     r"""$V(x) = \sum_{i<j} a (d_{ij} - d_0) + b (d_{ij} - d_0)^2 + c (d_{ij} - d_0)^4$, in kT.
 
     Each pair counts once. With $b < 0$ a pair has two wells, at $d_0 \pm \sqrt{-b/2c}$ for $a = 0$.
@@ -29,7 +25,7 @@ class DoubleWellParticles(AbstractPairEnergy):
     - `particles`, `dim`: the event shape.
     - `a`, `b`, `c`: coefficients in kT per power of the length; $c > 0$ confines.
     - `d0`: the distance between the two wells' barrier and zero.
-    - `convention`: the preset that these parameters belong to; `preset` sets it.
+    - `convention`: the preset that these parameters belong to, `"dw4"`; `preset` sets it.
 
     **Raises:** `ValueError` for fewer than two particles, for a `c` or `d0` that isn't positive, or
     parameters that aren't those of the `convention`.
@@ -43,32 +39,15 @@ class DoubleWellParticles(AbstractPairEnergy):
     d0: Float[Array, ""] = eqx.field(converter=as_scalar, default=4.0)
     convention: str | None = eqx.field(static=True, default=None)
 
+    presets: ClassVar = {
+        "dw4": {"particles": 4, "dim": 2, "a": 0.0, "b": -4.0, "c": 0.9, "d0": 4.0}
+    }
+    entropies: ClassVar = {"dw4": (6.75, 6.77)}
+
     def __check_init__(self):
         check_particles(self)
         check_finite(self, "a", "b")
         check_positive(self, "c", "d0")
-        if self.convention is None:
-            return
-        check_preset(type(self), self.convention, _PRESETS)
-        if not agrees_with(self, _PRESETS[self.convention]):
-            raise ValueError(
-                f"DoubleWellParticles: `convention` {self.convention!r} means "
-                f"{_PRESETS[self.convention]}, but other parameters were given. Use "
-                "DoubleWellParticles.preset, or leave `convention` out."
-            )
-
-    @classmethod
-    def preset(cls, name: str) -> "DoubleWellParticles":
-        """The energy of a published benchmark.
-
-        **Arguments:**
-
-        - `name`: `"dw4"`.
-
-        **Raises:** `ValueError` for another name.
-        """
-        check_preset(cls, name, _PRESETS)
-        return cls(**_PRESETS[name], convention=name)
 
     @property
     def trap(self) -> Float[Array, ""]:
@@ -92,8 +71,3 @@ class DoubleWellParticles(AbstractPairEnergy):
         first = self.a + 2 * self.b * z + 4 * self.c * z**3
         second = 2 * self.b + 12 * self.c * z**2
         return first / (2 * d), (second - first / d) / (4 * s)
-
-    def entropy(self) -> tuple[float, float] | None:
-        """Bounds in nats, Lebesgue measure on the centred subspace: known for the preset `dw4`,
-        else `None`."""
-        return known_entropy(self, self.convention, _PRESETS, _ENTROPIES)

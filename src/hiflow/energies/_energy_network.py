@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._checks import as_scalar, as_shape, check_event, check_positive
 from hiflow._statistics import standard_error
-from hiflow.energies._base import AbstractEnergy
+from hiflow.energies._base import AbstractEnergy, registry
 from hiflow.energies._fitted_gaussian import FittedGaussian
 from hiflow.energies._fitting import (
     HeldOut,
@@ -28,6 +28,7 @@ _REFERENCE_RANK = 32
 _DRAWS = 4
 
 
+@registry.register("energy-network")
 class EnergyNetwork(AbstractEnergy):
     r"""$V(x) = \tfrac12\|x - m\|^2/s^2 + \mathrm{mlp}((x - m)/s)$ of SiLU layers, whose gradient is that
     of the data blurred by noise of one level $\sigma$: not normalised, in units of kT.

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hiflow._checks import as_array, as_scalar, as_shape, check_event, check_finite, check_positive
 from hiflow.energies import _factored
-from hiflow.energies._base import AbstractEnergy
+from hiflow.energies._base import AbstractEnergy, registry
 from hiflow.energies._fitting import (
     HeldOut,
     as_points,
@@ -22,6 +22,7 @@ from hiflow.energies._fitting import (
 from hiflow.groups import Trivial
 
 
+@registry.register("fitted-gaussian")
 class FittedGaussian(AbstractEnergy):
     r"""$V = -\log N(x; m, \Sigma)$ with $\Sigma = V\mathrm{diag}(s)V^\top + \sigma^2(I - VV^\top)$:
     probabilistic principal component analysis (Tipping and Bishop, J. R. Stat. Soc. B 61, 1999).

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hiflow._checks import as_array, as_shape, check_event, check_finite, check_positive
 from hiflow.energies import _factored
-from hiflow.energies._base import AbstractEnergy
+from hiflow.energies._base import AbstractEnergy, registry
 from hiflow.energies._expectation_maximisation import maximise_likelihood
 from hiflow.energies._fitting import (
     HeldOut,
@@ -25,6 +25,7 @@ from hiflow.energies._fitting import (
 from hiflow.groups import Trivial
 
 
+@registry.register("fitted-mixture")
 class FittedMixture(AbstractEnergy):
     r"""$V = -\log \sum_j w_j N(x; m_j, \Sigma_j)$ with
     $\Sigma_j = V_j\mathrm{diag}(s_j)V_j^\top + \sigma_j^2(I - V_jV_j^\top)$: a mixture of probabilistic

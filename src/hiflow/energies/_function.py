@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hiflow import groups
 from hiflow._checks import as_shape, check_event
-from hiflow.energies._base import AbstractEnergy
-from hiflow.groups import AbstractGroup, Trivial, registry
+from hiflow.energies._base import AbstractEnergy, registry
+from hiflow.groups import AbstractGroup, Trivial
 
 
 def _as_function(value: Any) -> Callable[..., Any]:
@@ -33,6 +34,7 @@ def _as_function(value: Any) -> Callable[..., Any]:
         ) from error
 
 
+@registry.register("function")
 class FunctionEnergy(AbstractEnergy):
     """$V(x) = f(x)$ in units of kT, with no closed-form Hessian.
 
@@ -48,7 +50,7 @@ class FunctionEnergy(AbstractEnergy):
 
     function: Callable[..., Any] = eqx.field(converter=_as_function)
     shape: tuple[int, ...] = eqx.field(static=True, converter=as_shape)
-    group: AbstractGroup = eqx.field(converter=registry.make, default=Trivial())
+    group: AbstractGroup = eqx.field(converter=groups.registry.make, default=Trivial())
 
     def __check_init__(self):
         event = jax.ShapeDtypeStruct(self.shape, jnp.result_type(float))

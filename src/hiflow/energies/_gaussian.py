@@ -6,11 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow import groups
 from hiflow._checks import _concrete, as_array, check_event, check_finite
-from hiflow.energies._base import AbstractEnergy
-from hiflow.groups import AbstractGroup, Trivial, registry
+from hiflow.energies._base import AbstractEnergy, registry
+from hiflow.groups import AbstractGroup, Trivial
 
 
+@registry.register("gaussian")
 class Gaussian(AbstractEnergy):
     r"""$V(x) = \tfrac12 (x - m)^\top \Lambda (x - m)$, in kT: the precision is the Hessian.
 
@@ -27,7 +29,7 @@ class Gaussian(AbstractEnergy):
 
     mean: Float[Array, "*event"] = eqx.field(converter=as_array)
     precision: Float[Array, "*precision"] = eqx.field(converter=as_array, default=1.0)
-    group: AbstractGroup = eqx.field(converter=registry.make, default=Trivial())
+    group: AbstractGroup = eqx.field(converter=groups.registry.make, default=Trivial())
 
     def __check_init__(self):
         check_finite(self, "mean", "precision")

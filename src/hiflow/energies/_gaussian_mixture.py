@@ -6,12 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow import groups
 from hiflow._checks import as_array, check_event, check_finite, check_positive
-from hiflow.energies._base import AbstractEnergy
+from hiflow.energies._base import AbstractEnergy, registry
 from hiflow.energies._gaussian import check_precision, log_det, precision_matrix, whiten_inverse
-from hiflow.groups import AbstractGroup, Trivial, registry
+from hiflow.groups import AbstractGroup, Trivial
 
 
+@registry.register("gaussian-mixture")
 class GaussianMixture(AbstractEnergy):
     r"""$V(x) = -\log \sum_k w_k\, N(x; m_k, \Lambda_k^{-1})$: normalised, in units of kT.
 
@@ -30,7 +32,7 @@ class GaussianMixture(AbstractEnergy):
     means: Float[Array, "components *event"] = eqx.field(converter=as_array)
     precisions: Float[Array, "*precisions"] = eqx.field(converter=as_array, default=1.0)
     weights: Float[Array, "*weights"] = eqx.field(converter=as_array, default=1.0)
-    group: AbstractGroup = eqx.field(converter=registry.make, default=Trivial())
+    group: AbstractGroup = eqx.field(converter=groups.registry.make, default=Trivial())
 
     def __check_init__(self):
         if self.means.ndim < 1 or self.means.shape[0] < 1:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hiflow._checks import as_array, as_scalar, as_shape, check_event, check_finite, check_positive
-from hiflow.energies._base import AbstractEnergy
+from hiflow.energies._base import AbstractEnergy, registry
 from hiflow.energies._fitting import (
     HeldOut,
     as_points,
@@ -26,6 +26,7 @@ _PAIRS = 20_000_000
 _GRID = 33
 
 
+@registry.register("kernel-density")
 class KernelDensity(AbstractEnergy):
     r"""$V(x) = -\log \frac1n \sum_i N(x; c_i, h^2 I)$: normalised, in units of kT.
 

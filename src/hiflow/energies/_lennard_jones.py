@@ -1,26 +1,18 @@
 """Lennard-Jones clusters in a harmonic trap, with the two LJ13 conventions as named presets."""
 
+from typing import ClassVar
+
 import equinox as eqx
 from jaxtyping import Array, Float
 
 from hiflow._checks import as_scalar, check_at_least, check_positive
-from hiflow.energies._pairs import (
-    AbstractPairEnergy,
-    agrees_with,
-    check_particles,
-    check_preset,
-    known_entropy,
-)
-
-_PRESETS = {
-    "lj13": {"particles": 13, "dim": 3, "epsilon": 2.0, "r_m": 1.0, "trap": 1.0},
-    "lj13-eps1": {"particles": 13, "dim": 3, "epsilon": 1.0, "r_m": 1.0, "trap": 1.0},
-    "lj55": {"particles": 55, "dim": 3, "epsilon": 2.0, "r_m": 1.0, "trap": 1.0},
-}
-_ENTROPIES = {"lj13": (16.9, 17.0), "lj13-eps1": (39.0, 41.0)}
+from hiflow.energies._base import registry
+from hiflow.energies._conventions import AbstractBenchmarkEnergy
+from hiflow.energies._pairs import check_particles
 
 
-class LennardJones(AbstractPairEnergy):
+@registry.register("lennard-jones")
+class LennardJones(AbstractBenchmarkEnergy):
     r"""$V(x) = \epsilon \sum_{i<j} [(r_m/d_{ij})^{12} - 2 (r_m/d_{ij})^6]
     + \tfrac{k}{2} \sum_i \|x_i - \bar x\|^2$, in units of kT.
 
@@ -36,7 +28,9 @@ class LennardJones(AbstractPairEnergy):
     - `r_m`: the distance at which a pair's energy is least.
     - `trap`: the spring constant $k$, in kT per squared length; at 0 the cluster evaporates and
       $e^{-V}$ can't be normalised.
-    - `convention`: the preset that these parameters belong to; `preset` sets it.
+    - `convention`: the preset that these parameters belong to, `"lj13"` (ε = 2, the published sample
+      sets), `"lj13-eps1"` (ε = 1, as the formula is often written) or `"lj55"` (ε = 2);
+      `preset` sets it.
 
     **Raises:** `ValueError` for fewer than two particles, for an `epsilon` or `r_m` that isn't
     positive, a negative `trap`, or parameters that aren't those of the `convention`.
@@ -49,33 +43,17 @@ class LennardJones(AbstractPairEnergy):
     trap: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)
     convention: str | None = eqx.field(static=True, default=None)
 
+    presets: ClassVar = {
+        "lj13": {"particles": 13, "dim": 3, "epsilon": 2.0, "r_m": 1.0, "trap": 1.0},
+        "lj13-eps1": {"particles": 13, "dim": 3, "epsilon": 1.0, "r_m": 1.0, "trap": 1.0},
+        "lj55": {"particles": 55, "dim": 3, "epsilon": 2.0, "r_m": 1.0, "trap": 1.0},
+    }
+    entropies: ClassVar = {"lj13": (16.9, 17.0), "lj13-eps1": (39.0, 41.0)}
+
     def __check_init__(self):
         check_particles(self)
         check_positive(self, "epsilon", "r_m")
         check_at_least(self, "trap", 0.0)
-        if self.convention is None:
-            return
-        check_preset(type(self), self.convention, _PRESETS)
-        if not agrees_with(self, _PRESETS[self.convention]):
-            raise ValueError(
-                f"LennardJones: `convention` {self.convention!r} means "
-                f"{_PRESETS[self.convention]}, but other parameters were given. Use "
-                "LennardJones.preset, or leave `convention` out."
-            )
-
-    @classmethod
-    def preset(cls, name: str) -> "LennardJones":
-        """The energy of a published benchmark.
-
-        **Arguments:**
-
-        - `name`: `"lj13"` (ε = 2, the published sample sets), `"lj13-eps1"` (ε = 1, as the formula
-          is often written) or `"lj55"` (ε = 2).
-
-        **Raises:** `ValueError` for another name.
-        """
-        check_preset(cls, name, _PRESETS)
-        return cls(**_PRESETS[name], convention=name)
 
     @property
     def core(self) -> Float[Array, ""]:
@@ -91,8 +69,3 @@ class LennardJones(AbstractPairEnergy):
     ) -> tuple[Float[Array, "*pairs"], Float[Array, "*pairs"]]:
         q3 = (self.r_m**2 / s) ** 3
         return 6 * self.epsilon * q3 * (1 - q3) / s, self.epsilon * q3 * (42 * q3 - 24) / s**2
-
-    def entropy(self) -> tuple[float, float] | None:
-        """Bounds in nats, Lebesgue measure on the centred subspace: known for the presets `lj13`
-        and `lj13-eps1`, else `None`."""
-        return known_entropy(self, self.convention, _PRESETS, _ENTROPIES)

@@ -5,7 +5,6 @@ import functools
 from typing import TYPE_CHECKING, cast
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -92,32 +91,6 @@ def check_particles(energy: AbstractPairEnergy) -> None:
             f"{type(energy).__name__}: needs at least 2 `particles` in at least 1 `dim`, got "
             f"particles={energy.particles}, dim={energy.dim}."
         )
-
-
-def check_preset(energy: type, name: str, presets: dict) -> None:
-    """Raise `ValueError` unless the preset is known."""
-    if name not in presets:
-        raise ValueError(
-            f"{energy.__name__}.preset: `name` must be one of {', '.join(presets)}, got {name!r}. "
-            f"For other parameters call {energy.__name__}(...) itself."
-        )
-
-
-def agrees_with(energy: AbstractPairEnergy, preset: dict) -> bool:
-    """Whether the energy's parameters are the preset's; traced parameters never are."""
-    try:
-        return all(np.allclose(getattr(energy, key), value) for key, value in preset.items())
-    except jax.errors.TracerArrayConversionError:
-        return False
-
-
-def known_entropy(
-    energy: AbstractPairEnergy, convention: str | None, presets: dict, entropies: dict
-) -> tuple[float, float] | None:
-    """The tabulated entropy of the preset, if the parameters still are the preset's."""
-    if convention not in entropies or not agrees_with(energy, presets[convention]):
-        return None
-    return entropies[convention]
 
 
 def _differences(x: Float[Array, "particles dim"]) -> Float[Array, "pairs dim"]:

@@ -6,11 +6,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hiflow._checks import as_scalar, check_event, check_positive
-from hiflow.energies._base import AbstractEnergy
+from hiflow.energies._base import AbstractEnergy, registry
 from hiflow.energies._radial import continued, continued_derivatives, radial_blocks
 from hiflow.groups import Rotation
 
 
+@registry.register("ring")
 class Ring(AbstractEnergy):
     r"""$V(x) = (\|x\| - R)^2 / 2w^2$ in the plane, in units of kT.
 

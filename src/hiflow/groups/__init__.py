@@ -6,6 +6,7 @@ from hiflow.groups._base import SupportsAlignment as SupportsAlignment
 from hiflow.groups._base import SupportsPeriods as SupportsPeriods
 from hiflow.groups._base import linear_part as linear_part
 from hiflow.groups._base import reference_measure as reference_measure
+from hiflow.groups._base import registry as registry
 from hiflow.groups._finite import AbstractFiniteGroup as AbstractFiniteGroup
 from hiflow.groups._image import Cyclic as Cyclic
 from hiflow.groups._image import Dihedral as Dihedral
@@ -15,19 +16,3 @@ from hiflow.groups._representation import LinearRepresentation as LinearRepresen
 from hiflow.groups._rotation import Rotation as Rotation
 from hiflow.groups._translation import Translation as Translation
 from hiflow.groups._trivial import Trivial as Trivial
-from hiflow.registry import Registry
-
-registry = Registry(
-    "groups",
-    AbstractGroup,
-    {
-        "cyclic": "hiflow.groups:Cyclic",
-        "dihedral": "hiflow.groups:Dihedral",
-        "linear-representation": "hiflow.groups:LinearRepresentation",
-        "permutation": "hiflow.groups:Permutation",
-        "product": "hiflow.groups:Product",
-        "rotation": "hiflow.groups:Rotation",
-        "translation": "hiflow.groups:Translation",
-        "trivial": "hiflow.groups:Trivial",
-    },
-)

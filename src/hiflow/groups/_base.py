@@ -7,6 +7,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow.registry import Registry
+
 Element = TypeVar("Element")
 
 
@@ -58,6 +60,9 @@ class AbstractGroup(eqx.Module, Generic[Element]):
         They span the tangent space of the orbit of `x` and needn't be independent: a collinear
         molecule isn't moved by turning it about its axis.
         """
+
+
+registry = Registry("groups", AbstractGroup)
 
 
 class AbstractDiscreteGroup(AbstractGroup[Element]):

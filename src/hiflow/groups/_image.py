@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from hiflow.groups._base import registry
 from hiflow.groups._finite import AbstractFiniteGroup
 
 
+@registry.register("cyclic")
 class Cyclic(AbstractFiniteGroup):
     r"""$C_n$ acting on images by turns of $360°/n$, in the plane of two axes of the event.
 
@@ -37,6 +39,7 @@ class Cyclic(AbstractFiniteGroup):
         return _turns(type(self).__name__, x, self.order, self.axes)
 
 
+@registry.register("dihedral")
 class Dihedral(AbstractFiniteGroup):
     r"""$D_n$ acting on images: the turns of `Cyclic` and their mirror images, $2n$ in all.
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hiflow.groups._assignment import assignment
-from hiflow.groups._base import AbstractDiscreteGroup
+from hiflow.groups._base import AbstractDiscreteGroup, registry
 
 
 def _as_species(value: Any) -> tuple[Any, ...] | None:
@@ -23,6 +23,7 @@ def _as_species(value: Any) -> tuple[Any, ...] | None:
     return tuple(np.asarray(value).tolist())
 
 
+@registry.register("permutation")
 class Permutation(AbstractDiscreteGroup[Array]):
     r"""$(gx)_i = x_{g(i)}$ along the first axis of an event; an element is an integer permutation.
 

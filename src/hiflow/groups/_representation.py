@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from hiflow.groups._base import registry
 from hiflow.groups._finite import AbstractFiniteGroup
 
 _LARGEST = 1_000
 
 
+@registry.register("linear-representation")
 class LinearRepresentation(AbstractFiniteGroup):
     r"""The group that some orthogonal matrices generate, acting on the flattened event, $x \mapsto Rx$.
 

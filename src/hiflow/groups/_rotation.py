@@ -5,9 +5,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hiflow.groups._base import AbstractGroup
+from hiflow.groups._base import AbstractGroup, registry
 
 
+@registry.register("rotation")
 class Rotation(AbstractGroup[Array]):
     r"""$x_i \mapsto g x_i$ along the last axis of an event `(..., dim)`; an element is a matrix.
 

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hiflow.groups._base import AbstractGroup
+from hiflow.groups._base import AbstractGroup, registry
 
 
+@registry.register("translation")
 class Translation(AbstractGroup[Array]):
     r"""$x_i \mapsto x_i + g$ on events of shape `(particles, dim)`; an element is $g$, `(dim,)`.
 

@@ -2,9 +2,10 @@
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hiflow.groups._base import AbstractDiscreteGroup
+from hiflow.groups._base import AbstractDiscreteGroup, registry
 
 
+@registry.register("trivial")
 class Trivial(AbstractDiscreteGroup[tuple[()]]):
     """No symmetry: the only element is the empty tuple, and it does nothing."""
 

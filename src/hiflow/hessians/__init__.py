@@ -2,6 +2,7 @@
 
 from hiflow.hessians._base import AbstractHessian as AbstractHessian
 from hiflow.hessians._base import free_basis as free_basis
+from hiflow.hessians._base import registry as registry
 from hiflow.hessians._block_diagonal import BlockDiagonal as BlockDiagonal
 from hiflow.hessians._dense import Analytic as Analytic
 from hiflow.hessians._dense import Dense as Dense
@@ -14,22 +15,3 @@ from hiflow.hessians._quenched import Quenched as Quenched
 from hiflow.hessians._shared_basis import SharedBasis as SharedBasis
 from hiflow.hessians._shared_basis import shared_vectors as shared_vectors
 from hiflow.hessians._symmetry_projected import SymmetryProjected as SymmetryProjected
-from hiflow.registry import Registry
-
-registry = Registry(
-    "hessians",
-    AbstractHessian,
-    {
-        "dense": "hiflow.hessians:Dense",
-        "analytic": "hiflow.hessians:Analytic",
-        "block-diagonal": "hiflow.hessians:BlockDiagonal",
-        "diagonal": "hiflow.hessians:Diagonal",
-        "estimated-diagonal": "hiflow.hessians:EstimatedDiagonal",
-        "gauss-newton": "hiflow.hessians:GaussNewton",
-        "lanczos": "hiflow.hessians:Lanczos",
-        "low-rank": "hiflow.hessians:LowRank",
-        "quenched": "hiflow.hessians:Quenched",
-        "shared-basis": "hiflow.hessians:SharedBasis",
-        "symmetry-projected": "hiflow.hessians:SymmetryProjected",
-    },
-)

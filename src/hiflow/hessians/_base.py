@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from hiflow.energies import AbstractEnergy
 from hiflow.groups import Trivial
+from hiflow.registry import Registry
 from hiflow.spectrum import Spectrum
 
 
@@ -40,6 +41,9 @@ class AbstractHessian(eqx.Module):
     @abc.abstractmethod
     def spectrum(self, energy: AbstractEnergy, x: Float[Array, "*event"]) -> Spectrum:
         """Its eigenvalues and eigenvectors on the image of `energy.group.project`."""
+
+
+registry = Registry("hessians", AbstractHessian)
 
 
 def free_basis(energy: AbstractEnergy, x: Float[Array, "*event"]) -> Float[Array, "dim free"]:

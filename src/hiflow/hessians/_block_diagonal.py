@@ -7,10 +7,11 @@ import lineax as lx
 from jaxtyping import Array, Float
 
 from hiflow.energies import AbstractEnergy
-from hiflow.hessians._base import AbstractHessian, products, refuse_symmetry
+from hiflow.hessians._base import AbstractHessian, products, refuse_symmetry, registry
 from hiflow.spectrum import Spectrum, blocks
 
 
+@registry.register("block-diagonal")
 class BlockDiagonal(AbstractHessian):
     """The exact blocks on the diagonal, each of `block` successive coordinates of the flattened event:
     of an image, rows or parts of rows.

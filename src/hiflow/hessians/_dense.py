@@ -6,7 +6,7 @@ import lineax as lx
 from jaxtyping import Array, Float
 
 from hiflow.energies import AbstractEnergy, SupportsHessian
-from hiflow.hessians._base import AbstractHessian, free_basis, restricted, symmetric
+from hiflow.hessians._base import AbstractHessian, free_basis, registry, restricted, symmetric
 from hiflow.spectrum import Spectrum, dense
 
 
@@ -18,6 +18,7 @@ def _eigendecomposition(
     return dense(eigenvalues, jnp.matmul(basis, vectors, precision="highest"))
 
 
+@registry.register("dense")
 class Dense(AbstractHessian):
     """The whole matrix by forward-over-reverse automatic differentiation, for any energy.
 
@@ -33,6 +34,7 @@ class Dense(AbstractHessian):
         return _eigendecomposition(self(energy, x), energy, x)
 
 
+@registry.register("analytic")
 class Analytic(AbstractHessian):
     """The whole matrix from the energy's own `hessian` method: no automatic differentiation."""
 

@@ -9,10 +9,11 @@ import lineax as lx
 from jaxtyping import Array, Float
 
 from hiflow.energies import AbstractEnergy
-from hiflow.hessians._base import AbstractHessian, products, refuse_symmetry
+from hiflow.hessians._base import AbstractHessian, products, refuse_symmetry, registry
 from hiflow.spectrum import Spectrum, diagonal
 
 
+@registry.register("diagonal")
 class Diagonal(AbstractHessian):
     """The exact diagonal, one Hessian–vector product per coordinate, in O(D) memory.
 
@@ -34,6 +35,7 @@ class Diagonal(AbstractHessian):
         return diagonal(jax.lax.stop_gradient(lx.diagonal(self(energy, x))))
 
 
+@registry.register("estimated-diagonal")
 class EstimatedDiagonal(AbstractHessian):
     r"""The diagonal from a few Hessian–vector products with random signs, whatever the dimension
     (Bekas, Kokiopoulou and Saad, Appl. Numer. Math. 57, 2007).

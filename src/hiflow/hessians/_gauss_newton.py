@@ -8,10 +8,11 @@ import lineax as lx
 from jaxtyping import Array, Float
 
 from hiflow.energies import AbstractEnergy, SupportsResiduals
-from hiflow.hessians._base import AbstractHessian, free_basis
+from hiflow.hessians._base import AbstractHessian, free_basis, registry
 from hiflow.spectrum import Spectrum, dense, low_rank
 
 
+@registry.register("gauss-newton")
 class GaussNewton(AbstractHessian):
     r"""$H \approx J^\top J$ with the Jacobian $J$ of the residuals $r$ of $V = \tfrac12\|r\|^2$.
 

@@ -7,13 +7,14 @@ import lineax as lx
 from jaxtyping import Array, Float
 
 from hiflow.energies import AbstractEnergy
-from hiflow.hessians._base import AbstractHessian, products, refuse_symmetry
+from hiflow.hessians._base import AbstractHessian, products, refuse_symmetry, registry
 from hiflow.spectrum import Spectrum, dense, low_rank
 
 # An eigenvector holds a share with the law of χ²(1): nine times the mean three times in a thousand.
 _CHANCE = 9.0
 
 
+@registry.register("lanczos")
 class Lanczos(AbstractHessian):
     r"""The `k` outermost eigenpairs and one value for the rest, by the Lanczos iteration with full
     reorthogonalisation (Golub and Van Loan, *Matrix Computations*, 10.3): for dimensions where a matrix

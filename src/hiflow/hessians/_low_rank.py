@@ -7,10 +7,11 @@ import lineax as lx
 from jaxtyping import Array, Float
 
 from hiflow.energies import AbstractEnergy, SupportsLowRank
-from hiflow.hessians._base import AbstractHessian, low_rank_operator, refuse_symmetry
+from hiflow.hessians._base import AbstractHessian, low_rank_operator, refuse_symmetry, registry
 from hiflow.spectrum import Spectrum, dense, low_rank
 
 
+@registry.register("low-rank")
 class LowRank(AbstractHessian):
     r"""Exact eigenpairs of $H = \rho I + F\,\mathrm{diag}(v)\,F^\top$, as an energy with
     [`low_rank_hessian`][hiflow.energies.SupportsLowRank] gives it.

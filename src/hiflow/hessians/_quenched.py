@@ -1,22 +1,17 @@
 """The Hessian at the minimum downhill of a point."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import lineax as lx
 from jaxtyping import Array, Float
 
 from hiflow.energies import AbstractEnergy, quench
-from hiflow.hessians._base import AbstractHessian
+from hiflow.hessians._base import AbstractHessian, registry
 from hiflow.spectrum import Spectrum
 
 
-def _as_hessian(value: Any) -> AbstractHessian:
-    from hiflow.hessians import registry
-
-    return registry.make(value)
-
-
+@registry.register("quenched")
 class Quenched(AbstractHessian):
     """Another provider's Hessian, not at the point but at the minimum that lies downhill of it.
 
@@ -32,7 +27,7 @@ class Quenched(AbstractHessian):
 
     approximate: ClassVar[bool] = True
 
-    inner: AbstractHessian = eqx.field(converter=_as_hessian, default="symmetry-projected")
+    inner: AbstractHessian = eqx.field(converter=registry.make, default="symmetry-projected")
     steps: int = eqx.field(static=True, default=500)
     tolerance: float = eqx.field(static=True, default=1e-4)
 

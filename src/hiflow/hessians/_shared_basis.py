@@ -7,10 +7,11 @@ import lineax as lx
 from jaxtyping import Array, Float, Int
 
 from hiflow.energies import AbstractEnergy, SupportsSharedBasis
-from hiflow.hessians._base import AbstractHessian, low_rank_operator, refuse_symmetry
+from hiflow.hessians._base import AbstractHessian, low_rank_operator, refuse_symmetry, registry
 from hiflow.spectrum import Modes, Spectrum
 
 
+@registry.register("shared-basis")
 class SharedBasis(AbstractHessian):
     """The precision that a point shares with others, for energies with
     [`shared_spectra`][hiflow.energies.SupportsSharedBasis].

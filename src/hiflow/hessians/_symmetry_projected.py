@@ -1,7 +1,5 @@
 """Null modes of a symmetry recognised by the orbit's tangents, not by how small an eigenvalue is."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 import lineax as lx
@@ -9,16 +7,11 @@ from jaxtyping import Array, Float
 
 from hiflow._checks import as_scalar, check_positive
 from hiflow.energies import AbstractEnergy
-from hiflow.hessians._base import AbstractHessian, free_basis, restricted
+from hiflow.hessians._base import AbstractHessian, free_basis, registry, restricted
 from hiflow.spectrum import Modes, Spectrum
 
 
-def _as_hessian(value: Any) -> AbstractHessian:
-    from hiflow.hessians import registry
-
-    return registry.make(value)
-
-
+@registry.register("symmetry-projected")
 class SymmetryProjected(AbstractHessian):
     r"""Another provider's Hessian with the null modes of the symmetry made exact.
 
@@ -39,7 +32,7 @@ class SymmetryProjected(AbstractHessian):
     **Raises:** `ValueError` if the tolerance isn't positive, and what `inner` raises.
     """
 
-    inner: AbstractHessian = eqx.field(converter=_as_hessian, default="dense")
+    inner: AbstractHessian = eqx.field(converter=registry.make, default="dense")
     tolerance: Float[Array, ""] = eqx.field(converter=as_scalar, default=1e-4)
 
     def __check_init__(self):

@@ -3,17 +3,7 @@
 from hiflow.networks._base import AbstractVelocityField as AbstractVelocityField
 from hiflow.networks._base import SupportsComplaint as SupportsComplaint
 from hiflow.networks._base import SupportsDivergence as SupportsDivergence
+from hiflow.networks._base import registry as registry
 from hiflow.networks._egnn import EGNN as EGNN
 from hiflow.networks._mlp import MLP as MLP
 from hiflow.networks._unet import UNet as UNet
-from hiflow.registry import Registry
-
-registry = Registry(
-    "networks",
-    AbstractVelocityField,
-    {
-        "mlp": "hiflow.networks:MLP",
-        "egnn": "hiflow.networks:EGNN",
-        "unet": "hiflow.networks:UNet",
-    },
-)

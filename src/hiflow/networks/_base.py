@@ -7,6 +7,7 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from hiflow.groups import AbstractGroup
+from hiflow.registry import Registry
 
 
 class AbstractVelocityField(eqx.Module):
@@ -28,6 +29,9 @@ class AbstractVelocityField(eqx.Module):
     @abc.abstractmethod
     def __call__(self, t: Float[Array, ""], x: Float[Array, "*event"]) -> Float[Array, "*event"]:
         """The velocity at one time and event."""
+
+
+registry = Registry("networks", AbstractVelocityField)
 
 
 @runtime_checkable

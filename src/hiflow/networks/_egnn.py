@@ -8,12 +8,13 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from hiflow._checks import check_event
 from hiflow._distances import pair_distances
 from hiflow.groups import AbstractGroup, Permutation, Product, Rotation, Translation
-from hiflow.networks._base import AbstractVelocityField
+from hiflow.networks._base import AbstractVelocityField, registry
 from hiflow.networks._egnn_divergence import shift_and_divergence
 from hiflow.networks._egnn_layer import Layer
 from hiflow.networks._time import TIME_FEATURES, time_features
 
 
+@registry.register("egnn")
 class EGNN(AbstractVelocityField):
     r"""An E(n)-equivariant graph network on all pairs of identical particles.
 

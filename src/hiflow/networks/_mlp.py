@@ -9,12 +9,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow import groups
 from hiflow._checks import check_event
 from hiflow.groups import AbstractGroup, Translation, Trivial
-from hiflow.networks._base import AbstractVelocityField
+from hiflow.networks._base import AbstractVelocityField, registry
 from hiflow.networks._time import TIME_FEATURES, time_features
 
 
+@registry.register("mlp")
 class MLP(AbstractVelocityField):
     r"""$v(t, x) = P\,\mathrm{mlp}(\text{features}(t), Px)$, of hidden layers of one width.
 
@@ -62,7 +64,7 @@ class MLP(AbstractVelocityField):
             eqx.nn.Linear(fan_in, fan_out, key=k)
             for fan_in, fan_out, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
         )
-        self.projects_on = Trivial() if projects_on is None else _as_group(projects_on)
+        self.projects_on = groups.registry.make("trivial" if projects_on is None else projects_on)
         self.event_shape = shape
         self.activation = _as_activation(activation)
 
@@ -78,12 +80,6 @@ class MLP(AbstractVelocityField):
         for layer in self.layers[:-1]:
             y = self.activation(layer(y))
         return self.projects_on.project(self.layers[-1](y).reshape(self.event_shape))
-
-
-def _as_group(group: Any) -> AbstractGroup:
-    from hiflow.groups import registry
-
-    return registry.make(group)
 
 
 def _as_activation(activation: Callable[[Array], Array] | str) -> Callable[[Array], Array]:

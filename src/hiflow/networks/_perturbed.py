@@ -1,13 +1,15 @@
 """Networks with noise in their weights: fresh ones often give 0, for which every law holds."""
 
-from typing import Any
+from typing import TypeVar
 
 import equinox as eqx
 import jax
 from jaxtyping import PRNGKeyArray
 
+T = TypeVar("T")
 
-def perturbed(network: Any, key: PRNGKeyArray, size: float) -> Any:
+
+def perturbed(network: T, key: PRNGKeyArray, size: float) -> T:
     """The network with normal noise of this size added to every floating-point leaf."""
     leaves, structure = jax.tree.flatten(network)
     keys = jax.random.split(key, len(leaves))

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._checks import as_shape, check_event
 from hiflow.groups import AbstractGroup, Trivial
-from hiflow.networks._base import AbstractVelocityField
+from hiflow.networks._base import AbstractVelocityField, registry
 from hiflow.networks._time import TIME_FEATURES, time_features
 from hiflow.networks._unet_layers import (
     Attention,
@@ -45,6 +45,7 @@ SIZES = {
 COMPUTE = ("auto", "float32", "bfloat16")
 
 
+@registry.register("unet")
 class UNet(AbstractVelocityField):
     """A U-Net for images of shape `(height, width)` or `(height, width, channels)`.
 

@@ -9,6 +9,7 @@ from hiflow.paths._at_minimum import AtMinimum as AtMinimum
 from hiflow.paths._base import AbstractGaussianPath as AbstractGaussianPath
 from hiflow.paths._base import AbstractPath as AbstractPath
 from hiflow.paths._base import SpectralAnchor as SpectralAnchor
+from hiflow.paths._base import registry as registry
 from hiflow.paths._end_laws import AbstractEndLaw as AbstractEndLaw
 from hiflow.paths._end_laws import Laplace as Laplace
 from hiflow.paths._end_laws import Point as Point
@@ -28,21 +29,3 @@ from hiflow.paths._noise import SupportsNoise as SupportsNoise
 from hiflow.paths._noise import choose_noise as choose_noise
 from hiflow.paths._spectral import AbstractSpectralPath as AbstractSpectralPath
 from hiflow.paths._spectral import Spectral as Spectral
-from hiflow.registry import Registry
-
-registry = Registry(
-    "paths",
-    AbstractPath,
-    {
-        "linearised": "hiflow.paths:Linearised",
-        "langevin": "hiflow.paths:Langevin",
-        "relaxed": "hiflow.paths:Relaxed",
-        "spectral": "hiflow.paths:Spectral",
-        "at-minimum": "hiflow.paths:AtMinimum",
-        "optimal-transport": "hiflow.paths:OptimalTransport",
-        "stable": "hiflow.paths:Stable",
-        "variance-preserving": "hiflow.paths:VariancePreserving",
-        "variance-exploding": "hiflow.paths:VarianceExploding",
-        "cosine": "hiflow.paths:Cosine",
-    },
-)

@@ -7,11 +7,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow import energies
 from hiflow._checks import check_event
-from hiflow.paths._base import AbstractGaussianPath, SpectralAnchor
+from hiflow.paths._base import AbstractGaussianPath, SpectralAnchor, registry
 from hiflow.paths._noise import Noise
 from hiflow.paths._spectral import AbstractSpectralPath
 
 
+@registry.register("at-minimum")
 class AtMinimum(AbstractGaussianPath):
     r"""Another path, for the [inherent structure][hiflow.energies.quench] of every data point in its
     place.
@@ -40,8 +41,6 @@ class AtMinimum(AbstractGaussianPath):
         steps: int = 500,
         tolerance: float = 1e-4,
     ):
-        from hiflow.paths import registry
-
         known = {"energy": energy, "prior_scale": prior_scale}
         made = registry.make(inner, **{k: v for k, v in known.items() if v is not None})
         if not isinstance(made, AbstractSpectralPath):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from hiflow.registry import Registry
 from hiflow.spectrum import Modes
 
 
@@ -34,6 +35,9 @@ class AbstractPath(eqx.Module):
     ) -> tuple[Float[Array, "*event"], Float[Array, "*event"]]:
         r"""$x_t$ and $\dot x_t = u_t(x_t|x_1)$, the regression target, without a division."""
         return jax.jvp(lambda time: self.flow(x0, anchor, time), (t,), (jnp.ones_like(t),))
+
+
+registry = Registry("paths", AbstractPath)
 
 
 class SpectralAnchor(eqx.Module):

@@ -27,6 +27,10 @@ class AbstractEndLaw(eqx.Module):
         """The centre $c$ and the variance of every mode; `None` for no variance at all."""
 
 
+end_laws = Registry("end_laws", AbstractEndLaw)
+
+
+@end_laws.register("point")
 class Point(AbstractEndLaw):
     """The data point itself: the flow learns what the samples say, and no more."""
 
@@ -36,6 +40,7 @@ class Point(AbstractEndLaw):
         return x1, None
 
 
+@end_laws.register("laplace")
 class Laplace(AbstractEndLaw):
     r"""$N(x_1, K^{-1}/\beta)$ with curvature $K = c(H)$: each data point is spread along the soft
     directions of the energy. For thermal samples that counts the thermal noise twice;
@@ -63,6 +68,7 @@ class Laplace(AbstractEndLaw):
         return x1, 1 / (self.beta * spectrum.curvature(self.curvature))
 
 
+@end_laws.register("relaxation")
 class Relaxation(AbstractEndLaw):
     r"""One exact step of the linearised Ornstein–Uhlenbeck dynamics from $x_1$, gradient kept:
     $N(x_1 - sC\nabla V(x_1),\; s(2-s)\,C)$, $C = K^{-1}$.
@@ -94,14 +100,3 @@ class Relaxation(AbstractEndLaw):
         gradient = jax.grad(energy)(x1).ravel()
         centre = x1 - self.step * spectrum.modes.apply(covariance, gradient).reshape(x1.shape)
         return centre, self.step * (2 - self.step) * covariance
-
-
-end_laws = Registry(
-    "end_laws",
-    AbstractEndLaw,
-    {
-        "laplace": "hiflow.paths:Laplace",
-        "point": "hiflow.paths:Point",
-        "relaxation": "hiflow.paths:Relaxation",
-    },
-)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from hiflow import groups, times
 from hiflow._checks import as_scalar, check_at_least, check_positive, is_concrete
-from hiflow.paths._base import AbstractGaussianPath, SpectralAnchor
+from hiflow.paths._base import AbstractGaussianPath, SpectralAnchor, registry
 from hiflow.spectrum import Modes
 
 
@@ -34,6 +34,7 @@ class AbstractIsotropicPath(AbstractGaussianPath):
         return SpectralAnchor(anchor, Modes(size=free), jnp.ones(1, anchor.dtype))
 
 
+@registry.register("optimal-transport")
 class OptimalTransport(AbstractIsotropicPath):
     r"""Straight lines at constant speed: $x_t = (1-t)x_0 + t x_1$.
 
@@ -56,6 +57,7 @@ class OptimalTransport(AbstractIsotropicPath):
         return alpha, self.prior_scale * (alpha + self.sigma_min * t)
 
 
+@registry.register("stable")
 class Stable(AbstractIsotropicPath):
     r"""Stable flow matching: $x_t = x_1 + e^{-a\tau(t)}(x_0 - x_1)$ with one rate $a$ for all modes.
 
@@ -84,6 +86,7 @@ class Stable(AbstractIsotropicPath):
         return alpha, self.prior_scale * alpha
 
 
+@registry.register("variance-preserving")
 class VariancePreserving(AbstractIsotropicPath):
     r"""The variance-preserving diffusion path: $x_t = m_t x_1 + s_0\sqrt{1 - m_t^2}\,\varepsilon$ with
     $m_t = e^{-T(1-t)/2}$, $T(s) = s\beta_{\min} + \tfrac12 s^2(\beta_{\max} - \beta_{\min})$.
@@ -113,6 +116,7 @@ class VariancePreserving(AbstractIsotropicPath):
         return -jnp.expm1(-total / 2) * frame.speeds, self.prior_scale * spread * frame.speeds
 
 
+@registry.register("variance-exploding")
 class VarianceExploding(AbstractIsotropicPath):
     r"""The variance-exploding diffusion path: $x_t = x_1 + \sigma_t\varepsilon$,
     $\sigma_t = s_0 (\sigma_{\min}/s_0)^t$.
@@ -143,6 +147,7 @@ class VarianceExploding(AbstractIsotropicPath):
         return jnp.zeros_like(frame.speeds), sigma * frame.speeds
 
 
+@registry.register("cosine")
 class Cosine(AbstractIsotropicPath):
     r"""The trigonometric path: $x_t = \sin(\tfrac\pi2 t)\,x_1 + \cos(\tfrac\pi2 t)\,x_0$.
 

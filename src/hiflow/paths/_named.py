@@ -2,16 +2,18 @@
 
 from typing import Any
 
+from hiflow.paths._base import registry
 from hiflow.paths._end_laws import Laplace, Point, Relaxation
 from hiflow.paths._noise import Noise
 from hiflow.paths._spectral import AbstractSpectralPath
 
 
+@registry.register("linearised")
 class Linearised(AbstractSpectralPath):
     r"""Deterministic linearised dynamics: every mode of the Hessian relaxes onto $x_1$ at its own rate.
 
     $x_t = x_1 + \Phi_t(x_0 - x_1)$ with $\Phi_t = Q e^{-a\tau(t)} Q^\top$ and rates $a = r(\lambda)$.
-    With `rates=Identity()` and `LogTime` it is optimal-transport flow matching. The gradient at
+    With `rates=Constant()` and `LogTime` it is optimal-transport flow matching. The gradient at
     $x_1$ is dropped: $x_1$ is treated as an equilibrium (Hartman–Grobman).
 
     **Arguments:**
@@ -35,11 +37,12 @@ class Linearised(AbstractSpectralPath):
         self.end_law, self.prior_scale, self.noise = Point(), prior_scale, "auto"
 
 
+@registry.register("langevin")
 class Langevin(AbstractSpectralPath):
     r"""Linearised Langevin dynamics: ends in the Laplace law $N(x_1, C)$, $C = K^{-1}/\beta$.
 
     $dx = -MK(x - x_1)\,d\tau + \sqrt{2M/\beta}\,dW$ with curvature $K = c(H)$. The mobility $M$ enters
-    through the rates $A = MK$, free of the end law: `rates=Identity()` is Newton's mobility
+    through the rates $A = MK$, free of the end law: `rates=Constant()` is Newton's mobility
     $M = K^{-1}$ (all modes relax together), `rates` equal to `curvature` is the physical $M = I$.
     With noise from the prior sample $\alpha_t = e^{-A\tau}$ and $\sigma_t^2 = C + \alpha_t^2(s_0^2 - C)$
     mode by mode.
@@ -61,7 +64,7 @@ class Langevin(AbstractSpectralPath):
         energy: Any,
         hessian: Any = "dense",
         curvature: Any = "absolute",
-        rates: Any = "identity",
+        rates: Any = "constant",
         time: Any = "log",
         beta: Any = 1.0,
         prior_scale: Any = 1.0,
@@ -72,6 +75,7 @@ class Langevin(AbstractSpectralPath):
         self.prior_scale, self.noise = prior_scale, noise
 
 
+@registry.register("relaxed")
 class Relaxed(AbstractSpectralPath):
     r"""One exact step of the linearised Ornstein–Uhlenbeck dynamics from $x_1$ as end law, with the
     gradient kept: $N(x_1 - sC\nabla V(x_1),\; s(2-s)\,C)$, $C = K^{-1}$.
@@ -93,7 +97,7 @@ class Relaxed(AbstractSpectralPath):
         energy: Any,
         hessian: Any = "dense",
         curvature: Any = "absolute",
-        rates: Any = "identity",
+        rates: Any = "constant",
         time: Any = "log",
         step: Any = 0.5,
         prior_scale: Any = 1.0,

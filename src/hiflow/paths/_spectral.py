@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow import energies, hessians, spectral, times
 from hiflow._checks import as_scalar, check_event, check_positive, is_concrete
-from hiflow.paths._base import AbstractGaussianPath, SpectralAnchor
+from hiflow.paths._base import AbstractGaussianPath, SpectralAnchor, registry
 from hiflow.paths._end_laws import AbstractEndLaw, end_laws
 from hiflow.paths._noise import Noise, check_noise
 from hiflow.spectrum import Spectrum
@@ -39,7 +39,7 @@ class AbstractSpectralPath(AbstractGaussianPath):
     energy: energies.AbstractEnergy = eqx.field(converter=energies.registry.make)
     hessian: hessians.AbstractHessian = eqx.field(converter=hessians.registry.make, default="dense")
     rates: spectral.AbstractSpectralMap = eqx.field(
-        converter=spectral.registry.make, default="identity"
+        converter=spectral.registry.make, default="constant"
     )
     time: times.AbstractTimeTransform = eqx.field(converter=times.registry.make, default="log")
     end_law: AbstractEndLaw = eqx.field(converter=end_laws.make, default="point")
@@ -99,6 +99,7 @@ class AbstractSpectralPath(AbstractGaussianPath):
         return dataclasses.replace(anchor, centre=end, variance=None, components=None)
 
 
+@registry.register("spectral")
 class Spectral(AbstractSpectralPath):
     r"""A path put together of its parts. `Linearised`, `Langevin` and `Relaxed` are three of these.
 

@@ -7,6 +7,7 @@ import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow.groups import AbstractGroup
+from hiflow.registry import Registry
 
 
 class AbstractPrior(eqx.Module):
@@ -31,3 +32,6 @@ class AbstractPrior(eqx.Module):
     @abc.abstractmethod
     def log_prob(self, x: Float[Array, "*event"]) -> Float[Array, ""]:
         """The log density at one event, in nats."""
+
+
+registry = Registry("priors", AbstractPrior)

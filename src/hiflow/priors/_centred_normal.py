@@ -7,9 +7,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._checks import as_scalar, check_event, check_positive
 from hiflow.groups import Permutation, Product, Rotation, Translation
-from hiflow.priors._base import AbstractPrior
+from hiflow.priors._base import AbstractPrior, registry
 
 
+@registry.register("centred-normal")
 class CentredNormal(AbstractPrior):
     r"""$N(0, \sigma^2 P)$, with $P$ the projector that removes the mean over particles.
 

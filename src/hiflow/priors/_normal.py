@@ -5,11 +5,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow import groups
 from hiflow._checks import as_scalar, as_shape, check_event, check_positive
-from hiflow.groups import AbstractGroup, Trivial, registry
-from hiflow.priors._base import AbstractPrior
+from hiflow.groups import AbstractGroup, Trivial
+from hiflow.priors._base import AbstractPrior, registry
 
 
+@registry.register("normal")
 class Normal(AbstractPrior):
     r"""$N(0, \sigma^2 I)$ on events of any shape.
 
@@ -26,7 +28,7 @@ class Normal(AbstractPrior):
 
     shape: tuple[int, ...] = eqx.field(static=True, converter=as_shape)
     scale: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)
-    group: AbstractGroup = eqx.field(converter=registry.make, default=Trivial())
+    group: AbstractGroup = eqx.field(converter=groups.registry.make, default=Trivial())
 
     def __check_init__(self):
         check_positive(self, "scale")

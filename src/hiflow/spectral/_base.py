@@ -5,6 +5,8 @@ import abc
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from hiflow.registry import Registry
+
 
 class AbstractSpectralMap(eqx.Module):
     r"""Turns eigenvalues $\lambda$ into positive numbers, in either of two roles: as *rates*
@@ -24,3 +26,6 @@ class AbstractSpectralMap(eqx.Module):
     @abc.abstractmethod
     def lower_bound(self) -> Float[Array, ""]:
         """No value is below this, whatever the eigenvalues: paths refuse rates that may reach ½."""
+
+
+registry = Registry("spectral", AbstractSpectralMap)

@@ -5,21 +5,28 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hiflow._checks import as_scalar, check_at_least, check_finite, check_positive
-from hiflow.spectral._base import AbstractSpectralMap
+from hiflow.spectral._base import AbstractSpectralMap, registry
 
 
-class Identity(AbstractSpectralMap):
-    r"""1 for every mode. As rates it is optimal-transport flow matching; as curvature it makes the
-    isotropic end law $N(x_1, I/\beta)$."""
+@registry.register("constant", formerly="identity")
+class Constant(AbstractSpectralMap):
+    r"""The same `value` for every mode. As rates, 1 is optimal-transport flow matching; as curvature it
+    makes the isotropic end law $N(x_1, I/\beta)$."""
+
+    value: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)
+
+    def __check_init__(self):
+        check_positive(self, "value")
 
     def __call__(self, eigenvalues: Float[Array, " k"]) -> Float[Array, " k"]:
-        return jnp.ones_like(eigenvalues)
+        return jnp.full_like(eigenvalues, self.value)
 
     @property
     def lower_bound(self) -> Float[Array, ""]:
-        return as_scalar(1.0)
+        return self.value
 
 
+@registry.register("absolute")
 class Absolute(AbstractSpectralMap):
     r"""$|\lambda| + h$: saddles count like wells, and `shift` $h > 0$ bounds the widest mode."""
 
@@ -36,6 +43,7 @@ class Absolute(AbstractSpectralMap):
         return self.shift
 
 
+@registry.register("clamped")
 class Clamped(AbstractSpectralMap):
     r"""$\max(\lambda, \text{floor})$: negative curvature is taken as soft."""
 
@@ -52,6 +60,7 @@ class Clamped(AbstractSpectralMap):
         return self.floor
 
 
+@registry.register("shifted")
 class Shifted(AbstractSpectralMap):
     r"""$\lambda + \mu$, for energies whose curvature is bounded below by `least`.
 
@@ -76,6 +85,7 @@ class Shifted(AbstractSpectralMap):
         return self.least + self.shift
 
 
+@registry.register("power")
 class Power(AbstractSpectralMap):
     r"""$\max(|\lambda|, \text{least})^p$: $p = ½$ are the frequencies of the modes."""
 
@@ -93,6 +103,7 @@ class Power(AbstractSpectralMap):
         return self.least**self.exponent
 
 
+@registry.register("saturating")
 class Saturating(AbstractSpectralMap):
     r"""As rates: stiff directions relax up to $1+\kappa$ times faster than soft ones.
 

@@ -1,21 +1,14 @@
 """Spectral maps around another: normalisation by the trace, and the controls of an honest ablation."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hiflow._checks import as_scalar, check_at_least, check_below
-from hiflow.spectral._base import AbstractSpectralMap
+from hiflow.spectral._base import AbstractSpectralMap, registry
 
 
-def _as_map(value: Any) -> AbstractSpectralMap:
-    from hiflow.spectral import registry
-
-    return registry.make(value)
-
-
+@registry.register("trace-normalised")
 class TraceNormalised(AbstractSpectralMap):
     r"""$a = \ell + (1-\ell)\, k/\bar k$ with $\bar k$ the mean of the inner map's values $k$.
 
@@ -24,7 +17,7 @@ class TraceNormalised(AbstractSpectralMap):
     ½); with `floor=0` the ratios of the inner rates are kept, and the time transform needs a cutoff.
     """
 
-    inner: AbstractSpectralMap = eqx.field(converter=_as_map, default="absolute")
+    inner: AbstractSpectralMap = eqx.field(converter=registry.make, default="absolute")
     floor: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.55)
 
     def __check_init__(self):
@@ -40,6 +33,7 @@ class TraceNormalised(AbstractSpectralMap):
         return self.floor
 
 
+@registry.register("raised")
 class Raised(AbstractSpectralMap):
     r"""$k^p$ of the inner map's values $k$.
 
@@ -48,7 +42,7 @@ class Raised(AbstractSpectralMap):
     [`TraceNormalised`][hiflow.spectral.TraceNormalised] to keep the pace of optimal transport.
     """
 
-    inner: AbstractSpectralMap = eqx.field(converter=_as_map, default="absolute")
+    inner: AbstractSpectralMap = eqx.field(converter=registry.make, default="absolute")
     exponent: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.5)
 
     def __check_init__(self):
@@ -62,11 +56,12 @@ class Raised(AbstractSpectralMap):
         return self.inner.lower_bound**self.exponent
 
 
+@registry.register("mean-rate")
 class MeanRate(AbstractSpectralMap):
     """Control: the mean of the inner map's values for every mode. The trace is kept, the anisotropy
     is gone."""
 
-    inner: AbstractSpectralMap = eqx.field(converter=_as_map, default="absolute")
+    inner: AbstractSpectralMap = eqx.field(converter=registry.make, default="absolute")
 
     def __call__(self, eigenvalues: Float[Array, " k"]) -> Float[Array, " k"]:
         return jnp.broadcast_to(jnp.mean(self.inner(eigenvalues)), eigenvalues.shape)
@@ -76,6 +71,7 @@ class MeanRate(AbstractSpectralMap):
         return self.inner.lower_bound
 
 
+@registry.register("shuffled")
 class Shuffled(AbstractSpectralMap):
     """Control: the inner map's values, handed to the wrong modes. The spectrum is kept, the
     information in its directions is gone.
@@ -85,7 +81,7 @@ class Shuffled(AbstractSpectralMap):
     their eigenvectors are any basis of one space, on which nothing may depend.
     """
 
-    inner: AbstractSpectralMap = eqx.field(converter=_as_map, default="absolute")
+    inner: AbstractSpectralMap = eqx.field(converter=registry.make, default="absolute")
 
     def __call__(self, eigenvalues: Float[Array, " k"]) -> Float[Array, " k"]:
         moved = jnp.roll(self.inner(eigenvalues), max(1, eigenvalues.shape[0] // 2))

@@ -7,6 +7,7 @@ how much, and returns the largest violation of each law. Nothing here depends on
 from hiflow.testing._any import check as check
 from hiflow.testing._any import example as example
 from hiflow.testing._coupling import check_coupling as check_coupling
+from hiflow.testing._divergence import check_divergence as check_divergence
 from hiflow.testing._energy import check_energy as check_energy
 from hiflow.testing._field import check_velocity_field as check_velocity_field
 from hiflow.testing._group import check_group as check_group

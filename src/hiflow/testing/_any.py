@@ -9,6 +9,7 @@ from jaxtyping import PRNGKeyArray
 
 from hiflow import (
     couplings,
+    divergences,
     energies,
     groups,
     hessians,
@@ -19,8 +20,9 @@ from hiflow import (
     time_samplers,
     times,
 )
-from hiflow.registry import Registry
+from hiflow.registry import Registry, RegistryError
 from hiflow.testing._coupling import check_coupling
+from hiflow.testing._divergence import check_divergence
 from hiflow.testing._energy import check_energy
 from hiflow.testing._field import check_velocity_field
 from hiflow.testing._group import check_group
@@ -90,6 +92,8 @@ def check(
             return check_velocity_field(component, **keyed)
         case time_samplers.AbstractTimeSampler():
             return check_time_sampler(component, **keyed)
+        case divergences.AbstractDivergence():
+            return check_divergence(component, **keyed)
     raise TypeError(f"check: {component!r} is a component of none of hiflow's families.")
 
 
@@ -97,7 +101,7 @@ def example(registry: Registry, name: str, **options: Any) -> Any:
     """An instance of a registered component to check: made from `options`, or by its class's
     `example()` if there are none and it has one, with small sizes for what it takes besides.
 
-    **Raises:** `RegistryError` for unknown names and options; `ValueError` if arguments are missing.
+    **Raises:** `RegistryError` for unknown names and options, and if arguments are missing.
     """
     cls = registry.get(name)
     if not options and hasattr(cls, "example"):
@@ -107,11 +111,9 @@ def example(registry: Registry, name: str, **options: Any) -> Any:
         context["group"] = energies.registry.make(_ENERGIES[-1]).group
     try:
         return registry.make({"name": name, **options}, **context)
-    except TypeError as error:
-        raise ValueError(
-            f"{registry.family}: {name!r} can't be made without arguments: {error}. Give them, or give "
-            "the class a classmethod `example()` that returns a small instance."
-        ) from error
+    except RegistryError as error:
+        error.add_note("A classmethod `example()` that returns a small instance would be checked.")
+        raise
 
 
 def _energy_for(hessian: hessians.AbstractHessian) -> energies.AbstractEnergy:

@@ -5,6 +5,8 @@ import abc
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow.registry import Registry
+
 
 class AbstractTimeSampler(eqx.Module):
     """Draws the times of a batch, with the weights that keep the loss's expectation over uniform
@@ -13,3 +15,6 @@ class AbstractTimeSampler(eqx.Module):
     @abc.abstractmethod
     def __call__(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
         """`n` times in [0, 1) and their weights."""
+
+
+registry = Registry("time_samplers", AbstractTimeSampler)

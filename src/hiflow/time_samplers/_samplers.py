@@ -6,9 +6,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._checks import as_scalar, check_below, check_positive
-from hiflow.time_samplers._base import AbstractTimeSampler
+from hiflow.time_samplers._base import AbstractTimeSampler, registry
 
 
+@registry.register("uniform")
 class Uniform(AbstractTimeSampler):
     """Independent uniform times."""
 
@@ -16,6 +17,7 @@ class Uniform(AbstractTimeSampler):
         return _before_one(jax.random.uniform(key, (n,))), jnp.ones(n)
 
 
+@registry.register("stratified")
 class Stratified(AbstractTimeSampler):
     """One uniform time in each of `n` equal parts of [0, 1]: the same expectation, less variance."""
 
@@ -24,6 +26,7 @@ class Stratified(AbstractTimeSampler):
         return _before_one(times), jnp.ones(n)
 
 
+@registry.register("importance")
 class Importance(AbstractTimeSampler):
     r"""More times near $t = 1$: density $q(t) = p(1-t)^{p-1}$ for `power` $0 < p \le 1$, weights
     $1/q$, stratified. The weights keep the loss unbiased; they never exceed $1/p$."""

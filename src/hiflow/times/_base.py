@@ -7,6 +7,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hiflow.registry import Registry
+
 
 class AbstractTimeTransform(eqx.Module):
     r"""$t \mapsto \tau$ with $\tau(0) = 0$, increasing, and $\tau(1) = \infty$ unless it has a cutoff.
@@ -35,3 +37,6 @@ class AbstractTimeTransform(eqx.Module):
     def decay(self, t: Float[Array, ""], rate: Float[Array, " modes"]) -> Float[Array, " modes"]:
         r"""$e^{-a\,\tau(t)}$ for every rate $a$, without forming $\tau$."""
         return self.remaining(t) ** rate
+
+
+registry = Registry("times", AbstractTimeTransform)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hiflow._checks import as_scalar, check_at_least, check_below, check_positive
-from hiflow.times._base import AbstractTimeTransform
+from hiflow.times._base import AbstractTimeTransform, registry
 
 
 def _check_cutoff(transform: AbstractTimeTransform) -> None:
@@ -19,6 +19,7 @@ def _with_cutoff(remaining: Any, cutoff: Float[Array, ""]) -> Float[Array, ""]:
     return cutoff + (1 - cutoff) * remaining
 
 
+@registry.register("log")
 class LogTime(AbstractTimeTransform):
     r"""$\tau = -\ln(1 - t)$, so $e^{-a\tau} = (1-t)^a$: a mode of rate 1 moves on a straight line at
     constant speed, as in optimal-transport flow matching."""
@@ -32,6 +33,7 @@ class LogTime(AbstractTimeTransform):
         return _with_cutoff(1 - t, self.cutoff)
 
 
+@registry.register("linear")
 class LinearTime(AbstractTimeTransform):
     r"""$\tau = -t \ln\varepsilon$: physical time, cut when a mode of rate 1 has $\varepsilon$ of its
     deviation left. It can't end at infinity, so `cutoff` $\varepsilon$ must be positive."""
@@ -46,6 +48,7 @@ class LinearTime(AbstractTimeTransform):
         return self.cutoff**t
 
 
+@registry.register("polynomial")
 class PolynomialTime(AbstractTimeTransform):
     r"""$\tau = -\ln(1 - t^p)$, $p \ge 1$: a slow start for `power` $p > 1$."""
 
@@ -60,6 +63,7 @@ class PolynomialTime(AbstractTimeTransform):
         return _with_cutoff(1 - t**self.power, self.cutoff)
 
 
+@registry.register("cosine")
 class CosineTime(AbstractTimeTransform):
     r"""$\tau = -\ln\cos(\pi t/2)$: a gentle start, and the same end as `LogTime` up to a factor."""
 
