@@ -320,7 +320,7 @@ MUTATIONS = [
     ),
     Mutation(
         "control variate of the wrong sign", "experiments/_member.py",
-        "self.nll - self.energies + self.mean_energy", "self.nll + self.energies - self.mean_energy",
+        "self.nll - self.luck", "self.nll + self.luck",
         "tests/test_compare.py::"
         "test_the_energy_as_control_variate_moves_the_nll_by_the_test_points_luck",
     ),
