@@ -1,5 +1,6 @@
 """Run folders side by side, as a user compares them."""
 
+import io
 import json
 import re
 import shutil
@@ -8,6 +9,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import hiflow as hf
@@ -206,6 +208,15 @@ def test_a_run_on_its_own_test_points_scores_what_it_scored_in_training(runs):
     assert alone.exit_code == 0, alone.output
     assert f"{member.scores['nll']:.3f}" in alone.output
     assert "difference" not in alone.output
+
+
+def test_a_narrow_console_cuts_no_number(runs):
+    found = compare([runs / "both"])
+    console = Console(width=72, file=io.StringIO())
+    experiments.show(found, console)
+    for row in found.rows():
+        assert f"{row['nll']:.3f}" in console.file.getvalue()
+        assert f"{row['nfe']:.1f}" in console.file.getvalue()
 
 
 def test_arms_outside_families_and_each_familys_best_are_shown(runs):

@@ -116,9 +116,9 @@ def _control(group: list[Member], energy: AbstractEnergy) -> None:
     if points.shape[0] < _ENOUGH:
         return
     values = jax.jit(jax.vmap(energy))
-    at_test, mean = np.asarray(values(test)), float(np.asarray(values(points), np.float64).mean())
+    luck = np.asarray(values(test), np.float64) - np.asarray(values(points), np.float64).mean()
     for member in group:
-        member.energies, member.mean_energy = at_test, mean
+        member.luck = luck
 
 
 def _validate(group: list[Member], energy: AbstractEnergy | None) -> None:

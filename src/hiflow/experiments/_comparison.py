@@ -152,8 +152,9 @@ class Comparison:
         label = self._reference(group[0].variant)
         reference = {m.seed: m for m in self.members if m.label == label}
         pairs = [(m, reference[m.seed]) for m in group if m.seed in reference]
+        names = ("difference", "difference_se", "difference_se_points")
         if label == group[0].label or not pairs:
-            return {"difference": None, "difference_se": None, "difference_se_points": None}
+            return dict.fromkeys(names)
         for mine, other in pairs:
             if mine.test != other.test:
                 raise ValueError(
@@ -166,30 +167,31 @@ class Comparison:
         if len({mine.test for mine, _ in pairs}) == 1:
             over_points = standard_error(np.mean(points, axis=0))
         else:
-            each = np.array([standard_error(values) for values in points])
-            over_points = float(np.sqrt(np.sum(each**2)) / len(each))
+            _, over_points = _pooled([(values.mean(), standard_error(values)) for values in points])
         over_seeds = standard_error(means) if len(means) > 1 else over_points
-        return {
-            "difference": float(means.mean()),
-            "difference_se": over_seeds,
-            "difference_se_points": over_points,
-        }
+        return dict(zip(names, (float(means.mean()), over_seeds, over_points), strict=True))
 
 
 def _sample_row(label: str, sets: list[Weighted]) -> dict[str, Any]:
-    mean = np.array([one.mean(one.energies) for one in sets])
-    free = np.array([one.free_energy for one in sets])
+    mean, mean_se = _pooled([one.mean(one.energies) for one in sets])
+    free, free_se = _pooled([one.free_energy for one in sets])
     return {
         "label": label,
         "samples": len(sets[0].energies),
         "ess": float(np.mean([one.ess for one in sets])),
         "ess_least": min(one.ess for one in sets),
         "median_energy": float(np.mean([np.median(one.energies) for one in sets])),
-        "mean_energy": float(mean[:, 0].mean()),
-        "mean_energy_se": float(np.sqrt(np.sum(mean[:, 1] ** 2)) / len(sets)),
-        "free_energy": float(free[:, 0].mean()),
-        "free_energy_se": float(np.sqrt(np.sum(free[:, 1] ** 2)) / len(sets)),
+        "mean_energy": mean,
+        "mean_energy_se": mean_se,
+        "free_energy": free,
+        "free_energy_se": free_se,
     }
+
+
+def _pooled(estimates: list[tuple[float, float]]) -> tuple[float, float]:
+    """The mean of independent estimates and its error, of theirs."""
+    values, errors = np.transpose(estimates)
+    return float(values.mean()), float(np.sqrt(np.sum(errors**2)) / len(errors))
 
 
 def _without_points(scores: dict[str, Any]) -> dict[str, Any]:

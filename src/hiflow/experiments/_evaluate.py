@@ -14,7 +14,7 @@ from hiflow._disk import fingerprint
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._data import pixel_transform
 from hiflow.experiments._fitted import make_energy
-from hiflow.experiments._member import Member
+from hiflow.experiments._member import Member, parts_of
 from hiflow.experiments._run_folder import RunFolder, bits_per_dim, flow_files
 from hiflow.experiments._toml import Experiment
 from hiflow.flow import load
@@ -46,7 +46,8 @@ def evaluate_file(
         scores = dataclasses.asdict(negative_log_likelihood(flow, points, **settings))
         if pixels is not None:
             scores |= bits_per_dim(pixels, scores["log_prob"], points)
-        members.append(Member.of(experiment, label, seed, place, [scores], test))
+        parts = parts_of(experiment, label)
+        members.append(Member(label, *parts, seed, place, [scores], test, experiment))
     if energy is not None:
         data.warn_if_inconsistent(energy, points)
     return Comparison(members, energy)

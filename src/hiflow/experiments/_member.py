@@ -32,29 +32,12 @@ class Member:
     test: str
     """What tells its test points from others."""
     experiment: Experiment
-    energies: np.ndarray | None = None
-    """The energy at every test point."""
-    mean_energy: float = float("nan")
-    """Its mean over the experiment's training points, many more."""
+    luck: np.ndarray | None = None
+    r"""$V(x) - \langle V\rangle$: the energy at every test point, less its mean over the experiment's
+    training points, many more."""
     validation: float | None = None
     sweep: list[dict[str, Any]] | None = None
     weighted: Weighted | None = None
-
-    @classmethod
-    def of(
-        cls,
-        experiment: Experiment,
-        label: str,
-        seed: int,
-        place: Path,
-        history: list[dict[str, Any]],
-        test: str,
-    ) -> "Member":
-        """The member of the experiment's arm with that label, or of none of its arms."""
-        tables = {arm["label"]: arm for arm in experiment.arms}
-        table = tables.get(label, {"arm": label, "variant": ""})
-        parts = (table["arm"], table["variant"], table.get("family", ""))
-        return cls(label, *parts, seed, place, history, test, experiment)
 
     @property
     def scores(self) -> dict[str, Any]:
@@ -73,7 +56,7 @@ class Member:
         It has the mean of `nll` and, the nearer $q$ is to $e^{-V}/Z$, the less spread: which test points
         were drawn hardly matters.
         """
-        return None if self.energies is None else self.nll - self.energies + self.mean_energy
+        return None if self.luck is None else self.nll - self.luck
 
     def flow(self) -> Flow:
         """Its trained flow."""
@@ -92,8 +75,16 @@ def members_of(folder: RunFolder) -> list[Member]:
         if not history or "log_prob" not in history[-1]:
             raise ValueError(f"{flow.parent}: its history has no test points; train it again.")
         test = _test_points(folder.root, seed)
-        found.append(Member.of(experiment, label, seed, flow.parent, history, test))
+        parts = parts_of(experiment, label)
+        found.append(Member(label, *parts, seed, flow.parent, history, test, experiment))
     return found
+
+
+def parts_of(experiment: Experiment, label: str) -> tuple[str, str, str]:
+    """The arm, variant and family of a label; one that the experiment lacks is an arm of its own."""
+    tables = {table["label"]: table for table in experiment.arms}
+    table = tables.get(label, {"arm": label, "variant": ""})
+    return table["arm"], table["variant"], table.get("family", "")
 
 
 def _test_points(root: Path, seed: int) -> str:

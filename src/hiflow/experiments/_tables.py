@@ -32,18 +32,14 @@ LIKELIHOOD = (
     Column("steps", "steps", "{:,}"),
     Column("training s", "seconds", "{:.0f}"),
 )
-_PAGE_ONLY = ("seeds", "difference_se_points", "probe_se")
-SCORES = tuple(column for column in LIKELIHOOD if column.key not in _PAGE_ONLY)
-"""What fits a console."""
+_BRIEFLY = ("nll", "se", "difference", "difference_se", "nfe")
+SCORES = tuple(c for c in LIKELIHOOD if c.key in ("label", *_BRIEFLY, "bits", "seconds"))
+"""What fits a console of 80 columns."""
 CHOICE = (
     Column("family", "family", "{}"),
     Column("chosen", "label", "{}"),
     Column("validation NLL", "validation"),
-    Column("test NLL", "nll"),
-    Column("±", "se"),
-    Column("difference", "difference", "{:+.3f}"),
-    Column("±", "difference_se"),
-    Column("NFE", "nfe", "{:.1f}"),
+    *(column for column in LIKELIHOOD if column.key in _BRIEFLY),
 )
 SAMPLES = (
     Column("arm", "label", "{}"),
@@ -73,11 +69,15 @@ def markdown_of(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
 def console_table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     """The rows' table for the console."""
     columns = _filled(columns, rows)
+    cells = [_cells(columns, row) for row in rows]
     table = Table()
-    for column in columns:
-        table.add_column(column.title, justify="right" if column.key != "label" else "left")
-    for row in rows:
-        table.add_row(*_cells(columns, row))
+    for column, *values in zip(columns, *cells, strict=True):
+        if column.key == "label":
+            table.add_column(column.title, overflow="fold")
+        else:  # A number is never cut short.
+            table.add_column(column.title, justify="right", min_width=max(map(len, values)))
+    for row in cells:
+        table.add_row(*row)
     return table
 
 
