@@ -201,6 +201,21 @@ MUTATIONS = [
         "self.beta / spectrum.curvature(self.curvature)",
         "tests/paths/test_identities.py::test_a_cold_langevin_path_is_the_deterministic_one",
     ),
+    Mutation(
+        "a draw still leans on the prior sample", "paths/_spectral.py",
+        "centre=end, variance=None, components=None", "centre=end, components=None",
+        "tests/paths/test_own_noise.py::test_the_end_law_is_right_for_every_prior",
+    ),
+    Mutation(
+        "every prior is taken for normal", "paths/_noise.py",
+        "_difference_from_normal(prior, scale) < 1e-3", "_difference_from_normal(prior, scale) > -1",
+        "tests/paths/test_own_noise.py::test_the_end_law_is_right_for_every_prior",
+    ),
+    Mutation(
+        "training forgets to draw", "training/_step.py", "if self.own_noise:",
+        "if self.own_noise and self.ema > 1:",
+        "tests/paths/test_own_noise.py::test_the_end_law_is_right_for_every_coupling",
+    ),
     # Flow and likelihood
     Mutation(
         "log density of the wrong sign", "flow.py", "log_prob(x0) + jnp.mean(gained)",
