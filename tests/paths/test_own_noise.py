@@ -98,6 +98,27 @@ def test_the_end_law_is_right_for_every_coupling(coupling):
         assert_end_law(leaning, path.anchor(points[0]))
 
 
+def test_noise_of_its_own_adds_the_variance_that_its_page_says():
+    r"""Given x_1, to targets of rate 1: $\tfrac\pi2 s_0\sqrt C$ per mode, and to the other form none."""
+    for noise, expected in [("own", np.pi / 2), ("prior", 0.0)]:
+        path = hf.paths.Langevin(ENERGY, beta=2.0, prior_scale=1.4, noise=noise)
+        anchor = path.anchor(POINT)
+
+        @jax.jit
+        @jax.vmap
+        def surprise(t, key, path=path, anchor=anchor):
+            k_x, k_draw = jax.random.split(key)
+            drawn = path.draw(anchor, key=k_draw) if path.noise == "own" else anchor
+            x, u = path.flow_and_velocity(1.4 * jax.random.normal(k_x, (2,)), drawn, t)
+            return (anchor.modes.components(u - path.velocity(x, anchor, t))) ** 2
+
+        t = (jnp.arange(100_000) + 0.5) / 100_000
+        found = surprise(t, jax.random.split(jax.random.key(0), len(t))).mean(0)
+        np.testing.assert_allclose(
+            found, expected * 1.4 * jnp.sqrt(anchor.variance), rtol=0.05, atol=1e-6
+        )
+
+
 class AtTheEnd(hf.time_samplers.AbstractTimeSampler):
     def __call__(self, key, n):
         return jnp.ones(n), jnp.ones(n)
