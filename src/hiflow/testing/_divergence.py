@@ -32,8 +32,8 @@ def check_divergence(
     """
     key = seed(key)
     k_field, k_x, k_draw = jax.random.split(key, 3)
-    if field is None:
-        field = perturbed(MLP((3,), width=8, depth=1, key=k_field), k_field, 0.3)
+    small = perturbed(MLP((3,), width=8, depth=1, key=k_field), k_field, 0.3)
+    field = small if field is None else field
     report = Report("check_divergence", divergence, key, field)
     points = jax.random.normal(k_x, (3, *field.event_shape))
     drawn = divergence.draw(k_draw, points[0])
