@@ -1,5 +1,7 @@
 """The laws of a divergence."""
 
+from typing import cast
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
@@ -32,8 +34,9 @@ def check_divergence(
     """
     key = seed(key)
     k_field, k_x, k_draw = jax.random.split(key, 3)
-    small = perturbed(MLP((3,), width=8, depth=1, key=k_field), k_field, 0.3)
-    field = small if field is None else field
+    if field is None:
+        fresh = MLP((3,), width=8, depth=1, key=k_field)
+        field = cast(AbstractVelocityField, perturbed(fresh, k_field, 0.3))
     report = Report("check_divergence", divergence, key, field)
     points = jax.random.normal(k_x, (3, *field.event_shape))
     drawn = divergence.draw(k_draw, points[0])
