@@ -10,8 +10,6 @@ from jaxtyping import install_import_hook
 with install_import_hook("hiflow", "beartype.beartype"):
     import hiflow  # noqa: F401
 
-from pathlib import Path
-
 import jax
 import pytest
 from hypothesis import HealthCheck, settings
@@ -43,46 +41,6 @@ def quick_compilation():
     yield
     jax.config.update(name, before)
     jax.clear_caches()
-
-
-LAWS: list[dict] = []
-
-
-def pytest_addoption(parser):
-    parser.addoption(
-        "--write-laws",
-        action="store_true",
-        help="write docs/laws.md from what the kit's checks found",
-    )
-
-
-def pytest_configure(config):
-    """Remember what every check of the kit finds."""
-    from hiflow.testing._report import Report
-    from laws_page import recorded
-
-    finish = Report.finish
-
-    def remembering(self):
-        findings = finish(self)
-        LAWS.extend(recorded(findings))
-        return findings
-
-    Report.finish = remembering
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node, error):
-    LAWS.extend(getattr(node, "workeroutput", {}).get("laws", []))
-
-
-def pytest_sessionfinish(session):
-    from laws_page import page
-
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["laws"] = LAWS
-    elif session.config.getoption("--write-laws"):
-        (Path(__file__).parents[1] / "docs" / "laws.md").write_text(page(LAWS))
 
 
 def pytest_collection_modifyitems(items):

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hiflow as hf
-from built_in import own
 from hiflow import couplings, groups
 from hiflow.testing import check_coupling
 from hiflow.training import _pairing
@@ -164,10 +163,6 @@ COUPLINGS = {
 @pytest.mark.parametrize("name", COUPLINGS)
 def test_coupling_obeys_its_laws(name, x64):
     check_coupling(COUPLINGS[name](), prior=hf.priors.CentredNormal(4, 2), draws=50)
-
-
-def test_every_built_in_coupling_is_checked():
-    assert set(own(couplings.registry)) <= set(COUPLINGS)
 
 
 def tiny_fit(coupling, network=None, path="optimal-transport", **settings):

@@ -165,10 +165,10 @@ def test_events_of_the_wrong_shape_are_refused():
 
 
 def test_registry_makes_every_group():
-    assert own(registry) == [
+    assert {
         "cyclic", "dihedral", "linear-representation", "permutation", "product", "rotation",
         "translation", "trivial",
-    ]  # fmt: skip
+    } <= set(own(registry))  # fmt: skip
     made = registry.make(
         {"name": "product", "groups": ["translation", {"name": "rotation", "dim": 2}]}
     )

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from built_in import own
 from hiflow import energies, paths, priors, spectral, spectrum, times
 
 pytestmark = pytest.mark.usefixtures("x64", "quick_compilation")
@@ -73,13 +72,6 @@ def layouts():
         "low-rank": spectrum.low_rank(eigenvalues[3:], Q[:, 3:], jnp.asarray(0.5), 5),
         "diagonal": spectrum.diagonal(eigenvalues),
     }
-
-
-def test_the_matrix_is_whole():
-    # at-minimum has the marginals of the path inside it, whose anchors it takes.
-    assert {*SPECTRAL, *ISOTROPIC, "at-minimum"} == set(own(paths.registry))
-    assert set(MAPS) == set(own(spectral.registry))
-    assert set(TIMES) == set(own(times.registry))
 
 
 @pytest.mark.parametrize("layout", layouts())

@@ -106,7 +106,7 @@ def test_bad_arguments_are_refused_with_the_cure(make, message):
 
 
 def test_registry_makes_every_prior():
-    assert own(registry) == ["centred-normal", "normal"]
+    assert {"centred-normal", "normal"} <= set(own(registry))
     made = registry.make({"name": "centred-normal"}, particles=4, dim=2)
     assert made.event_shape == (4, 2)
     assert registry.make({"name": "normal", "shape": [2]}).event_shape == (2,)
