@@ -77,6 +77,7 @@ def test_a_report_is_of_the_samples_and_their_chains(x64):
     drawn = sample(energy, key=jax.random.key(0), size=40, cache=False, progress=False, **settings)
     values = 2 * np.sum(np.asarray(drawn.points) ** 2, axis=1)
     report = drawn.report
+    assert report is not None
     np.testing.assert_allclose(report.mean_energy, values.mean(), rtol=1e-6)
     np.testing.assert_allclose(report.energy_sd, values.std(ddof=1), rtol=1e-6)
     # Four draws of each of ten chains, all chains' first draws first.
