@@ -5,6 +5,10 @@ import os
 # Several workers whose LAPACK spins in several threads wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from compilation import environment, forget_the_oldest
+
+os.environ.update(environment() | os.environ)
+
 from jaxtyping import install_import_hook
 
 with install_import_hook("hiflow", "beartype.beartype"):
@@ -32,15 +36,9 @@ def x64():
         yield
 
 
-@pytest.fixture(scope="module")
-def quick_compilation():
-    """For what runs once and compiles long. No other test may meet what was compiled here."""
-    name = "jax_disable_most_optimizations"
-    before = jax.config.read(name)
-    jax.config.update(name, True)
-    yield
-    jax.config.update(name, before)
-    jax.clear_caches()
+def pytest_configure(config):
+    if not hasattr(config, "workerinput"):
+        forget_the_oldest()
 
 
 def pytest_collection_modifyitems(items):

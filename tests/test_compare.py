@@ -63,9 +63,6 @@ label = "many"
 """
 
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
-
 def hiflow(*arguments):
     return CliRunner().invoke(app, list(arguments))
 

@@ -23,7 +23,8 @@ np.savez(sys.argv[1], log_prob=log_prob, devices=len(jax.devices()))
 def test_training_and_likelihood_agree_with_one_device(tmp_path, devices):
     results = {}
     for count in (1, devices):
-        flags = f"--xla_force_host_platform_device_count={count}"
+        several = f"--xla_force_host_platform_device_count={count}"
+        flags = f"{os.environ.get('XLA_FLAGS', '')} {several}"
         subprocess.run(
             [sys.executable, "-c", SCRIPT, str(tmp_path / f"{count}.npz")],
             check=True,

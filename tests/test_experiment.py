@@ -44,8 +44,6 @@ label = "HI-FM"
 path = {name = "langevin", hessian = {name = "analytic"}}
 """
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):

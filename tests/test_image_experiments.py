@@ -51,7 +51,6 @@ hessian = {name = "low-rank", k = 4}
 energy = {name = "fitted-mixture", components = 2, rank = 3}
 """
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 pytest.importorskip("sklearn", reason="needs the images extra")
 
 

@@ -312,7 +312,7 @@ def test_augmentation_turns_samples_and_targets_alike():
     assert float(jnp.abs(x_turned.sum(axis=1)).max()) < 1e-4
 
 
-def test_particles_out_of_the_networks_range_are_warned_of(quick_compilation):
+def test_particles_out_of_the_networks_range_are_warned_of():
     prior = hf.priors.CentredNormal(4, 2)
     square = 2.5 * jnp.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.3, 1.3]])
     points = jnp.stack([square - square.mean(0)] * 3)

@@ -14,7 +14,6 @@ from hiflow import couplings, groups
 from hiflow.testing import check_coupling
 from hiflow.training import _pairing
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 PRIOR = hf.priors.CentredNormal(4, 2)
 GROUP = PRIOR.group
 KEY = jax.random.key(0)

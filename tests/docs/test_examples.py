@@ -57,9 +57,6 @@ def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT).with_suffix(""))
 
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
-
 @pytest.fixture
 def clean_session(monkeypatch, tmp_path):
     """An empty folder and cache, registries that forget, and no page's module left behind."""

@@ -10,7 +10,6 @@ from hiflow.energies import quench
 from hiflow.groups import linear_part
 from hiflow.testing import check_path
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 LJ4 = energies.LennardJones(4, 3)
 
 

@@ -16,7 +16,6 @@ from hiflow.networks._convolution import convolution
 from hiflow.networks._perturbed import perturbed
 from hiflow.networks._unet_layers import Convolution, enlarged, from_patches, to_patches
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 TINY = {"width": 4, "heads": 2}
 call = eqx.filter_jit(lambda network, t, x: network(t, x))
 

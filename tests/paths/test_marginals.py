@@ -13,7 +13,7 @@ import pytest
 
 from hiflow import energies, paths, priors, spectral, spectrum, times
 
-pytestmark = pytest.mark.usefixtures("x64", "quick_compilation")
+pytestmark = pytest.mark.usefixtures("x64")
 
 ENERGY = energies.Gaussian(jnp.zeros(5), jnp.array([0.5, 1.0, 2.0, 8.0, 30.0]))
 SCALE = 1.3
