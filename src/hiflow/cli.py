@@ -88,7 +88,7 @@ def evaluate(
 @app.command()
 def sample(
     run: Annotated[Path, typer.Argument(help="A run folder, or one flow's file.")],
-    n: Annotated[int, typer.Option(help="Number of samples per flow.")] = 1000,
+    size: Annotated[int, typer.Option("--size", "--n", help="Number of samples per flow.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
     out: Annotated[
         Path, typer.Option(help="Where to write: samples and log densities, .npz.")
@@ -102,10 +102,10 @@ def sample(
             raise ValueError(f"{out} exists; choose another file by --out.")
         arrays: dict[str, Any] = {}
         for (label, k), path in experiments.flow_files(run).items():
-            x, log_prob = load(path).sample_and_log_prob(jax.random.key(seed), n)
+            x, log_prob = load(path).sample_and_log_prob(jax.random.key(seed), size)
             name = f"{label}-{k}"
             arrays |= {f"{name}/samples": np.asarray(x), f"{name}/log_prob": np.asarray(log_prob)}
-            console.print(f"{label}, seed {k}: {n} samples")
+            console.print(f"{label}, seed {k}: {size} samples")
         write_arrays(out, arrays)
         console.print(f"written: {out}")
 

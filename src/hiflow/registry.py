@@ -2,7 +2,6 @@
 
 import difflib
 import functools
-import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
@@ -253,7 +252,6 @@ class SupportsPresets:
 
 def families() -> dict[str, "Registry[Any]"]:
     """All registries, by the name of their family, sorted."""
-    importlib.import_module("hiflow")
     return dict(sorted(_families.items()))
 
 
