@@ -1,6 +1,5 @@
 """The command line: `hiflow train | compare | evaluate | sample | list | check`."""
 
-import difflib
 import sys
 import tomllib
 import warnings
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hiflow._checks import nearest
 from hiflow._disk import write_arrays
 from hiflow.registry import families as registries
 
@@ -191,9 +191,9 @@ def _registry_of(name: str, families: dict[str, Any]) -> Any:
         what = f"is in {', '.join(registry.family for registry in known)}: choose by --family"
         raise ValueError(f"{name!r} {what}; `hiflow list` shows all components.")
     names = [every for registry in families.values() for every in registry.names()]
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{name!r} is unknown; `hiflow list` shows all components.{hint}")
+    raise ValueError(
+        f"{name!r} is unknown{nearest(name, names)} `hiflow list` shows all components."
+    )
 
 
 def _print_laws(found: Any, title: str) -> None:
