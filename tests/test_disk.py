@@ -44,6 +44,7 @@ DIFFERENT = {
     "settings": (spectral.Absolute(1.0), spectral.Absolute(2.0)),
     "classes": (spectral.Clamped(1.0), spectral.Absolute(1.0)),
     "functions": (lambda x: x**2 / 2, lambda x: x**4),
+    "constants": (lambda x: x**2, lambda x: x**4),
     "activations": (jax.nn.silu, jnp.tanh),
     "names of keys": ({"a": 1}, {"b": 1}),
     "order": ((1, 2), (2, 1)),
