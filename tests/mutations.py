@@ -23,6 +23,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from xml.etree import ElementTree
 
 from faults import MUTATIONS, Mutation
@@ -50,7 +51,10 @@ def run(test: str, source: Path) -> tuple[int, str]:
     report = source / "report.xml"
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
     command += [f"--junitxml={report}", test]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    report.unlink(missing_ok=True)
+    environment = {**os.environ}
+    # The bytecode of all files but one is good for the next fault too.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     before = os.environ.get("PYTHONPATH")
     environment["PYTHONPATH"] = os.pathsep.join([str(source), *([before] if before else [])])
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -65,13 +69,15 @@ def caught(row: dict) -> bool:
     return row["status"] == 1 and row["failure"].startswith(words)
 
 
-def found(mutation: Mutation) -> dict:
-    """What became of one fault: pytest's exit status, how the test failed, the seconds that it took."""
+def found(mutation: Mutation, source: Path) -> dict:
+    """What became of one fault, made in a copy of `src` and taken back again: pytest's exit status, how
+    the test failed, the seconds that it took."""
     begun = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(ROOT / "src", folder, dirs_exist_ok=True)
-        apply(mutation, Path(folder))
-        status, failure = run(mutation.test, Path(folder))
+    try:
+        apply(mutation, source)
+        status, failure = run(mutation.test, source)
+    finally:
+        shutil.copy2(ROOT / "src" / "hiflow" / mutation.file, source / "hiflow" / mutation.file)
     return {
         "name": mutation.name,
         "identity": identity(mutation),
@@ -109,11 +115,21 @@ def main(arguments: Sequence[str]) -> int:
     ]
     before = known(given.results)
 
+    copies: SimpleQueue[Path] = SimpleQueue()
+
     def one(mutation: Mutation) -> dict:
-        return before.get(identity(mutation)) or found(mutation)
+        if (row := before.get(identity(mutation))) is not None:
+            return row
+        source = copies.get()
+        try:
+            return found(mutation, source)
+        finally:
+            copies.put(source)
 
     survivors = 0
-    with ThreadPoolExecutor(given.jobs) as pool:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(given.jobs) as pool:
+        for job in range(given.jobs):
+            copies.put(shutil.copytree(ROOT / "src", Path(folder) / str(job)))
         for number, row in enumerate(pool.map(one, chosen), 1):
             mutation = chosen[number - 1]
             if given.results is not None and row["identity"] not in before:
