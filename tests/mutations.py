@@ -4,9 +4,10 @@
     python tests/mutations.py nfe translation            # those whose name or file holds a word
     python tests/mutations.py --jobs 2 --results run.jsonl   # two at a time; resumes from the file
 
-Every fault is made in a copy of `src`, the named test alone is run against the copy, and it has to
-fail. A fault that survives is printed, and the exit status is 1. `--results` keeps what was found, a
-line each; a fault is run again only if it, its source or its test has changed since.
+Every fault is made in a copy of `src`, the named test alone is run against the copy, and an assertion
+of it has to fail: an error on the way there is no evidence. A fault that survives is printed, and the
+exit status is 1. `--results` keeps what was found, a line each; a fault is run again only if it, its
+source or its test has changed since.
 `tests/test_mutations.py` keeps the list in step with the source.
 """
 
@@ -22,6 +23,8 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
+from xml.etree import ElementTree
 
 from faults import MUTATIONS, Mutation
 
@@ -42,27 +45,44 @@ def apply(mutation: Mutation, folder: Path) -> None:
     file.write_text(text.replace(mutation.old, mutation.new))
 
 
-def run(test: str, source: Path) -> int:
-    """pytest's exit status with `source` in front of the installed package."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", test]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+def run(test: str, source: Path) -> tuple[int, str]:
+    """pytest's exit status with `source` in front of the installed package, and how the test failed:
+    the first line of its message, empty if it passed or didn't get to run."""
+    report = source / "report.xml"
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+    command += [f"--junitxml={report}", test]
+    report.unlink(missing_ok=True)
+    environment = {**os.environ}
+    # The bytecode of all files but one is good for the next fault too.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     before = os.environ.get("PYTHONPATH")
     environment["PYTHONPATH"] = os.pathsep.join([str(source), *([before] if before else [])])
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    return done.returncode
+    failures = ElementTree.parse(report).iter("failure") if report.exists() else []
+    messages = [failure.get("message", "").strip().partition("\n")[0] for failure in failures]
+    return done.returncode, messages[0][:120] if messages else ""
 
 
-def found(mutation: Mutation) -> dict:
-    """What became of one fault: pytest's exit status and the seconds that it took."""
+def caught(row: dict) -> bool:
+    """Whether a test ran and an assertion of it failed, its own or of a law of `hiflow.testing`."""
+    words = ("assert", "AssertionError", "Failed: DID NOT", "hiflow.testing")
+    return row["status"] == 1 and row["failure"].startswith(words)
+
+
+def found(mutation: Mutation, source: Path) -> dict:
+    """What became of one fault, made in a copy of `src` and taken back again: pytest's exit status, how
+    the test failed, the seconds that it took."""
     begun = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(ROOT / "src", folder, dirs_exist_ok=True)
-        apply(mutation, Path(folder))
-        status = run(mutation.test, Path(folder))
+    try:
+        apply(mutation, source)
+        status, failure = run(mutation.test, source)
+    finally:
+        shutil.copy2(ROOT / "src" / "hiflow" / mutation.file, source / "hiflow" / mutation.file)
     return {
         "name": mutation.name,
         "identity": identity(mutation),
         "status": status,
+        "failure": failure,
         "seconds": round(time.perf_counter() - begun, 1),
     }
 
@@ -95,20 +115,29 @@ def main(arguments: Sequence[str]) -> int:
     ]
     before = known(given.results)
 
+    copies: SimpleQueue[Path] = SimpleQueue()
+
     def one(mutation: Mutation) -> dict:
-        return before.get(identity(mutation)) or found(mutation)
+        if (row := before.get(identity(mutation))) is not None:
+            return row
+        source = copies.get()
+        try:
+            return found(mutation, source)
+        finally:
+            copies.put(source)
 
     survivors = 0
-    with ThreadPoolExecutor(given.jobs) as pool:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(given.jobs) as pool:
+        for job in range(given.jobs):
+            copies.put(shutil.copytree(ROOT / "src", Path(folder) / str(job)))
         for number, row in enumerate(pool.map(one, chosen), 1):
             mutation = chosen[number - 1]
             if given.results is not None and row["identity"] not in before:
                 with given.results.open("a") as file:
                     file.write(json.dumps(row) + "\n")
-            # 1 means that tests ran and failed; anything else is no evidence.
-            caught = row["status"] == 1
-            verdict = "caught" if caught else f"SURVIVED (pytest's exit status {row['status']})"
-            survivors += not caught
+            why = f"exit status {row['status']}, {row['failure'] or 'no test failed'}"
+            verdict = "caught" if caught(row) else f"SURVIVED ({why})"
+            survivors += not caught(row)
             test = mutation.test.rpartition("::")[2]
             print(
                 f"{number:3d}/{len(chosen)} {verdict}: {mutation.name}, by {test} "

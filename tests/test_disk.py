@@ -1,6 +1,8 @@
 """The room of the disk: files that are whole or absent, and fingerprints that tell things apart."""
 
+import importlib
 import json
+import sys
 
 import equinox as eqx
 import jax
@@ -35,6 +37,15 @@ def test_a_file_has_its_name_only_once_it_is_complete(tmp_path):
     assert path.read_bytes() == b"some"
 
 
+def _times(scale):
+    return lambda x: scale * x
+
+
+def _reading(scale):
+    """As typed into a session: the scale is a global variable there."""
+    return eval("lambda x: scale * x", {"scale": scale, "__name__": "session"})
+
+
 DIFFERENT = {
     "shapes": (np.zeros((2, 3)), np.zeros(6)),
     "types": (np.zeros(3, np.float32), np.zeros(3, np.int32)),
@@ -44,6 +55,10 @@ DIFFERENT = {
     "settings": (spectral.Absolute(1.0), spectral.Absolute(2.0)),
     "classes": (spectral.Clamped(1.0), spectral.Absolute(1.0)),
     "functions": (lambda x: x**2 / 2, lambda x: x**4),
+    "constants": (lambda x: x**2, lambda x: x**4),
+    "defaults": (lambda x, scale=2.0: scale * x, lambda x, scale=3.0: scale * x),
+    "closures": (_times(2.0), _times(3.0)),
+    "globals": (_reading(2.0), _reading(3.0)),
     "activations": (jax.nn.silu, jnp.tanh),
     "names of keys": ({"a": 1}, {"b": 1}),
     "order": ((1, 2), (2, 1)),
@@ -55,6 +70,18 @@ def test_fingerprints_tell_apart(what):
     one, other = DIFFERENT[what]
     assert fingerprint(part=one).digest != fingerprint(part=other).digest
     assert fingerprint(part=one).digest == fingerprint(part=one).digest
+
+
+def test_an_edited_class_is_another_one(tmp_path, monkeypatch):
+    file = tmp_path / "edited_energy.py"
+    file.write_text("class Energy:\n    stiffness = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    edited = importlib.import_module("edited_energy")
+    before = fingerprint(part=edited.Energy)
+    assert fingerprint(part=edited.Energy) == before
+    file.write_text("class Energy:\n    stiffness = 2\n")
+    assert fingerprint(part=edited.Energy) != before
+    del sys.modules["edited_energy"]
 
 
 def test_what_was_typed_into_a_session_names_nothing_that_lasts():

@@ -131,6 +131,21 @@ def test_nfe_is_what_a_counter_in_the_network_sees(solver, steps):
         assert int(stats.rejected[0]) > 0, "the case must exercise rejected steps"
 
 
+def test_a_number_of_steps_is_taken_as_it_is():
+    _, stats = linear_flow(steps=7).sample_and_stats(KEY, 3)
+    np.testing.assert_array_equal(stats.accepted, 7)
+    np.testing.assert_array_equal(stats.rejected, 0)
+
+
+def test_far_from_the_origin_the_relative_tolerance_decides(x64):
+    x = 1e6 * jnp.array([[1.0, -0.5]])
+
+    def evaluations(**tolerances):
+        return int(linear_flow(**tolerances).log_prob_and_stats(x)[1].nfe[0])
+
+    assert evaluations(rtol=1e-2, atol=1e-10) < evaluations(rtol=1e-10, atol=1e-2)
+
+
 def test_nfe_of_a_sample_does_not_depend_on_its_neighbours(x64):
     flow = hf.Flow(hf.priors.Normal(shape=(2,)), Rough())
     x = jnp.array([[0.1, 0.2], [5.0, -7.0]])

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import hiflow as hf
-from hiflow.flow import SolverStats
 from hiflow.metrics import (
     Weighted,
     importance_sample,
@@ -14,6 +13,7 @@ from hiflow.metrics import (
     pair_distances,
     standard_error,
 )
+from hiflow.solver import SolverStats
 
 RANDOM = np.random.default_rng(0)
 

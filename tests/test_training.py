@@ -382,6 +382,29 @@ def test_a_solver_setting_of_another_kind_is_refused_by_name(change):
         hf.Solver(**change)
 
 
+def test_the_identity_is_of_all_that_the_weights_depend_on():
+    same = hf.Training().identity()
+    watched = {"validate_at": 5, "anchor_dir": "elsewhere", "checkpoint_every": 7}
+    assert hf.Training(**watched).identity() == same
+    others = {
+        "steps": 7,
+        "batch_size": 7,
+        "learning_rate": 0.7,
+        "warmup": 7,
+        "clip": 0.7,
+        "optimiser": "sgd",
+        "ema": 0.7,
+        "coupling": "minibatch-ot",
+        "time_sampler": "uniform",
+        "augment": True,
+        "anchor_dtype": "float16",
+    }
+    assert {*others, *watched} == {field.name for field in dataclasses.fields(hf.Training)}
+    for name, other in others.items():
+        found = hf.Training(**{name: other}).identity()
+        assert [part for part in same if found[part] != same[part]] == [name]
+
+
 def test_settings_are_one_object_a_table_or_keywords(gaussian):
     _, points = gaussian
     by_keyword = train(points)

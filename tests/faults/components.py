@@ -133,8 +133,8 @@ FAULTS = [
         COUPLINGS + "::test_minibatch_ot_costs_what_scipys_assignment_costs",
     ),
     Mutation(
-        "distances without the product", "couplings/_minibatch_ot.py",
-        "return squares - 2 * jnp.matmul", "return squares - 1 * jnp.matmul",
+        "distances without the product", "_distances.py",
+        "squares - 2 * jnp.matmul", "squares - 1 * jnp.matmul",
         COUPLINGS + "::test_squared_distances_are_those_of_all_pairs",
     ),
     Mutation(

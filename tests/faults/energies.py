@@ -135,8 +135,18 @@ FAULTS = [
         "tests/energies/test_fitted.py::test_a_file_of_something_else_is_refused",
     ),
     Mutation(
-        "quenched to half the minimum", "energies/_quench.py", "return energy(y)",
+        "quenched to half the minimum", "energies/_descent.py", "return energy(y)",
         "return energy(2 * y)",
         "tests/energies/test_quench.py::test_a_gaussian_is_quenched_to_its_mean",
+    ),
+    Mutation(
+        "a benchmark's entropy for other parameters", "energies/_conventions.py",
+        "if known else None", "if self.presets else None",
+        "tests/energies/test_energies.py::test_no_entropy_is_claimed_for_other_parameters",
+    ),
+    Mutation(
+        "any parameters have a convention", "energies/_conventions.py",
+        "if not self._agrees_with(meant):", "if not meant:",
+        "tests/energies/test_energies.py::test_bad_arguments_are_refused_with_the_cure",
     ),
 ]  # fmt: skip

@@ -3,6 +3,8 @@
 from faults._mutation import Mutation
 
 FORMULAS = "tests/test_metric_formulas.py"
+SETTINGS = "tests/test_training.py::test_a_solver_setting_of_another_kind_is_refused_by_name"
+ARRIVAL = "tests/test_flow.py::test_a_solve_that_does_not_arrive_is_no_number"
 
 FAULTS = [
     Mutation(
@@ -16,12 +18,12 @@ FAULTS = [
         "tests/test_flow.py::test_samples_carry_the_density_that_log_prob_gives",
     ),
     Mutation(
-        "NFE off by one", "flow.py", "1 + steps * (stages - 1) if reuses",
+        "NFE off by one", "solver.py", "1 + steps * (stages - 1) if reuses",
         "steps * (stages - 1) if reuses",
         "tests/test_flow.py::test_nfe_is_what_a_counter_in_the_network_sees",
     ),
     Mutation(
-        "NFE of accepted steps only", "flow.py", 'steps = stats["num_steps"]',
+        "NFE of accepted steps only", "solver.py", 'steps = stats["num_steps"]',
         'steps = stats["num_accepted_steps"]',
         "tests/test_flow.py::test_nfe_is_what_a_counter_in_the_network_sees",
     ),
@@ -86,5 +88,59 @@ FAULTS = [
         "return jax.tree.map(lambda leaf: jax.lax.with",
         "return jax.tree.map(lambda leaf: 0.5 * jax.lax.with",
         "tests/test_devices.py::test_training_and_likelihood_agree_with_one_device",
+    ),
+    Mutation(
+        "the last chunk is cut off", "flow.py", "size = -(-n // chunks)", "size = n // chunks",
+        "tests/test_flow.py::test_chunks_do_not_change_the_result",
+    ),
+    Mutation(
+        "every chunk is the first", "flow.py", "jnp.arange(chunks * size)",
+        "jnp.arange(chunks * size) % size",
+        "tests/test_flow.py::test_chunks_do_not_change_the_result",
+    ),
+    Mutation(
+        "a chunk of none", "solver.py", 'converter("chunk_size", whole(1))',
+        'converter("chunk_size", whole(0))',
+        "tests/test_flow.py::test_bad_settings_are_refused",
+    ),
+    Mutation(
+        "any tolerance will do", "solver.py", "not (0 < array < jnp.inf)", "not (array < jnp.inf)",
+        SETTINGS,
+    ),
+    Mutation(
+        "a truth value is a tolerance", "solver.py", "if isinstance(value, bool | str):",
+        "if isinstance(value, str):",
+        SETTINGS,
+    ),
+    Mutation(
+        "Euler chooses its steps", "solver.py",
+        "isinstance(self.method, diffrax.Euler) and self.steps is None",
+        "isinstance(self.method, diffrax.Heun) and self.steps is None",
+        "tests/test_flow.py::test_bad_settings_are_refused",
+    ),
+    Mutation(
+        "every solve arrives", "solver.py", "solution.result == diffrax.RESULTS.successful",
+        "solution.result == solution.result",
+        ARRIVAL,
+    ),
+    Mutation(
+        "one sample's arrival is everyone's", "solver.py", "lost = int(jnp.sum(~arrived))",
+        "lost = int(~arrived[0])",
+        ARRIVAL,
+    ),
+    Mutation(
+        "under jit every solve arrives", "solver.py", "~jnp.all(arrived), f",
+        "~jnp.any(arrived | True), f",
+        ARRIVAL,
+    ),
+    Mutation(
+        "a number of steps is a wish", "solver.py", "adaptive = solver.steps is None",
+        "adaptive = solver.steps != 0",
+        "tests/test_flow.py::test_a_number_of_steps_is_taken_as_it_is",
+    ),
+    Mutation(
+        "a tolerance is the other", "solver.py", "diffrax.PIDController(solver.rtol, solver.atol)",
+        "diffrax.PIDController(solver.atol, solver.rtol)",
+        "tests/test_flow.py::test_far_from_the_origin_the_relative_tolerance_decides",
     ),
 ]  # fmt: skip

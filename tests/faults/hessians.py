@@ -13,7 +13,7 @@ FAULTS = [
     ),
     Mutation(
         "low rank forgets the rest", "spectrum.py",
-        "scaled = (values[:-1] - values[-1]) * coefficients", "scaled = values[:-1] * coefficients",
+        "scaled = (values[:-1] - values[-1]) * components", "scaled = values[:-1] * components",
         "tests/test_spectrum.py::test_low_rank_is_dense_with_equal_eigenvalues_for_the_rest",
     ),
     Mutation(

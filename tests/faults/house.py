@@ -4,6 +4,7 @@ from faults._mutation import Mutation
 
 DATA = "tests/data/test_data_formulas.py"
 DISK = "tests/test_disk.py"
+REGISTRY = "tests/test_registry.py"
 
 FAULTS = [
     Mutation(
@@ -14,7 +15,7 @@ FAULTS = [
     ),
     Mutation(
         "resuming forgets other seeds", "experiments/_run_folder.py",
-        '"seeds": sorted({*before, *seeds})', '"seeds": sorted(seeds)',
+        '"seeds": sorted({*before.get("seeds", ()), *seeds})', '"seeds": sorted(seeds)',
         "tests/test_experiment.py::test_a_run_folder_takes_further_seeds",
     ),
     Mutation(
@@ -32,8 +33,8 @@ FAULTS = [
         "tests/test_compare.py::test_differences_are_paired_over_points_and_seeds",
     ),
     Mutation(
-        "control variate of the wrong sign", "experiments/_comparison.py",
-        "self.nll - self.energies + self.mean_energy", "self.nll + self.energies - self.mean_energy",
+        "control variate of the wrong sign", "experiments/_member.py",
+        "self.nll - self.luck", "self.nll + self.luck",
         "tests/test_compare.py::"
         "test_the_energy_as_control_variate_moves_the_nll_by_the_test_points_luck",
     ),
@@ -44,8 +45,8 @@ FAULTS = [
         "tests/test_compare.py::test_validation_points_are_a_draw_of_their_own",
     ),
     Mutation(
-        "the worst of a family", "experiments/_comparison.py", "best.append(min(group,",
-        "best.append(max(group,",
+        "the worst of a family", "experiments/_comparison.py", "return [min(group, key=",
+        "return [max(group, key=",
         "tests/test_compare.py::test_a_familys_best_is_chosen_by_validation",
     ),
     Mutation(
@@ -77,10 +78,39 @@ FAULTS = [
         "tests/priors/test_priors.py::test_bad_arguments_are_refused_with_the_cure",
     ),
     Mutation(
-        "a preset is an argument", "registry.py",
-        "if \"preset\" in arguments and hasattr(cls, \"preset\"):",
-        "if \"preset\" in arguments and cls is None:",
-        "tests/test_registry.py::test_a_preset_is_named_in_the_table",
+        "a preset outvotes what is given beside it", "registry.py",
+        "{**cls.preset_arguments(name), **overrides}", "{**overrides, **cls.preset_arguments(name)}",
+        REGISTRY + "::test_other_settings_than_a_presets_are_another_energy",
+    ),
+    Mutation(
+        "a preset gives way to what the caller knows", "registry.py",
+        "if k in accepted and k not in given}", "if k in accepted and k not in arguments}",
+        REGISTRY + "::test_context_does_not_change_a_preset",
+    ),
+    Mutation(
+        "of two plug-ins the first", "registry.py", "for entry in claims}) > 1:",
+        "for entry in claims}) > 2:",
+        REGISTRY + "::test_a_broken_plugin_is_named_and_hides_nothing[cubic2",
+    ),
+    Mutation(
+        "any name may be taken", "registry.py", "if claimed or (taken and not redefinition):",
+        "if claimed:",
+        REGISTRY + "::test_registration_in_this_process_and_its_refusals",
+    ),
+    Mutation(
+        "abstract classes are components", "registry.py", " or inspect.isabstract(cls):", ":",
+        REGISTRY + "::test_registration_in_this_process_and_its_refusals",
+    ),
+    Mutation(
+        "a truth value is a number", "_checks.py",
+        "if isinstance(value, bool) or not isinstance(value, numbers.Integral)",
+        "if not isinstance(value, numbers.Integral)",
+        "tests/test_training.py::test_a_setting_of_another_kind_is_refused_by_name",
+    ),
+    Mutation(
+        "infinity is a setting", "_checks.py", "if not math.isfinite(found) or not allowed(found):",
+        "if not allowed(found):",
+        "tests/test_training.py::test_a_setting_of_another_kind_is_refused_by_name",
     ),
     Mutation(
         "what failed stays behind", "_disk/_atomic.py",
@@ -91,6 +121,37 @@ FAULTS = [
         "arrays without their shape", "_disk/_fingerprint.py", "{array.dtype}{array.shape}",
         "{array.dtype}",
         DISK + "::test_fingerprints_tell_apart",
+    ),
+    Mutation(
+        "functions without what they close over", "_disk/_fingerprint.py",
+        "[_held(cell) for cell in function.__closure__ or ()]", "[]",
+        DISK + "::test_fingerprints_tell_apart",
+    ),
+    Mutation(
+        "functions without their defaults", "_disk/_fingerprint.py",
+        "(function.__defaults__, function.__kwdefaults__, cells)", "cells",
+        DISK + "::test_fingerprints_tell_apart",
+    ),
+    Mutation(
+        "functions without the globals that they read", "_disk/_fingerprint.py",
+        "for name, item in read.items() if item is not None", "for name, item in read.items() if False",
+        DISK + "::test_fingerprints_tell_apart",
+    ),
+    Mutation(
+        "classes without their source", "_disk/_fingerprint.py",
+        "            if file is not None:\n                yield file.read_bytes()\n",
+        "            if file is not None:\n",
+        DISK + "::test_an_edited_class_is_another_one",
+    ),
+    Mutation(
+        "code of a session lasts", "_disk/_fingerprint.py",
+        "if self.by_source and not self.unknown else None", "if not self.unknown else None",
+        DISK + "::test_what_was_typed_into_a_session_names_nothing_that_lasts",
+    ),
+    Mutation(
+        "structures hold numbers", "_disk/_fingerprint.py",
+        '("array", leaf.shape, str(leaf.dtype)) if', "leaf if",
+        DISK + "::test_a_structure_forgets_numbers_alone",
     ),
     Mutation(
         "functions without their constants", "_disk/_fingerprint.py",
@@ -104,8 +165,8 @@ FAULTS = [
         DISK + "::test_a_module_in_a_file_comes_back_with_its_containers_and_types",
     ),
     Mutation(
-        "any format is read", "_disk/_modules.py", "if version != FORMAT:",
-        "if version < FORMAT:",
+        "any format is read", "_disk/_modules.py", "if version not in (1, FORMAT):",
+        "if version < 1:",
         DISK + "::test_a_file_of_another_format_is_refused",
     ),
     Mutation(
@@ -127,7 +188,7 @@ FAULTS = [
         "training and test change places", "data/_samples.py",
         "return self[order[~held_out]], self[order[held_out]]",
         "return self[order[held_out]], self[order[~held_out]]",
-        "tests/data/test_samples.py::test_split_of_independent_points_is_a_partition",
+        "tests/data/test_samples.py::test_split_keeps_chains_whole_where_it_can",
     ),
     Mutation(
         "the error of one chain's sum", "data/_virial.py", "len(counts) / (len(counts) - 1)", "1",
@@ -140,12 +201,12 @@ FAULTS = [
     ),
     Mutation(
         "an arm's own tables don't count", "experiments/_arm.py",
-        "return arm.get(name, experiment.tables.get(name, default))",
-        "return experiment.tables.get(name, default)",
+        '{**shared.get("training", {}), **arm.get("training", {})}',
+        '{**arm.get("training", {}), **shared.get("training", {})}',
         "tests/test_compare.py::test_variants_change_what_they_name",
     ),
     Mutation(
-        "any test points are compared", "experiments/_compare.py", ".digest != member.test:",
+        "any test points are compared", "experiments/_member.py", ".digest != member.test:",
         ".digest == 0:",
         "tests/test_compare.py::test_test_points_that_cant_be_made_again_are_refused",
     ),
@@ -156,19 +217,19 @@ FAULTS = [
         "tests/test_experiment.py::test_train_evaluate_and_sample",
     ),
     Mutation(
-        "figures of the last seed only", "experiments/_figures.py",
-        "if next(iter(first.values())).prior.event_shape == (2,):", "if not first:",
-        "tests/test_experiment.py::test_train_evaluate_and_sample",
+        "curves of one point", "experiments/_figures.py",
+        "len(member.history) > 1", "len(member.history) > 0",
+        "tests/test_compare.py::test_variants_are_trained_and_set_in_one_table",
     ),
     Mutation(
-        "signs of differences", "experiments/_page.py", "_SIGNED = \"{:+.3f}\"",
-        "_SIGNED = \"{:.3f}\"",
-        "tests/test_compare.py::test_the_command_writes_page_numbers_and_figures",
+        "variants without a table of their own", "experiments/_page.py",
+        'if any(row["variant"] for row in rows):', 'if not any(row["variant"] for row in rows):',
+        "tests/test_compare.py::test_variants_are_trained_and_set_in_one_table",
     ),
     Mutation(
-        "spread of seeds, not of their mean", "experiments/_summary.py",
-        "nll.std(ddof=1) / np.sqrt(len(nll))", "nll.std(ddof=1)",
-        "tests/test_experiment.py::test_several_seeds_give_a_standard_error_over_seeds",
+        "errors over points in place of seeds", "experiments/_comparison.py",
+        "standard_error(means) if len(means) > 1 else over_points", "over_points",
+        "tests/test_compare.py::test_differences_are_paired_over_points_and_seeds",
     ),
     Mutation(
         "a variant's training gives way", "experiments/_toml.py",
@@ -190,5 +251,25 @@ FAULTS = [
     Mutation(
         "broken laws exit well", "cli.py", "            sys.exit(1)", "            sys.exit(0)",
         "tests/testing/test_any.py::test_the_shell_fails_where_a_law_is_broken",
+    ),
+    Mutation(
+        "control variates of few points only", "experiments/_compare.py",
+        "if points.shape[0] < _ENOUGH:", "if points.shape[0] >= _ENOUGH:",
+        "tests/test_compare.py::"
+        "test_the_energy_as_control_variate_moves_the_nll_by_the_test_points_luck",
+    ),
+    Mutation(
+        "two seeds are one", "experiments/_caption.py", "if seeds > 1", "if seeds > 2",
+        "tests/test_experiment.py::test_several_seeds_give_a_standard_error_over_seeds",
+    ),
+    Mutation(
+        "numbers without what they refer to", "experiments/_report.py",
+        "    console.print(comparison.caption, soft_wrap=True, highlight=False)\n", "",
+        "tests/test_experiment.py::test_train_evaluate_and_sample",
+    ),
+    Mutation(
+        "rows without their edges", "experiments/_tables.py", "f\"| {' | '.join(line)} |\"",
+        "f\"{' | '.join(line)}\"",
+        "tests/test_compare.py::test_the_command_writes_page_numbers_and_figures",
     ),
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from faults._mutation import Mutation
 
+DIVERGENCES = "tests/testing/test_broken_divergences.py"
 ENERGIES = "tests/testing/test_broken_energies.py"
 MODELS = "tests/testing/test_broken_models.py"
 PATHS = "tests/testing/test_broken_paths.py::test_broken_path_is_refused"
@@ -80,5 +81,30 @@ FAULTS = [
         "return _normal(energy.event_shape, energy.group, scale)",
         "return _normal(energy.event_shape, energy.group, 1.0)",
         "tests/testing/test_any.py::test_check_knows_the_family_and_makes_up_the_surroundings",
+    ),
+    Mutation(
+        "draws may end anywhere", "testing/_own_noise.py",
+        "\"own end\": size(ends - at(end, other))", "\"own end\": 0 * size(ends - at(end, other))",
+        "tests/testing/test_broken_paths.py::test_broken_noise_of_its_own_is_refused",
+    ),
+    Mutation(
+        "draws may start anywhere", "testing/_own_noise.py", "size(at(start, x0) - x0)",
+        "0 * size(at(start, x0) - x0)",
+        "tests/testing/test_broken_paths.py::test_broken_noise_of_its_own_is_refused",
+    ),
+    Mutation(
+        "any trace will do", "testing/_divergence.py", "jnp.abs(jnp.mean(estimates)",
+        "0 * jnp.abs(jnp.mean(estimates)",
+        DIVERGENCES + "::test_broken_divergence_is_refused[trace",
+    ),
+    Mutation(
+        "any mean will do", "testing/_divergence.py", '"spread": jnp.std(estimates) / scale',
+        '"spread": jnp.inf + jnp.std(estimates)',
+        DIVERGENCES + "::test_broken_divergence_is_refused[mean",
+    ),
+    Mutation(
+        "estimates may change from call to call", "testing/_divergence.py",
+        '"again": largest(again)', '"again": 0 * largest(again)',
+        DIVERGENCES + "::test_broken_divergence_is_refused[drawn once",
     ),
 ]  # fmt: skip

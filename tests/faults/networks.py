@@ -15,7 +15,7 @@ FAULTS = [
         FORMULAS + "::test_the_clock_is_its_waves",
     ),
     Mutation(
-        "the centre of mass leaks in", "networks/_mlp.py", "self.group.project(x).reshape(-1)",
+        "the centre of mass leaks in", "networks/_mlp.py", "self.projects_on.project(x).reshape(-1)",
         "x.reshape(-1)",
         FORMULAS + "::test_mlp_is_its_layers",
     ),

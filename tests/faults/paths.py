@@ -4,6 +4,7 @@ from faults._mutation import Mutation
 
 ISOTROPIC = "tests/paths/test_path_formulas.py::test_an_isotropic_path_is_its_formula"
 SPECTRAL = "tests/paths/test_path_formulas.py::test_a_spectral_path_is_its_formula"
+OWN = "tests/paths/test_own_noise.py::test_the_end_law_is_right_for_"
 STORE = "tests/paths/test_anchor_store.py"
 
 FAULTS = [
@@ -35,17 +36,17 @@ FAULTS = [
     ),
     Mutation(
         "relaxed scale adds amplitudes", "paths/_spectral.py",
-        "jnp.sqrt((1 - alpha**2) * variance + alpha**2 * prior_scale**2)",
-        "jnp.sqrt((1 - alpha) * variance + alpha * prior_scale**2)",
+        "jnp.sqrt(gained * frame.variance + alpha**2 * self.prior_scale**2)",
+        "jnp.sqrt(gained * frame.variance + alpha * self.prior_scale**2)",
         "tests/paths/test_identities.py::test_langevin_has_the_marginals_of_its_stochastic_dynamics",
     ),
     Mutation(
-        "relaxed climbs the gradient", "paths/_spectral.py", "centre = x1 - self.step *",
+        "relaxed climbs the gradient", "paths/_end_laws.py", "centre = x1 - self.step *",
         "centre = x1 + self.step *",
         "tests/paths/test_identities.py::test_relaxed_end_law_leaves_a_gaussian_target_alone",
     ),
     Mutation(
-        "temperature upside down", "paths/_spectral.py",
+        "temperature upside down", "paths/_end_laws.py",
         "1 / (self.beta * spectrum.curvature(self.curvature))",
         "self.beta / spectrum.curvature(self.curvature)",
         "tests/paths/test_identities.py::test_a_cold_langevin_path_is_the_deterministic_one",
@@ -84,11 +85,11 @@ FAULTS = [
     ),
     Mutation(
         "every stable rate is one", "paths/_isotropic.py",
-        "self.time.decay(t, self.rate * frame.rates)", "self.time.decay(t, frame.rates)",
+        "self.time.decay(t, self.rate * frame.speeds)", "self.time.decay(t, frame.speeds)",
         ISOTROPIC + "[stable]",
     ),
     Mutation(
-        "the step's variance without its square", "paths/_spectral.py",
+        "the step's variance without its square", "paths/_end_laws.py",
         "self.step * (2 - self.step)", "self.step * 2",
         SPECTRAL + "[relaxed]",
     ),
@@ -114,5 +115,57 @@ FAULTS = [
         "rows count before they are written", "paths/_anchor_store.py", "if done < len(points):",
         "if done > len(points):",
         STORE + "::test_what_was_stored_is_what_is_made",
+    ),
+    Mutation(
+        "noise of its own grows as the prior's", "paths/_spectral.py", "gained = (1 - alpha) ** 2 if",
+        "gained = 1 - alpha**2 if",
+        "tests/paths/test_path_formulas.py::test_noise_of_its_own_adds_what_is_gained_of_the_end_law",
+    ),
+    Mutation(
+        "every step is a half", "paths/_named.py", "Relaxation(curvature, step)",
+        "Relaxation(curvature, 0.5)",
+        SPECTRAL + "[relaxed, s = 0.2]",
+    ),
+    Mutation(
+        "any prior is normal", "paths/_noise.py", "_difference_from_normal(prior, scale) < 1e-3",
+        "_difference_from_normal(prior, scale) < 1e9",
+        "tests/paths/test_own_noise.py::"
+        "test_noise_of_the_prior_sample_is_refused_where_it_is_wrong",
+    ),
+    Mutation(
+        "any coupling is independent", "paths/_noise.py",
+        "not isinstance(coupling, Independent):", "not isinstance(coupling, AbstractCoupling):",
+        "tests/paths/test_own_noise.py::"
+        "test_noise_of_the_prior_sample_is_refused_where_it_is_wrong",
+    ),
+    Mutation(
+        "noise is never its own", "paths/_noise.py", "ChosenNoise(fault is not None, fault)",
+        "ChosenNoise(False, fault)",
+        OWN + "every_coupling",
+    ),
+    Mutation(
+        "draws as wide as their variance", "paths/_spectral.py", "jnp.sqrt(frame.variance), z.ravel()",
+        "frame.variance, z.ravel()",
+        OWN + "every_prior",
+    ),
+    Mutation(
+        "draws about the origin", "paths/_spectral.py", "end = frame.centre + offset", "end = offset",
+        OWN + "every_prior",
+    ),
+    Mutation(
+        "rates below a half pass", "paths/_spectral.py",
+        "np.asarray(cutoff) > 0 or np.asarray(least) > 0.5", "np.asarray(cutoff) >= 0 or least > 0.5",
+        "tests/paths/test_identities.py::"
+        "test_rates_that_may_reach_a_half_are_refused_at_build_time",
+    ),
+    Mutation(
+        "a relaxation by the curvature", "paths/_end_laws.py",
+        "spectrum.modes.apply(covariance, gradient)", "spectrum.modes.apply(1 / covariance, gradient)",
+        SPECTRAL + "[relaxed]",
+    ),
+    Mutation(
+        "a step beyond one", "paths/_end_laws.py", 'check_below(self, "step", 1.0, or_equal=True)',
+        'check_below(self, "step", 2.0, or_equal=True)',
+        "tests/paths/test_end_laws.py::test_a_step_is_a_share_of_the_way",
     ),
 ]  # fmt: skip

@@ -2,12 +2,14 @@
 
 from faults._mutation import Mutation
 
+REFUSED = "tests/test_training.py::test_a_setting_of_another_kind_is_refused_by_name"
+IDENTITY = "tests/test_training.py::test_the_identity_is_of_all_that_the_weights_depend_on"
 STEP = "tests/training/test_training_step.py::test_training_is_plain_optax"
 
 FAULTS = [
     Mutation(
         "a resumed run may change its path", "training/_fit.py",
-        '"path": path,', '"path": type(path).__name__,',
+        '"path": self.ready.path,', '"path": type(self.ready.path).__name__,',
         "tests/test_training.py::test_checkpoints_of_another_run_are_refused",
     ),
     Mutation(
@@ -91,7 +93,43 @@ FAULTS = [
     ),
     Mutation(
         "the average is never returned", "training/_fit.py",
-        "state.average if ema > 0 else state.parameters", "state.parameters",
+        "state.average if self.settings.ema > 0 else state.parameters", "state.parameters",
         STEP + "[12-5-adam-0.05-0.2]",
+    ),
+    Mutation(
+        "any learning rate will do", "training/_settings.py", "lambda x: 0 < x <= _LARGEST_RATE",
+        "lambda x: 0 < x",
+        REFUSED,
+    ),
+    Mutation(
+        "a setting left out of the identity", "training/_settings.py",
+        "lambda x: 0 <= x < 1), 0.999)", "lambda x: 0 <= x < 1), 0.999, trajectory=False)",
+        IDENTITY,
+    ),
+    Mutation(
+        "settings count by their type", "training/_settings.py",
+        "fingerprint(value=getattr(self, field.name))",
+        "fingerprint(value=type(getattr(self, field.name)))",
+        IDENTITY,
+    ),
+    Mutation(
+        "whoever looks on changes the run", "training/_settings.py",
+        'if field.metadata.get("trajectory", True)', "if field.metadata",
+        IDENTITY,
+    ),
+    Mutation(
+        "any steps in a list", "training/_settings.py", "tuple(every(step) for step in value)",
+        "tuple(value)",
+        REFUSED,
+    ),
+    Mutation(
+        "every function of Optax is an optimiser", "training/_settings.py",
+        "value not in known:", "not hasattr(optax, value):",
+        REFUSED,
+    ),
+    Mutation(
+        "any text is a flag", "_checks.py", "if not isinstance(value, bool):",
+        "if not isinstance(value, bool | str):",
+        REFUSED,
     ),
 ]  # fmt: skip

@@ -37,3 +37,9 @@ def test_the_langevin_end_law_counts_the_noise_twice():
 def test_a_deterministic_path_ends_in_the_data():
     found, points = ends(hf.paths.Linearised(ENERGY))
     np.testing.assert_allclose(found, points, atol=1e-6)
+
+
+@pytest.mark.parametrize("step", [0.0, 1.5])
+def test_a_step_is_a_share_of_the_way(step):
+    with pytest.raises(ValueError, match="`step` must be"):
+        hf.paths.Relaxation(step=step)

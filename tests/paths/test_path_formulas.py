@@ -171,6 +171,27 @@ def test_a_spectral_path_is_its_formula(name, x64):
     _check(make(), formula, mean, covariance)
 
 
+def test_noise_of_its_own_adds_what_is_gained_of_the_end_law(x64):
+    """x_t = y + Φ(x₀ − y) with y of the end law: the covariance is Φs₀²Φ + (1 − Φ)C(1 − Φ)."""
+    path = paths.Langevin(
+        _energy(), curvature=spectral.Absolute(2.0), rates="power", noise="own", **COMMON
+    )
+    decay = _decay(lambda x: np.sqrt(np.maximum(abs(x), 1)), _tau)
+
+    def mean(t):
+        return X1 - decay(t) @ X1
+
+    def covariance(t):
+        phi, rest = decay(t), np.eye(3) - decay(t)
+        return S0**2 * phi @ phi + rest @ C @ rest
+
+    def formula(x0, t):
+        variances, vectors = np.linalg.eigh(covariance(t))
+        return mean(t) + vectors @ np.diag(np.sqrt(abs(variances))) @ vectors.T @ x0 / S0
+
+    _check(path, formula, mean, covariance)
+
+
 def test_at_minimum_is_the_inner_path_at_the_minimum(x64):
     well = energies.Gaussian(jnp.asarray(X1), jnp.array([2.0, 5.0, 9.0]))
     path = paths.AtMinimum(paths.Langevin(well, curvature=spectral.Absolute(1.0), beta=2.0))
