@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import warnings
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -385,7 +386,7 @@ def test_a_solver_setting_of_another_kind_is_refused_by_name(change):
 def test_settings_are_one_object_a_table_or_keywords(gaussian):
     _, points = gaussian
     by_keyword = train(points)
-    same = {"steps": 40, "batch_size": 32}
+    same: dict[str, Any] = {"steps": 40, "batch_size": 32}
     arguments = (network(), hf.paths.OptimalTransport(), points)
     common = {"prior": hf.priors.Normal(2), "key": KEY, "progress": False}
     for training in (same, hf.Training(**same)):

@@ -44,7 +44,7 @@ def test_the_clock_is_its_waves(t, x64):
 
 @pytest.mark.parametrize("group", [None, "translation"])
 def test_mlp_is_its_layers(group, x64):
-    network = _moved(networks.MLP((3, 2), width=5, depth=2, group=group, key=KEY))
+    network = _moved(networks.MLP((3, 2), width=5, depth=2, projects_on=group, key=KEY))
     x = RANDOM.normal(size=(3, 2))
 
     def projected(y):
