@@ -28,7 +28,9 @@ def test_standard_error_is_that_of_the_mean():
 def test_a_floor_is_one_number_where_its_bounds_agree():
     assert str(Floor(1.4242, 1.4243)) == "1.424"
     assert str(Floor(16.94, 17.02)) == "16.9 to 17.0"
-    assert Floor.of(hf.energies.Ring()).exact
+    floor = Floor.of(hf.energies.Ring())
+    assert floor is not None
+    assert floor.exact
     energy = hf.energies.FunctionEnergy(lambda x: (x**2).sum(), shape=2)
     assert Floor.of(energy) is None
     assert Floor.of(None) is None

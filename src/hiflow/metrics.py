@@ -33,7 +33,7 @@ class HasSamples(Protocol):
         """Gives the `event_shape`."""
         ...
 
-    def sample_and_log_prob(self, key: PRNGKeyArray, size: int, **settings: Any) -> Any:
+    def sample_and_log_prob(self, key: PRNGKeyArray, size: int, /, **settings: Any) -> Any:
         """Samples and their log densities."""
         ...
 

@@ -111,6 +111,7 @@ def test_precomputed_pairs_are_fixed_shorter_and_from_the_prior():
     again, _ = coupling(10 * x0, x1, jax.random.key(1))
     np.testing.assert_array_equal(y0, again)
     pool = coupling.pool
+    assert pool is not None
     assert all((pool[i] == y).all(1).any() for i, y in zip((3, 3, 0, 7), y0, strict=True))
     apart = jnp.sum((pool.reshape(-1, 1, 2) - points) ** 2, axis=-1).mean()
     together = jnp.sum((pool - points[:, None]) ** 2, axis=-1).mean()

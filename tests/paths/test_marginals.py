@@ -150,4 +150,5 @@ def distance_to_ode(path, anchor, x0):
         path.flow(x0, anchor, start),
         stepsize_controller=diffrax.PIDController(1e-9, 1e-9),
     )
+    assert solution.ys is not None
     return jnp.abs(solution.ys[0] - path.flow(x0, anchor, end)).max() / (1 + jnp.abs(x0).max())
