@@ -1,6 +1,7 @@
 """Couplings: shorter paths, the right marginals, and the refusals of `fit`."""
 
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -163,7 +164,7 @@ SETTINGS = {
 def make(name):
     if name in SETTINGS:
         return SETTINGS[name]()
-    cls = couplings.registry.get(name)
+    cls: Any = couplings.registry.get(name)
     return cls.example() if hasattr(cls, "example") else couplings.registry.make(name, group=GROUP)
 
 

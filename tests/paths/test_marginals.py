@@ -5,6 +5,8 @@ by side: an anchor holds only the numbers that a map gave, so anchors of all map
 the compiled check of one path, transform and layout.
 """
 
+from typing import Any
+
 import diffrax
 import equinox as eqx
 import jax
@@ -93,7 +95,7 @@ def test_marginals_of_spectral_paths_for_every_map(name, time, layout):
     maps = [make_map(map) for map in own(spectral.registry)]
     # A map may refuse the saddle.
     taken = [map for map in maps if jnp.isfinite(map(jnp.asarray(EIGENVALUES))).all()]
-    each = [make_path(name, map, make_time(time)) for map in taken]
+    each: list[Any] = [make_path(name, map, make_time(time)) for map in taken]
     anchors = [path.anchor_from(layouts()[layout], jnp.asarray(X1)) for path in each]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *anchors)
     holds(each[0], stacked)
