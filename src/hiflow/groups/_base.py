@@ -1,11 +1,11 @@
 """What a symmetry group is: elements that act on events, and the directions that it leaves free."""
 
 import abc
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow.registry import Registry
 
@@ -85,7 +85,7 @@ class AbstractDiscreteGroup(AbstractGroup[Element]):
 class SupportsAlignment(Protocol):
     """A group that can bring one event near to another, as symmetry-aligned couplings need."""
 
-    def align(self, x: Float[Array, "*event"], y: Float[Array, "*event"]) -> Any:
+    def align(self, x: Float[Array, "*event"], y: Float[Array, "*event"]) -> PyTree:
         r"""An element $g$ that makes $\|gx - y\|$ small: the least for a single factor, a fixed point
         of alternating over the factors for a product."""
         ...
@@ -103,7 +103,9 @@ class SupportsPeriods(Protocol):
         ...
 
 
-def linear_part(group: AbstractGroup, g: Any, x: Float[Array, "*event"]) -> Float[Array, "*event"]:
+def linear_part(
+    group: AbstractGroup, g: PyTree, x: Float[Array, "*event"]
+) -> Float[Array, "*event"]:
     """`x` under the linear part of $g$, as it acts on velocities: translations do nothing."""
     return group.act(g, x) - group.act(g, jnp.zeros_like(x))
 
