@@ -5,17 +5,19 @@ import difflib
 import math
 import numbers
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
+
+T = TypeVar("T")
 
 
-def as_array(value: Any) -> Float[Array, "..."]:
+def as_array(value: object) -> Float[Array, "..."]:
     """To a JAX array of the default float type (a NumPy array in a field would be a trainable leaf
     of unclear type, a Python float would be static and retrace)."""
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating):
@@ -23,7 +25,7 @@ def as_array(value: Any) -> Float[Array, "..."]:
     return jnp.asarray(value, dtype=jnp.result_type(float))
 
 
-def as_scalar(value: Any) -> Float[Array, ""]:
+def as_scalar(value: object) -> Float[Array, ""]:
     """Like `as_array`, for numbers."""
     array = as_array(value)
     if array.shape != ():
@@ -31,7 +33,7 @@ def as_scalar(value: Any) -> Float[Array, ""]:
     return array
 
 
-def as_shape(value: Any) -> tuple[int, ...]:
+def as_shape(value: int | Iterable[int]) -> tuple[int, ...]:
     """To an event shape: an integer or a sequence of positive integers."""
     shape = (value,) if isinstance(value, int) else tuple(value)
     if not all(isinstance(size, int | np.integer) and size > 0 for size in shape):
@@ -42,12 +44,12 @@ def as_shape(value: Any) -> tuple[int, ...]:
     return tuple(map(int, shape))
 
 
-def is_concrete(*values: Any) -> bool:
+def is_concrete(*values: object) -> bool:
     """Whether the values are known now, not only when the traced program runs."""
     return not any(isinstance(value, Tracer) for value in values)
 
 
-def _concrete(value: Any) -> np.ndarray | None:
+def _concrete(value: object) -> np.ndarray | None:
     return np.asarray(value) if is_concrete(value) else None
 
 
@@ -88,7 +90,7 @@ def check_finite(component: eqx.Module, *names: str) -> None:
             raise ValueError(f"{type(component).__name__}: `{name}` holds NaN or infinity.")
 
 
-def refuse_not_finite(points: Any, subject: str, *, kind: str, cure: str) -> None:
+def refuse_not_finite(points: Array | np.ndarray, subject: str, *, kind: str, cure: str) -> None:
     """Raise `ValueError` if a batch of points holds NaN or infinity, with the first such point."""
     finite = np.isfinite(np.asarray(points)).reshape(len(points), -1).all(axis=1)
     if not finite.all():
@@ -98,7 +100,9 @@ def refuse_not_finite(points: Any, subject: str, *, kind: str, cure: str) -> Non
         )
 
 
-def check_event(x: Any, event_shape: tuple[int, ...], *, argument: str = "x", owner: str) -> None:
+def check_event(
+    x: ArrayLike, event_shape: tuple[int, ...], *, argument: str = "x", owner: str
+) -> None:
     """Raise `ValueError` unless `x` has exactly the event shape."""
     if jnp.shape(x) != tuple(event_shape):
         raise ValueError(
@@ -111,10 +115,10 @@ class Refused(ValueError):  # noqa: N818  what a check raises: the words between
     """What a setting must be, for the message of whoever knows its name."""
 
 
-def whole(least: int) -> Callable[[Any], int]:
+def whole(least: int) -> Callable[[object], int]:
     """A check that a setting is an integer, not a truth value, and at least `least`."""
 
-    def check(value: Any) -> int:
+    def check(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
             raise Refused(f"must be at least {least} and whole")
         return int(value)
@@ -122,10 +126,10 @@ def whole(least: int) -> Callable[[Any], int]:
     return check
 
 
-def number(words: str, allowed: Callable[[float], bool]) -> Callable[[Any], float]:
+def number(words: str, allowed: Callable[[float], bool]) -> Callable[[object], float]:
     """A check that a setting is a finite number, not a truth value, and `allowed`."""
 
-    def check(value: Any) -> float:
+    def check(value: object) -> float:
         array = np.asarray(value)
         if array.ndim > 0 or not np.issubdtype(array.dtype, np.number):
             raise Refused(f"must be {words}")
@@ -137,17 +141,17 @@ def number(words: str, allowed: Callable[[float], bool]) -> Callable[[Any], floa
     return check
 
 
-def flag(value: Any) -> bool:
+def flag(value: object) -> bool:
     """A check that a setting is a truth value."""
     if not isinstance(value, bool):
         raise Refused("must be true or false")
     return value
 
 
-def one_of(*known: str) -> Callable[[Any], str]:
+def one_of(*known: str) -> Callable[[object], str]:
     """A check that a setting is one of a few words."""
 
-    def check(value: Any) -> str:
+    def check(value: object) -> str:
         if not isinstance(value, str) or value not in known:
             raise Refused(f"must be one of {', '.join(known)}")
         return value
@@ -155,10 +159,10 @@ def one_of(*known: str) -> Callable[[Any], str]:
     return check
 
 
-def converter(name: str, check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def converter(name: str, check: Callable[[object], T]) -> Callable[[object], T]:
     """A field's converter that refuses by name what its check refuses."""
 
-    def convert(value: Any) -> Any:
+    def convert(value: object) -> T:
         try:
             return check(value)
         except Refused as error:
@@ -167,7 +171,7 @@ def converter(name: str, check: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return convert
 
 
-def setting(check: Callable[[Any], Any], default: Any, **metadata: Any) -> Any:
+def setting(check: Callable[[object], object], default: object, **metadata: object) -> Any:
     """A field of a frozen dataclass of settings, which `check_settings` checks."""
     return dataclasses.field(default=default, metadata={"check": check, **metadata})
 

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from hiflow._checks import nearest
 from hiflow._disk import write_arrays
+from hiflow.registry import Registry
 from hiflow.registry import families as registries
 
 app = typer.Typer(
@@ -100,7 +101,7 @@ def sample(
     with _plain_errors():
         if out.exists():
             raise ValueError(f"{out} exists; choose another file by --out.")
-        arrays: dict[str, Any] = {}
+        arrays: dict[str, np.ndarray] = {}
         for (label, k), path in experiments.flow_files(run).items():
             x, log_prob = load(path).sample_and_log_prob(jax.random.key(seed), size)
             name = f"{label}-{k}"
@@ -174,7 +175,7 @@ def _report(found: Any, out: Path) -> None:
         console.print(f"written: {path}")
 
 
-def _families(chosen: str | None) -> dict[str, Any]:
+def _families(chosen: str | None) -> dict[str, Registry]:
     """All registries, or that of one family."""
     families = registries()
     if chosen is not None and chosen not in families:
@@ -182,7 +183,7 @@ def _families(chosen: str | None) -> dict[str, Any]:
     return {name: registry for name, registry in families.items() if chosen in (None, name)}
 
 
-def _registry_of(name: str, families: dict[str, Any]) -> Any:
+def _registry_of(name: str, families: dict[str, Registry]) -> Registry:
     """The one registry that knows the name."""
     known = [registry for registry in families.values() if name in registry.names()]
     if len(known) == 1:
@@ -209,7 +210,7 @@ def _print_laws(found: Any, title: str) -> None:
             console.print(f"[red]{law.name}[/] must mean: {escape(law.meaning)}.{where}")
 
 
-def _state(registry: Any, name: str) -> str:
+def _state(registry: Registry, name: str) -> str:
     from hiflow import RegistryError
 
     try:
@@ -219,7 +220,7 @@ def _state(registry: Any, name: str) -> str:
     return "yes"
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def _setting(text: str) -> tuple[str, object]:
     key, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"{text!r}: write a setting as key=value, e.g. kappa=2.0.")
@@ -243,7 +244,9 @@ class _plain_errors:  # noqa: N801  a context manager, used like a function
             f"warning: {message}", style="yellow", markup=False
         )
 
-    def __exit__(self, kind: Any, error: Any, _: Any) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
         warnings.showwarning = self._saved
         if isinstance(error, ValueError | LookupError | OSError | ImportError | TypeError):
             Console(stderr=True).print(

@@ -1,14 +1,14 @@
 """A flow: prior, velocity field and solver, with samples and a normalised density."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow import _disk
 from hiflow._devices import shard_batch
@@ -17,7 +17,7 @@ from hiflow.priors import AbstractPrior
 from hiflow.solver import Solver, SolverStats, as_solver, check_arrived, solve
 
 # Of one sample: the result, what the solver did, and whether it arrived.
-Solved = tuple[Any, SolverStats, Array]
+Solved = tuple[PyTree, SolverStats, Array]
 
 
 class Flow(eqx.Module):
@@ -46,7 +46,7 @@ class Flow(eqx.Module):
         self,
         prior: AbstractPrior,
         network: AbstractVelocityField,
-        solver: Solver | diffrax.AbstractSolver | str | Mapping[str, Any] | None = None,
+        solver: Solver | diffrax.AbstractSolver | str | Mapping[str, object] | None = None,
         **settings: Any,
     ):
         if prior.event_shape != network.event_shape:
@@ -159,14 +159,14 @@ def _push(flow: Flow, x0: Float[Array, "*event"]) -> Solved:
     return solve(flow.solver, lambda t, x, network: network(t, x), x0, flow.network, 0.0, 1.0)
 
 
-def _push_with_density(flow: Flow, start: Any) -> Solved:
+def _push_with_density(flow: Flow, start: tuple[Array, Array]) -> Solved:
     x0, key = start
     (x1, gained), stats, arrived = _solve_with_divergence(flow, x0, key, 0.0, 1.0)
     log_prob = flow.prior.log_prob(x0) - jnp.mean(gained)
     return (x1, log_prob), _with_probes(stats, gained), arrived
 
 
-def _pull(flow: Flow, end: Any) -> Solved:
+def _pull(flow: Flow, end: tuple[Array, Array | None]) -> Solved:
     x1, key = end
     projected = flow.prior.group.project(x1)
     (x0, gained), stats, arrived = _solve_with_divergence(flow, projected, key, 1.0, 0.0)
@@ -187,7 +187,9 @@ def _solve_with_divergence(
     divergence = flow.solver.divergence
     drawn = divergence.draw(key, x)
 
-    def field(t: Array, state: tuple[Array, Array], network: Any) -> tuple[Array, Array]:
+    def field(
+        t: Array, state: tuple[Array, Array], network: AbstractVelocityField
+    ) -> tuple[Array, Array]:
         return divergence(network, t, state[0], drawn)
 
     now = jnp.zeros((), x.dtype)
@@ -196,7 +198,7 @@ def _solve_with_divergence(
     return solve(flow.solver, field, state, flow.network, start, end)
 
 
-def _in_chunks(function: Any, flow: Flow, inputs: Any) -> Any:
+def _in_chunks(function: Callable[..., Solved], flow: Flow, inputs: PyTree) -> PyTree:
     """The results of one sample's function for all, and the statistics."""
     n = jax.tree.leaves(inputs)[0].shape[0]
     chunks = -(-n // flow.solver.chunk_size)
@@ -205,7 +207,9 @@ def _in_chunks(function: Any, flow: Flow, inputs: Any) -> Any:
 
 
 @eqx.filter_jit
-def _run_chunks(function: Any, flow: Flow, inputs: Any, n: int, chunks: int) -> Any:
+def _run_chunks(
+    function: Callable[..., Solved], flow: Flow, inputs: PyTree, n: int, chunks: int
+) -> Solved:
     batched = jax.vmap(lambda one: function(flow, one))
     if chunks == 1:
         return batched(shard_batch(inputs))

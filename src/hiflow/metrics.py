@@ -8,18 +8,22 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from hiflow._distances import pair_distances as pair_distances
 from hiflow._statistics import standard_error as standard_error
 from hiflow.energies import AbstractEnergy, SupportsEntropy
+from hiflow.priors import AbstractPrior
+from hiflow.solver import SolverStats
 
 
 @runtime_checkable
 class HasDensity(Protocol):
     """What a model needs for these metrics; a [`Flow`][hiflow.Flow] has it."""
 
-    def log_prob_and_stats(self, x: Float[Array, "n *event"], **settings: Any) -> Any:
+    def log_prob_and_stats(
+        self, x: Float[Array, "n *event"], **settings: Any
+    ) -> tuple[Array, SolverStats]:
         """Log densities, and the solver's statistics."""
         ...
 
@@ -29,11 +33,13 @@ class HasSamples(Protocol):
     """What a model needs to be reweighted; a [`Flow`][hiflow.Flow] has it."""
 
     @property
-    def prior(self) -> Any:
+    def prior(self) -> AbstractPrior:
         """Gives the `event_shape`."""
         ...
 
-    def sample_and_log_prob(self, key: PRNGKeyArray, size: int, /, **settings: Any) -> Any:
+    def sample_and_log_prob(
+        self, key: PRNGKeyArray, size: int, /, **settings: Any
+    ) -> tuple[Array, Array]:
         """Samples and their log densities."""
         ...
 
@@ -143,7 +149,7 @@ class Weighted:
         value = -(top + np.log(np.mean(np.exp(self.log_weights - top))))
         return float(value), float(np.sqrt((1 / self.ess - 1) / n))
 
-    def mean(self, observable: Any) -> tuple[float, float]:
+    def mean(self, observable: ArrayLike | Callable[[Array], Array]) -> tuple[float, float]:
         """The weighted mean of an observable, and its standard error.
 
         **Arguments:**
@@ -166,7 +172,9 @@ class Weighted:
         mean, error = self.mean(np.exp(low - change))
         return float(low - np.log(mean)), error / mean
 
-    def histogram(self, observable: Any, bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def histogram(
+        self, observable: ArrayLike | Callable[[Array], Array], bins: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The densities of an observable as sampled and as reweighted, in the bins with these edges.
 
         An observable may have several values per sample (`(n, k)`), as distances of pairs.
@@ -177,7 +185,7 @@ class Weighted:
         weighted, _ = np.histogram(values.ravel(), bins, weights=every, density=True)
         return plain, weighted
 
-    def _values(self, observable: Any) -> np.ndarray:
+    def _values(self, observable: ArrayLike | Callable[[Array], Array]) -> np.ndarray:
         if isinstance(observable, Callable):
             observable = jax.jit(jax.vmap(observable))(self.x)
         values = np.asarray(observable, np.float64)

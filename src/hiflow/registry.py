@@ -14,6 +14,8 @@ from hiflow._checks import nearest
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 S = TypeVar("S", bound="SupportsPresets")
+# What takes a component takes an instance, a name, or a table `{"name": ..., keyword: ...}`.
+Named = T | str | Mapping[str, object]
 _DISTRIBUTION = "hiflow-jax"
 _families: dict[str, "Registry[Any]"] = {}
 
@@ -112,7 +114,7 @@ class Registry(Generic[T]):
             ) from error
         return self._checked(loaded, name, source)
 
-    def make(self, value: Any, **context: Any) -> T:
+    def make(self, value: Named[T], **context: object) -> T:
         """An instance from an instance, a name, or a table `{"name": ..., keyword: ...}`.
 
         `context` holds values that the caller knows (a key, the number of particles): each is passed
@@ -130,7 +132,7 @@ class Registry(Generic[T]):
         cls = self.get(name)
         build: Callable[..., T] = cls
         accepted = inspect.signature(cls).parameters
-        preset: Mapping[str, Any] = {}
+        preset: Mapping[str, object] = {}
         if "preset" in arguments and issubclass(cls, SupportsPresets):
             chosen = arguments.pop("preset")
             preset = cls.preset_arguments(chosen)
@@ -162,7 +164,7 @@ class Registry(Generic[T]):
                 return name
         return cls.__name__
 
-    def _table(self, value: Any) -> dict[str, Any]:
+    def _table(self, value: object) -> dict[str, Any]:
         """A name or a table as a table."""
         if isinstance(value, str):
             return {"name": value}
@@ -214,7 +216,7 @@ class Registry(Generic[T]):
             )
         return claims[0]
 
-    def _checked(self, cls: Any, name: str, source: str) -> type[T]:
+    def _checked(self, cls: object, name: str, source: str) -> type[T]:
         if not (isinstance(cls, type) and issubclass(cls, self.base)) or inspect.isabstract(cls):
             raise RegistryError(
                 f"{self.family}: {name!r} from {source} must be a concrete subclass of "
@@ -230,10 +232,10 @@ class SupportsPresets:
     `{"name": ..., "preset": ...}`, with any other argument beside.
     """
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+    presets: ClassVar[Mapping[str, Mapping[str, object]]]
 
     @classmethod
-    def preset(cls: type[S], name: str, **overrides: Any) -> S:
+    def preset(cls: type[S], name: str, **overrides: object) -> S:
         """The component with the settings of that name, except for `overrides`.
 
         **Raises:** `ValueError` for an unknown name; the nearest is suggested.
@@ -241,7 +243,7 @@ class SupportsPresets:
         return cls(**{**cls.preset_arguments(name), **overrides})
 
     @classmethod
-    def preset_arguments(cls, name: str) -> Mapping[str, Any]:
+    def preset_arguments(cls, name: str) -> Mapping[str, object]:
         """The keyword arguments of the preset. **Raises:** `ValueError` for an unknown name."""
         if name not in cls.presets:
             raise ValueError(

@@ -3,17 +3,18 @@
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from hiflow import divergences
 from hiflow._checks import Refused, as_scalar, converter, is_concrete, nearest, whole
 
+T = TypeVar("T")
 _MOST_STEPS = 4096
 
 
@@ -40,12 +41,12 @@ def methods() -> list[str]:
     return sorted(name for name, item in vars(diffrax).items() if _is_method(item))
 
 
-def _is_method(item: Any) -> bool:
+def _is_method(item: object) -> bool:
     counted = (diffrax.AbstractERK, diffrax.Euler)
     return inspect.isclass(item) and issubclass(item, counted) and item is not diffrax.AbstractERK
 
 
-def _as_method(value: Any) -> diffrax.AbstractSolver:
+def _as_method(value: object) -> diffrax.AbstractSolver:
     if isinstance(value, str):
         if value not in methods():
             raise Refused(
@@ -61,7 +62,7 @@ def _as_method(value: Any) -> diffrax.AbstractSolver:
     return value
 
 
-def _as_tolerance(value: Any) -> Float[Array, ""]:
+def _as_tolerance(value: object) -> Float[Array, ""]:
     if isinstance(value, bool | str):
         raise Refused("must be positive and finite, a number")
     array = as_scalar(value)
@@ -70,7 +71,7 @@ def _as_tolerance(value: Any) -> Float[Array, ""]:
     return array
 
 
-def _as_steps(value: Any) -> int | None:
+def _as_steps(value: object) -> int | None:
     return None if value is None else whole(1)(value)
 
 
@@ -108,7 +109,7 @@ class Solver(eqx.Module):
         if isinstance(self.method, diffrax.Euler) and self.steps is None:
             raise ValueError("Euler's method has no error estimate; pass a number of `steps`.")
 
-    def changed(self, *, solver: Any = None, **settings: Any) -> "Solver":
+    def changed(self, *, solver: object = None, **settings: Any) -> "Solver":
         """The same with other settings.
 
         **Arguments:**
@@ -131,7 +132,7 @@ class Solver(eqx.Module):
         return dataclasses.replace(start, **settings)
 
 
-def as_solver(value: Any, **settings: Any) -> Solver:
+def as_solver(value: object, **settings: Any) -> Solver:
     """A solver from itself, its method, a table of its fields, or `None` for the defaults; with
     other settings if any are given."""
     given = value if isinstance(value, Mapping) else {"solver": value}
@@ -139,8 +140,8 @@ def as_solver(value: Any, **settings: Any) -> Solver:
 
 
 def solve(
-    solver: Solver, field: Callable[..., Any], state: Any, args: Any, start: float, end: float
-) -> tuple[Any, SolverStats, Bool[Array, ""]]:
+    solver: Solver, field: Callable[..., T], state: T, args: PyTree, start: float, end: float
+) -> tuple[T, SolverStats, Bool[Array, ""]]:
     """The state at `end` of $\\dot s = $ `field`$(t, s, $`args`$)$, what it took, and whether the solver
     got there.
 
@@ -171,7 +172,7 @@ def solve(
     return final, _count(solver.method, solution.stats), arrived
 
 
-def _count(method: diffrax.AbstractSolver, stats: dict[str, Any]) -> SolverStats:
+def _count(method: diffrax.AbstractSolver, stats: dict[str, PyTree]) -> SolverStats:
     steps = stats["num_steps"]
     if isinstance(method, diffrax.AbstractERK):
         tableau: Any = method.tableau
@@ -184,7 +185,7 @@ def _count(method: diffrax.AbstractSolver, stats: dict[str, Any]) -> SolverStats
     return SolverStats(evaluations, accepted, rejected, jnp.zeros(()))
 
 
-def check_arrived(arrived: Bool[Array, " n"], results: Any) -> Any:
+def check_arrived(arrived: Bool[Array, " n"], results: T) -> T:
     """The results, unless the solver gave up on one of them.
 
     **Raises:** `RuntimeError`; under a caller's own `jit`, when the compiled program runs.

@@ -8,11 +8,12 @@ import types
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 _PACKAGES = ("hiflow-jax", "jax", "blackjax")
 # Their classes change with the packages' versions alone.
@@ -42,7 +43,7 @@ class Fingerprint(NamedTuple):
         return self.digest if self.by_source and not self.unknown else None
 
 
-def fingerprint(**parts: Any) -> Fingerprint:
+def fingerprint(**parts: object) -> Fingerprint:
     """The fingerprint of named values: plain ones, arrays with shape and type, PRNG keys, containers,
     modules and dataclasses with their fields and their classes' source, functions with their code, and
     the versions of the packages that give numbers their meaning."""
@@ -54,7 +55,7 @@ def fingerprint(**parts: Any) -> Fingerprint:
     return Fingerprint(digest.hexdigest()[:32], describing.by_source, tuple(describing.unknown))
 
 
-def structure(tree: Any) -> Any:
+def structure(tree: PyTree) -> PyTree:
     """The tree with its arrays of numbers replaced by their shapes and types, for a fingerprint that
     doesn't depend on their values."""
     return jax.tree.map(
@@ -71,7 +72,7 @@ class _Describing:
         self.unknown: list[str] = []
         self._inside: list[int] = []
 
-    def value(self, value: Any) -> Iterator[bytes]:
+    def value(self, value: object) -> Iterator[bytes]:
         if id(value) in self._inside:
             yield b"recursion"
             return
@@ -81,7 +82,7 @@ class _Describing:
         yield b")"
         self._inside.pop()
 
-    def _contents(self, value: Any) -> Iterator[bytes]:
+    def _contents(self, value: object) -> Iterator[bytes]:
         match value:
             case None | bool() | int() | float() | complex() | str() | bytes() | range() | slice():
                 yield repr(value).encode()
@@ -162,7 +163,7 @@ class _Describing:
         yield from self.value((code.co_names, code.co_varnames, code.co_freevars))
         yield from self.value(code.co_consts)
 
-    def _named(self, value: Any) -> Iterator[bytes]:
+    def _named(self, value: object) -> Iterator[bytes]:
         """What is known by the name that it can be imported by, or not at all."""
         name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
         module = getattr(value, "__module__", None)
@@ -172,7 +173,7 @@ class _Describing:
             self.unknown.append(f"{type(value).__module__}.{type(value).__qualname__}")
 
 
-def _source_file(thing: Any) -> Path | None:
+def _source_file(thing: type | types.FunctionType) -> Path | None:
     """The file that defines a class or function, unless it was typed into a session or a script."""
     if thing.__module__ == "__main__":
         return None
@@ -189,7 +190,7 @@ def _names(code: types.CodeType) -> set[str]:
     return set(code.co_names).union(*map(_names, nested))
 
 
-def _held(cell: Any) -> Any:
+def _held(cell: types.CellType) -> object:
     try:
         return cell.cell_contents
     except ValueError:  # Not filled yet: a function that refers to itself.

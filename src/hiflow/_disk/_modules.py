@@ -20,7 +20,7 @@ FORMAT = 2
 _SETTINGS_OF_FORMAT_1 = ("rtol", "atol", "steps", "divergence", "chunk_size")
 
 
-def save(tree: Any, path: str | os.PathLike[str]) -> None:
+def save(tree: object, path: str | os.PathLike[str]) -> None:
     """Write `tree` (modules, containers, numbers, strings, arrays, importable functions) atomically."""
     arrays: dict[str, np.ndarray] = {}
     manifest = {"hiflow-format": FORMAT, "root": _encode(tree, arrays, "root")}
@@ -55,7 +55,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     return _decode(root, arrays, str(path))
 
 
-def _encode(value: Any, arrays: dict[str, np.ndarray], where: str) -> Any:
+def _encode(value: object, arrays: dict[str, np.ndarray], where: str) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, jax.Array | np.ndarray):
@@ -77,7 +77,7 @@ def _encode(value: Any, arrays: dict[str, np.ndarray], where: str) -> Any:
     return {"object": _importable(value, where)}
 
 
-def _importable(value: Any, where: str) -> str:
+def _importable(value: object, where: str) -> str:
     name = getattr(value, "__qualname__", "")
     home = getattr(value, "__module__", None) or ""
     # The public place first: files outlive the private ones.

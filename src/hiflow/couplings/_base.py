@@ -1,7 +1,7 @@
 """What a coupling is: how the prior samples of a batch are paired with its data points."""
 
 import abc
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -45,6 +45,6 @@ class SupportsPreparation(Protocol):
 
     def prepare(
         self, prior: AbstractPrior, points: Float[Array, "n *event"], key: PRNGKeyArray
-    ) -> Any:
+    ) -> "AbstractCoupling":
         """The coupling that `fit` trains with."""
         ...

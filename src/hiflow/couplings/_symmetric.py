@@ -10,9 +10,10 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 from hiflow import groups
 from hiflow.couplings._base import AbstractCoupling, registry
 from hiflow.groups._assignment import assignment
+from hiflow.registry import Named
 
 
-def _as_group(value: Any) -> groups.AbstractGroup:
+def _as_group(value: Named[groups.AbstractGroup]) -> groups.AbstractGroup:
     group = groups.registry.make(value)
     factors = group.groups if isinstance(group, groups.Product) else (group,)
     for factor in factors:

@@ -7,7 +7,7 @@ import blackjax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from rich.progress import Progress
 
 from hiflow.energies import AbstractEnergy, relax
@@ -109,7 +109,7 @@ def _advance(
         jitter = jax.random.uniform(key_step, minval=0.8, maxval=1.2)
         step = jnp.exp(chains.log_step) * jitter.astype(mass.dtype)
 
-        def one(key: Array, state: Any):
+        def one(key: Array, state: PyTree):
             return kernel(key, state, lambda x: -energy(x), step, mass, settings.leapfrog_steps)
 
         state, info = jax.vmap(one)(keys, chains.state)

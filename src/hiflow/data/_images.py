@@ -1,6 +1,7 @@
 """Images from local files or the user's cache, and pixels as real numbers and back."""
 
 import gzip
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ class PixelTransform(eqx.Module):
         check_finite(self, "shift")
         check_positive(self, "scale")
 
-    def dequantise(self, pixels: Any, *, key: PRNGKeyArray) -> Float[Array, "..."]:
+    def dequantise(self, pixels: object, *, key: PRNGKeyArray) -> Float[Array, "..."]:
         """$u$ in [0, 1) for integer pixels in 0 … L − 1.
 
         **Raises:** `ValueError` for pixels outside.
@@ -110,7 +111,7 @@ def levels(name: str) -> int:
     return _LEVELS[name]
 
 
-def load_idx(path: Any) -> np.ndarray:
+def load_idx(path: str | os.PathLike[str]) -> np.ndarray:
     """An array from an IDX file, the format of MNIST and its kin, gzipped or not.
 
     **Raises:** `FileNotFoundError`; `ValueError` if the file is truncated or something else.
@@ -127,7 +128,9 @@ def load_idx(path: Any) -> np.ndarray:
     return np.frombuffer(raw, dtype, offset=4 + 4 * rank).reshape(shape)
 
 
-def images(name: str, folder: Any = None, side: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def images(
+    name: str, folder: str | os.PathLike[str] | None = None, side: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Training and test images as integers, `(n, height, width)`.
 
     **Arguments:**
@@ -166,7 +169,7 @@ def _shrunk(pixels: np.ndarray, side: int) -> np.ndarray:
     return np.floor(tiles.mean(axis=(2, 4)) + 0.5).astype(np.uint8)
 
 
-def _whole(name: str, folder: Any) -> tuple[np.ndarray, np.ndarray]:
+def _whole(name: str, folder: str | os.PathLike[str] | None) -> tuple[np.ndarray, np.ndarray]:
     levels(name)  # Refuses an unknown one.
     if name == "digits":
         every = _scikit_learn().load_digits().images.astype(np.uint8)

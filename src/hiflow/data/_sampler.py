@@ -3,7 +3,6 @@
 import dataclasses
 import time
 import warnings
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +28,7 @@ def sample(
     thin: int = 20,
     leapfrog_steps: int = 20,
     target_acceptance: float = 0.8,
-    start: Any = None,
+    start: object = None,
     cache: bool = True,
     progress: bool = True,
 ) -> Samples:
@@ -131,7 +130,9 @@ def _make(
     return Samples(points, chains, make_report(energy, points, chains, seconds=seconds, **facts))
 
 
-def _checked(energy: AbstractEnergy, settings: HMCSettings, size: int, start: Any) -> Array | None:
+def _checked(
+    energy: AbstractEnergy, settings: HMCSettings, size: int, start: object
+) -> Array | None:
     if size < 2:
         raise ValueError(f"sample: `size` must be at least 2, got {size}.")
     for name in ("chains", "thin", "leapfrog_steps"):

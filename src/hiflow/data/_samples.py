@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._checks import refuse_not_finite
@@ -30,7 +31,7 @@ class Samples:
     chains: np.ndarray | None
     report: SamplingReport | None
 
-    def __init__(self, points: Any, chains: Any = None, report: SamplingReport | None = None):
+    def __init__(self, points: object, chains: object = None, report: SamplingReport | None = None):
         self.points = jnp.asarray(points)
         self.chains = None if chains is None else np.asarray(chains)
         self.report = report
@@ -57,7 +58,7 @@ class Samples:
     def __len__(self) -> int:
         return len(self.points)
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: object) -> Any:
         """The selected `Samples`, by slice, mask or index array; the point itself by an integer."""
         if isinstance(index, int | np.integer):
             if not -len(self) <= index < len(self):
@@ -67,7 +68,7 @@ class Samples:
         chains = None if self.chains is None else self.chains[index]
         return Samples(self.points[index], chains, self.report)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         array = np.asarray(self.points, dtype=dtype)
         return array.copy() if copy else array
 

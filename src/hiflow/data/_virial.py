@@ -1,7 +1,8 @@
 r"""The virial check: $E[x \cdot \nabla V(x)]$ is known exactly on samples of an energy."""
 
 import warnings
-from typing import Any, NamedTuple
+from collections.abc import Sized
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -30,7 +31,9 @@ class VirialReport(NamedTuple):
         return abs(self.mean - self.expected) / max(self.standard_error, 1e-12)
 
 
-def check_virial(energy: AbstractEnergy, points: Any, chains: Any = None) -> VirialReport:
+def check_virial(
+    energy: AbstractEnergy, points: object, chains: Sized | None = None
+) -> VirialReport:
     r"""Average $Px \cdot \nabla V(x)$: on exact samples of $e^{-V}$, $D$ less the null modes.
 
     Costs one gradient per sample. A wrong unit or convention of the energy shows at once: a factor
@@ -62,7 +65,9 @@ def check_virial(energy: AbstractEnergy, points: Any, chains: Any = None) -> Vir
     return VirialReport(mean, error, free_dimensions(energy))
 
 
-def warn_if_inconsistent(energy: AbstractEnergy, points: Any, chains: Any = None) -> VirialReport:
+def warn_if_inconsistent(
+    energy: AbstractEnergy, points: object, chains: Sized | None = None
+) -> VirialReport:
     """[`check_virial`][hiflow.data.check_virial], with a `UserWarning` when the mean is more than
     four standard errors off."""
     report = check_virial(energy, points, chains)
@@ -87,7 +92,7 @@ def free_dimensions(energy: AbstractEnergy) -> int:
     return modes.shape[0] - modes.shape[1]
 
 
-def mean_over_chains(values: np.ndarray, chains: Any = None) -> tuple[float, float]:
+def mean_over_chains(values: np.ndarray, chains: object = None) -> tuple[float, float]:
     """The mean, and its standard error from the spread of the chains' means; samples count as
     independent without labels, or where all come from one chain."""
     counts = None if chains is None else np.unique(np.asarray(chains), return_counts=True)[1]

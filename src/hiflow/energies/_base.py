@@ -1,6 +1,7 @@
 """What an energy is: a scalar function of one event, invariant under a group."""
 
 import abc
+from collections.abc import Iterable
 from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, Int, PRNGKeyArray
@@ -111,11 +112,11 @@ class SupportsFitting(Protocol):
         ...
 
     @classmethod
-    def blank(cls, shape: Any, **settings: Any) -> AbstractEnergy:
+    def blank(cls, shape: int | Iterable[int], **settings: Any) -> AbstractEnergy:
         """An energy of this event shape that has seen no data: with `fit`'s settings and their checks,
         but at no cost. What takes an energy can be checked with it before there are data."""
         ...
 
-    def held_out(self, points: Any) -> HeldOut:
+    def held_out(self, points: object) -> HeldOut:
         """How well it does on points that it was not fitted to."""
         ...

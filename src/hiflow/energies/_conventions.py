@@ -39,7 +39,7 @@ class AbstractBenchmarkEnergy(AbstractPairEnergy, SupportsPresets):
             )
 
     @classmethod
-    def preset(cls: type[E], name: str, **overrides: Any) -> E:
+    def preset(cls: type[E], name: str, **overrides: object) -> E:
         """The energy of a published benchmark, by its name in `presets`. With `overrides` it is
         another energy, and has no `convention`.
 

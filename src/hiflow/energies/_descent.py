@@ -1,7 +1,5 @@
 """Going downhill on an energy: to the minimum, and roughly, from points that are far from any."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import optimistix as optx
@@ -31,7 +29,7 @@ def quench(
       relatively (root mean square over coordinates).
     """
 
-    def value(y: Array, _: Any) -> Array:
+    def value(y: Array, _: object) -> Array:
         return energy(y)
 
     solver = optx.BFGS(tolerance, tolerance, norm=optx.rms_norm)

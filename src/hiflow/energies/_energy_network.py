@@ -1,14 +1,15 @@
 """A neural network as an energy, learned by denoising score matching."""
 
 import math
-from typing import Any
+from collections.abc import Iterable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow._checks import as_scalar, as_shape, check_event, check_positive
 from hiflow._statistics import standard_error
@@ -64,7 +65,7 @@ class EnergyNetwork(AbstractEnergy):
     @classmethod
     def fit(
         cls,
-        points: Any,
+        points: object,
         *,
         key: PRNGKeyArray,
         sigma: float = 0.5,
@@ -102,7 +103,7 @@ class EnergyNetwork(AbstractEnergy):
     @classmethod
     def blank(
         cls,
-        shape: Any,
+        shape: int | Iterable[int],
         *,
         sigma: float = 0.5,
         width: int = 256,
@@ -147,7 +148,7 @@ class EnergyNetwork(AbstractEnergy):
             hidden = jax.nn.silu(layer(hidden))
         return jnp.sum(z**2) / 2 + self.layers[-1](hidden)[0]
 
-    def held_out(self, points: Any) -> HeldOut:
+    def held_out(self, points: object) -> HeldOut:
         r"""$E\|\sigma\nabla V(x + \sigma\varepsilon) - \varepsilon\|^2$ divided by the same of the
         data's Gaussian, which denoises linearly: below 1 the network knows more than the covariance."""
         owner = "EnergyNetwork.held_out"
@@ -178,7 +179,7 @@ def _check_settings(
 
 
 def _layers(
-    dim: int, width: int, depth: int, key: PRNGKeyArray, dtype: Any
+    dim: int, width: int, depth: int, key: PRNGKeyArray, dtype: DTypeLike
 ) -> tuple[eqx.nn.Linear, ...]:
     sizes = [dim, *[width] * depth, 1]
     keys = jax.random.split(key, depth + 1)
@@ -215,14 +216,14 @@ def _train(
 ) -> EnergyNetwork:
     optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
 
-    def with_layers(layers: Any) -> EnergyNetwork:
+    def with_layers(layers: PyTree) -> EnergyNetwork:
         return eqx.tree_at(lambda e: e.layers, energy, layers)
 
-    def loss(layers: Any, x: Array, noise: Array) -> Array:
+    def loss(layers: PyTree, x: Array, noise: Array) -> Array:
         of = jax.vmap(_denoising_error, (None, 0, 0, None))
         return jnp.mean(of(with_layers(layers), x, noise, energy.sigma))
 
-    def step(i: Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+    def step(i: Array, carry: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
         layers, memory = carry
         key_index, key_noise = jax.random.split(jax.random.fold_in(key, i))
         x = points[jax.random.randint(key_index, (batch_size,), 0, points.shape[0])]
@@ -230,6 +231,6 @@ def _train(
         updates, memory = optimiser.update(gradient, memory, layers)
         return eqx.apply_updates(layers, updates), memory
 
-    layers: Any = energy.layers
+    layers: PyTree = energy.layers
     start = (layers, optimiser.init(layers))
     return with_layers(jax.lax.fori_loop(0, steps, step, start)[0])

@@ -4,8 +4,6 @@ The responsibilities and the scatter matrices that they weigh are summed over mi
 at the end of every epoch is exact (Tipping and Bishop, Neural Computation 11, 1999, appendix C).
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -148,7 +146,7 @@ def _largest_eigenpairs(covariance: Float[Array, "dim dim"], rank: int) -> tuple
     dim, columns = covariance.shape[0], rank + _OVERSAMPLING
     if dim > max(_LARGE, 4 * columns):
 
-        def multiply(_: Any, Q: Array) -> Array:
+        def multiply(_: object, Q: Array) -> Array:
             return jnp.linalg.qr(jnp.matmul(covariance, Q, precision="highest"))[0]
 
         random = jax.random.normal(jax.random.key(0), (dim, columns), covariance.dtype)
@@ -186,7 +184,7 @@ def _k_means(
 ) -> tuple[Centres, Float[Array, " m"], Float[Array, ""]]:
     """Centres, how many points each has, and the mean squared distance to the nearest."""
 
-    def lloyd(_: Any, centres: Array) -> Array:
+    def lloyd(_: object, centres: Array) -> Array:
         member = _members(x, centres)
         counts = member.sum(0)[:, None]
         means = jnp.matmul(member.T, x, precision="highest") / jnp.maximum(counts, 1)

@@ -1,6 +1,7 @@
 """A Gaussian fitted to data, of few directions with a variance of their own."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import equinox as eqx
@@ -60,7 +61,7 @@ class FittedGaussian(AbstractEnergy):
 
     @classmethod
     def fit(
-        cls, points: Any, *, rank: int = 32, floor: float = 1e-4, key: PRNGKeyArray | None = None
+        cls, points: object, *, rank: int = 32, floor: float = 1e-4, key: PRNGKeyArray | None = None
     ) -> "FittedGaussian":
         """The Gaussian of largest likelihood, in closed form from the sample covariance.
 
@@ -94,7 +95,9 @@ class FittedGaussian(AbstractEnergy):
         return cls(*arrays)
 
     @classmethod
-    def blank(cls, shape: Any, *, rank: int = 32, floor: float = 1e-4) -> "FittedGaussian":
+    def blank(
+        cls, shape: int | Iterable[int], *, rank: int = 32, floor: float = 1e-4
+    ) -> "FittedGaussian":
         """A standard normal with the settings of `fit`, which has seen no data.
 
         **Raises:** `ValueError` for a setting out of range, as `fit` does.
@@ -156,7 +159,7 @@ class FittedGaussian(AbstractEnergy):
         value = float(_factored.log_normaliser(*self._parts)) + self.mean.size / 2
         return value, value
 
-    def held_out(self, points: Any) -> HeldOut:
+    def held_out(self, points: object) -> HeldOut:
         """The mean of $V$, which is the NLL."""
         return held_out_nll(self, points)
 

@@ -1,6 +1,7 @@
 """A mixture of Gaussians fitted to data, each of few directions with a variance of their own."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import equinox as eqx
@@ -70,7 +71,7 @@ class FittedMixture(AbstractEnergy):
     @classmethod
     def fit(
         cls,
-        points: Any,
+        points: object,
         *,
         key: PRNGKeyArray,
         components: int = 10,
@@ -121,7 +122,7 @@ class FittedMixture(AbstractEnergy):
     @classmethod
     def blank(
         cls,
-        shape: Any,
+        shape: int | Iterable[int],
         *,
         components: int = 10,
         rank: int = 16,
@@ -201,7 +202,7 @@ class FittedMixture(AbstractEnergy):
         offset = _factored.sample(key_noise, self.vectors[j], self.variances[j], self.noises[j])
         return self.means[j] + offset.reshape(self.event_shape)
 
-    def held_out(self, points: Any) -> HeldOut:
+    def held_out(self, points: object) -> HeldOut:
         """The mean of $V$, which is the NLL."""
         return held_out_nll(self, points)
 

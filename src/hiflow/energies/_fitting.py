@@ -2,16 +2,18 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from hiflow._checks import as_array, refuse_not_finite
 from hiflow._statistics import standard_error
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +31,7 @@ class HeldOut:
     se: float
 
 
-def as_points(points: Any, *, owner: str, least: int, cure: str) -> Float[Array, "n *event"]:
+def as_points(points: object, *, owner: str, least: int, cure: str) -> Float[Array, "n *event"]:
     """To an array of at least `least` finite events, or a `ValueError`."""
     array = as_array(jnp.asarray(points))
     if array.ndim < 2 or array.size == 0:
@@ -53,7 +55,7 @@ def mean_variance(points: Float[Array, "n *event"], *, owner: str) -> float:
     return found
 
 
-def check_at_least_one(owner: str, **counts: Any) -> None:
+def check_at_least_one(owner: str, **counts: object) -> None:
     """Raise `ValueError` unless every setting is a whole number of 1 or more."""
     for name, count in counts.items():
         if not isinstance(count, int | np.integer) or count < 1:
@@ -62,14 +64,14 @@ def check_at_least_one(owner: str, **counts: Any) -> None:
             )
 
 
-def check_setting_positive(owner: str, **settings: Any) -> None:
+def check_setting_positive(owner: str, **settings: ArrayLike) -> None:
     """Raise `ValueError` unless every setting is a positive number."""
     for name, value in settings.items():
-        if not (np.isfinite(value) and value > 0):
+        if not (np.isfinite(value) and np.asarray(value) > 0):
             raise ValueError(f"{owner}: `{name}` must be positive and finite, got {value}.")
 
 
-def check_rank(owner: str, rank: Any, dim: int) -> None:
+def check_rank(owner: str, rank: object, dim: int) -> None:
     """Raise `ValueError` unless there can be so many orthonormal directions."""
     if not isinstance(rank, int | np.integer) or not 1 <= rank <= dim:
         raise ValueError(
@@ -78,11 +80,11 @@ def check_rank(owner: str, rank: Any, dim: int) -> None:
         )
 
 
-def held_out_nll(energy: Any, points: Any) -> HeldOut:
+def held_out_nll(energy: Callable[[Array], Array], points: object) -> HeldOut:
     """The mean of a normalised energy over held-out points."""
     owner = f"{type(energy).__name__}.held_out"
-    points = as_points(points, owner=owner, least=2, cure="A standard error needs two.")
-    return mean_of("NLL, nats", over(points, energy))
+    held_out = as_points(points, owner=owner, least=2, cure="A standard error needs two.")
+    return mean_of("NLL, nats", over(held_out, energy))
 
 
 def mean_of(what: str, values: Float[Array, " n"]) -> HeldOut:
@@ -92,7 +94,7 @@ def mean_of(what: str, values: Float[Array, " n"]) -> HeldOut:
 
 
 @eqx.filter_jit
-def over(points: Any, function: Callable[..., Any]) -> Any:
+def over(points: PyTree, function: Callable[..., T]) -> T:
     """The function of every point, or of every tuple from several arrays, in batches that bound the
     memory."""
     return jax.lax.map(function, points, batch_size=512)

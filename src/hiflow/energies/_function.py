@@ -15,7 +15,7 @@ from hiflow.energies._base import AbstractEnergy, registry
 from hiflow.groups import AbstractGroup, Trivial
 
 
-def _as_function(value: Any) -> Callable[..., Any]:
+def _as_function(value: object) -> Callable[..., Any]:
     """A callable, or `"module:function"` as a configuration file writes it."""
     if callable(value):
         return value

@@ -1,8 +1,7 @@
 """A kernel density estimate as an energy."""
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import equinox as eqx
 import jax
@@ -62,7 +61,7 @@ class KernelDensity(AbstractEnergy):
     @classmethod
     def fit(
         cls,
-        points: Any,
+        points: object,
         *,
         bandwidth: float | None = None,
         neighbours: int = 64,
@@ -90,7 +89,7 @@ class KernelDensity(AbstractEnergy):
 
     @classmethod
     def blank(
-        cls, shape: Any, *, bandwidth: float | None = None, neighbours: int = 64
+        cls, shape: int | Iterable[int], *, bandwidth: float | None = None, neighbours: int = 64
     ) -> "KernelDensity":
         """As many kernels at 0 as there are neighbours, with the settings of `fit`; has seen no data.
 
@@ -146,7 +145,7 @@ class KernelDensity(AbstractEnergy):
         noise = jax.random.normal(key_noise, self.event_shape, self.centres.dtype)
         return self.centres[i] + self.bandwidth * noise
 
-    def held_out(self, points: Any) -> HeldOut:
+    def held_out(self, points: object) -> HeldOut:
         """The mean of $V$, which is the NLL."""
         return held_out_nll(self, points)
 

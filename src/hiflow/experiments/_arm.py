@@ -1,17 +1,18 @@
 """One arm of an experiment: its tables made into the objects that `fit` takes."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
 
 from jaxtyping import PRNGKeyArray
 
 from hiflow import energies, networks, paths, priors
 from hiflow.experiments._fitted import FittedEnergies
-from hiflow.experiments._toml import ConfigError, Experiment
+from hiflow.experiments._toml import ConfigError, Experiment, Table
 from hiflow.solver import Solver
 from hiflow.training import Training
 from hiflow.training._preflight import make_components, make_ready
+
+S = TypeVar("S", Training, Solver)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Arm:
 
 def make_arm(
     experiment: Experiment,
-    arm: Mapping[str, Any],
+    arm: Table,
     energy: energies.AbstractEnergy | None,
     event_shape: tuple[int, ...],
     key: PRNGKeyArray,
@@ -64,7 +65,7 @@ def make_arm(
     return Arm(arm["label"], network, path, prior, training, solver, size)
 
 
-def _settings(defaults: Any, table: Mapping[str, Any], where: str) -> Any:
+def _settings(defaults: S, table: Table, where: str) -> S:
     try:
         return defaults.changed(**table)
     except (TypeError, ValueError) as error:

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import diffrax
 import jax
@@ -20,11 +20,12 @@ from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._data import make_validation
 from hiflow.experiments._fitted import make_energy
 from hiflow.experiments._member import Member, data_of, members_of
-from hiflow.experiments._run_folder import RunFolder
+from hiflow.experiments._run_folder import Row, RunFolder
 from hiflow.metrics import Weighted, negative_log_likelihood, weigh
 
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5)
 STEPS = (4, 8, 16, 32, 64)
+T = TypeVar("T")
 _TIGHT = 1e-6
 _ENOUGH = 5_000
 
@@ -135,7 +136,7 @@ def _validate(group: list[Member], energy: AbstractEnergy | None) -> None:
             )
 
 
-def _kept(member: Member, name: str, make: Callable[[], Any]) -> Any:
+def _kept(member: Member, name: str, make: Callable[[], T]) -> T:
     """What `make` gives, from the arm's folder if it was made before."""
     path = member.place / f"{name}.json"
     if not path.exists():
@@ -143,7 +144,7 @@ def _kept(member: Member, name: str, make: Callable[[], Any]) -> Any:
     return json.loads(path.read_text())
 
 
-def _sweep(member: Member, size: int, energy: AbstractEnergy | None) -> list[dict[str, Any]]:
+def _sweep(member: Member, size: int, energy: AbstractEnergy | None) -> list[Row]:
     """NLL and NFE by setting; the first row is the reference, at tight tolerances."""
     flow, (_, test) = member.flow(), data_of(member, energy)
     settings = {f"tolerance {x:.0e}": {"rtol": x, "atol": x} for x in (_TIGHT, *TOLERANCES)}

@@ -11,6 +11,7 @@ from hiflow.energies import AbstractEnergy
 from hiflow.experiments._caption import caption
 from hiflow.experiments._data import pixel_transform
 from hiflow.experiments._member import Member
+from hiflow.experiments._run_folder import Row
 from hiflow.experiments._toml import Experiment
 from hiflow.metrics import Floor, Weighted, standard_error
 
@@ -50,13 +51,13 @@ class Comparison:
         """What the NLLs refer to."""
         return caption(self.energy, len({member.seed for member in self.members}), self.pixels)
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """One row per arm: NLL, its paired difference from the reference, NFE."""
         return [self._row(group) for group in self._groups().values()]
 
-    def choices(self) -> list[dict[str, Any]]:
+    def choices(self) -> list[Row]:
         """The row of each family's best arm by validation, families in order."""
-        families: dict[Any, list[dict[str, Any]]] = {}
+        families: dict[Any, list[Row]] = {}
         for row in self.rows():
             if row["family"] and row["validation"] is not None:
                 families.setdefault((row["family"], row["variant"]), []).append(row)
@@ -73,7 +74,7 @@ class Comparison:
         }
         return dict(list(groups.items())[:8])
 
-    def swept(self) -> dict[str, list[dict[str, Any]]]:
+    def swept(self) -> dict[str, list[Row]]:
         """Label to the rows of its sweep over solver settings."""
         return {m.label: m.sweep for m in self.members if m.sweep is not None}
 
@@ -85,11 +86,11 @@ class Comparison:
                 found.setdefault(member.label, []).append(member.weighted)
         return found
 
-    def sample_rows(self) -> list[dict[str, Any]]:
+    def sample_rows(self) -> list[Row]:
         """One row per arm whose samples were weighted: ESS, energies, free energy."""
         return [_sample_row(label, sets) for label, sets in self.weighed().items()]
 
-    def numbers(self) -> dict[str, Any]:
+    def numbers(self) -> Row:
         """All that the page says, and the scores of every seed, as JSON."""
         sweeps = {
             label: [_without_points(row) for row in rows] for label, rows in self.swept().items()
@@ -121,7 +122,7 @@ class Comparison:
             f"{', '.join(dict.fromkeys(m.arm for m in arms))}."
         )
 
-    def _row(self, group: list[Member]) -> dict[str, Any]:
+    def _row(self, group: list[Member]) -> Row:
         first, scores = group[0], [m.scores for m in group]
         nll = np.array([each["nll"] for each in scores])
         row = {
@@ -148,7 +149,7 @@ class Comparison:
             row["controlled_se"] = standard_error(np.mean(controlled, axis=0))
         return row | self._difference(group)
 
-    def _difference(self, group: list[Member]) -> dict[str, Any]:
+    def _difference(self, group: list[Member]) -> Row:
         label = self._reference(group[0].variant)
         reference = {m.seed: m for m in self.members if m.label == label}
         pairs = [(m, reference[m.seed]) for m in group if m.seed in reference]
@@ -172,7 +173,7 @@ class Comparison:
         return dict(zip(names, (float(means.mean()), over_seeds, over_points), strict=True))
 
 
-def _sample_row(label: str, sets: list[Weighted]) -> dict[str, Any]:
+def _sample_row(label: str, sets: list[Weighted]) -> Row:
     mean, mean_se = _pooled([one.mean(one.energies) for one in sets])
     free, free_se = _pooled([one.free_energy for one in sets])
     return {
@@ -194,7 +195,7 @@ def _pooled(estimates: list[tuple[float, float]]) -> tuple[float, float]:
     return float(values.mean()), float(np.sqrt(np.sum(errors**2)) / len(errors))
 
 
-def _without_points(scores: dict[str, Any]) -> dict[str, Any]:
+def _without_points(scores: Row) -> Row:
     return {name: value for name, value in scores.items() if name != "log_prob"}
 
 

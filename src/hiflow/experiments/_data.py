@@ -1,15 +1,12 @@
 """`[data]`: training, validation and test points from an energy, from files, or from images."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from hiflow import data, energies
-from hiflow.experiments._toml import ConfigError, Experiment, check_names, parameters
+from hiflow.experiments._toml import ConfigError, Experiment, Table, check_names, parameters
 
 _OWN = ("size", "test", "validation", "seed")
 _FILE = ("file", "test_file")
@@ -118,7 +115,7 @@ def make_validation(
 
 def _drawn(
     energy: energies.AbstractEnergy,
-    table: Mapping[str, Any],
+    table: Table,
     size: int,
     test: int,
     keys: tuple[Array, Array],
@@ -138,7 +135,7 @@ def _drawn(
 
 
 def _from_files(
-    table: dict[str, Any], shape: tuple[int, ...] | None, size: int | None, test: int, key: Array
+    table: Table, shape: tuple[int, ...] | None, size: int | None, test: int, key: Array
 ) -> tuple[Array, Array]:
     points = jnp.asarray(data.load(table["file"], event_shape=shape))
     if "test_file" in table:
@@ -177,5 +174,5 @@ def _from_images(experiment: Experiment, seed: int) -> tuple[Array, Array, Array
     return made[0], made[1], made[2]
 
 
-def _pixels(table: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def _pixels(table: Table) -> tuple[np.ndarray, np.ndarray]:
     return data.images(table["images"], table.get("folder"), table.get("side"))

@@ -10,10 +10,10 @@ from rich.console import Console
 
 from hiflow import energies
 from hiflow._disk import fingerprint, write_json
-from hiflow.experiments._toml import ConfigError, Experiment, check_names, parameters
+from hiflow.experiments._toml import ConfigError, Experiment, Table, check_names, parameters
 
 
-def is_fitted(table: Any) -> bool:
+def is_fitted(table: object) -> bool:
     """Whether a table names an energy that is to be fitted to data."""
     if isinstance(table, str):
         table = {"name": table}
@@ -79,7 +79,7 @@ class FittedEnergies:
             for key, value in table.items()
         }
 
-    def _fit(self, name: str, table: dict[str, Any], size: int | None) -> energies.AbstractEnergy:
+    def _fit(self, name: str, table: Table, size: int | None) -> energies.AbstractEnergy:
         settings = {key: value for key, value in table.items() if key != "name"}
         cls: Any = energies.registry.get(table["name"])
         known = [argument for argument in parameters(cls.fit) if argument not in ("points", "key")]
@@ -95,9 +95,7 @@ class FittedEnergies:
         self._judge(energy, place, table, size)
         return energy
 
-    def _judge(
-        self, energy: Any, place: Path | None, table: dict[str, Any], size: int | None
-    ) -> None:
+    def _judge(self, energy: Any, place: Path | None, table: Table, size: int | None) -> None:
         assert self.points is not None
         found = energy.held_out(self.points[:size] if self.test is None else self.test)
         if self.console is not None:

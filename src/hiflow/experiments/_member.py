@@ -3,7 +3,6 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from hiflow._disk import fingerprint
 from hiflow.energies import AbstractEnergy
 from hiflow.experiments._data import make_data
-from hiflow.experiments._run_folder import RunFolder, read_history
+from hiflow.experiments._run_folder import Row, RunFolder, read_history
 from hiflow.experiments._toml import Experiment
 from hiflow.flow import Flow, load
 from hiflow.metrics import Weighted
@@ -28,7 +27,7 @@ class Member:
     seed: int
     place: Path
     """The folder of its flow."""
-    history: list[dict[str, Any]]
+    history: list[Row]
     test: str
     """What tells its test points from others."""
     experiment: Experiment
@@ -36,11 +35,11 @@ class Member:
     r"""$V(x) - \langle V\rangle$: the energy at every test point, less its mean over the experiment's
     training points, many more."""
     validation: float | None = None
-    sweep: list[dict[str, Any]] | None = None
+    sweep: list[Row] | None = None
     weighted: Weighted | None = None
 
     @property
-    def scores(self) -> dict[str, Any]:
+    def scores(self) -> Row:
         """The last row of its history: `nll`, `nll_se`, `nfe`, …"""
         return self.history[-1]
 

@@ -1,11 +1,11 @@
 """A comparison as a page of Markdown."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
 from hiflow.experiments._comparison import Comparison
+from hiflow.experiments._run_folder import Row
 from hiflow.experiments._tables import CHOICE, LIKELIHOOD, SAMPLES, markdown, markdown_of
 
 
@@ -26,7 +26,7 @@ def page(comparison: Comparison, figures: Iterable[str]) -> str:
     return "\n".join(parts)
 
 
-def _explanation(comparison: Comparison, rows: list[dict[str, Any]]) -> str:
+def _explanation(comparison: Comparison, rows: list[Row]) -> str:
     variants = any(member.variant for member in comparison.members)
     controlled = any(row["controlled"] is not None for row in rows)
     probes = any(row["probe_se"] is not None for row in rows)
@@ -72,7 +72,7 @@ _ALT = {
 }
 
 
-def _pivot(rows: list[dict[str, Any]]) -> list[str]:
+def _pivot(rows: list[Row]) -> list[str]:
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     cells = {(row["arm"], row["variant"]): _pivot_cell(row) for row in rows}
     lines = [
@@ -83,20 +83,20 @@ def _pivot(rows: list[dict[str, Any]]) -> list[str]:
     return [*markdown(["variant", *arms], lines), "", note]
 
 
-def _pivot_cell(row: dict[str, Any]) -> str:
+def _pivot_cell(row: Row) -> str:
     text = f"{row['nll']:.2f} ± {row['se']:.2f}"
     if row["difference"] is None:
         return text
     return f"{text} ({row['difference']:+.2f} ± {row['difference_se']:.2f})"
 
 
-def _sweep_table(swept: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _sweep_table(swept: dict[str, list[Row]]) -> list[str]:
     cells = [[_sweep_cell(row, rows[0]) for row in rows] for rows in swept.values()]
     settings = [row["setting"] for row in next(iter(swept.values()))]
     return markdown(["setting", *swept], zip(settings, *cells, strict=True))
 
 
-def _sweep_cell(row: dict[str, Any], reference: dict[str, Any]) -> str:
+def _sweep_cell(row: Row, reference: Row) -> str:
     change = np.asarray(reference["log_prob"]) - np.asarray(row["log_prob"])
     if row is reference:
         return f"NLL {row['nll']:.3f} @ {row['nfe']:.0f}"

@@ -21,6 +21,9 @@ from hiflow.experiments._toml import Experiment, read, slug
 from hiflow.flow import load
 from hiflow.metrics import standard_error
 
+# Of a history or a table: numbers and words by name.
+Row = dict[str, Any]
+
 IMAGES = 24
 _PACKAGES = ["hiflow-jax", "jax", "jaxlib", "equinox", "diffrax", "optax", "lineax", "numpy"]
 
@@ -135,11 +138,11 @@ class Record:
     console: Console
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """What was recorded so far."""
         return read_history(self.place)
 
-    def __call__(self, row: dict[str, Any]) -> None:
+    def __call__(self, row: Row) -> None:
         """Add a row."""
         if self.pixels is not None:
             row = row | bits_per_dim(self.pixels, row["log_prob"], self.test)
@@ -170,7 +173,7 @@ def flow_files(run: str | os.PathLike[str]) -> dict[tuple[str, int], Path]:
     return {(path.stem, 0): path} if path.is_file() else RunFolder(path).flows()
 
 
-def read_history(place: Path) -> list[dict[str, Any]]:
+def read_history(place: Path) -> list[Row]:
     """The rows of one arm's history."""
     path = place / "history.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

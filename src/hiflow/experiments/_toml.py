@@ -4,13 +4,16 @@ import dataclasses
 import inspect
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from hiflow._checks import nearest
 
+# As tomllib reads it.
+Table = dict[str, Any]
 _TOP = (
     *("seeds", "energy", "data", "prior", "network", "training", "evaluation"),
     *("arm", "variant"),
@@ -37,7 +40,7 @@ class Experiment:
         return list(self.tables.get("seeds", [0]))
 
     @property
-    def arms(self) -> list[dict[str, Any]]:
+    def arms(self) -> list[Table]:
         """The arms' tables in order, in every variant: `arm` and `variant` are the parts of `label`.
 
         A variant's `training` is added to that of the arm, its `prior` and `network` replace the arm's.
@@ -47,7 +50,7 @@ class Experiment:
         return [_varied(a, v) for v in variants for a in arms] if variants else arms
 
 
-def packaged_experiments() -> dict[str, Any]:
+def packaged_experiments() -> dict[str, Traversable]:
     """The experiments that come with hiflow: name to resource."""
     folder = files("hiflow.experiments")
     return {item.name[:-5]: item for item in folder.iterdir() if item.name.endswith(".toml")}
@@ -93,7 +96,7 @@ def slug(label: str) -> str:
     return "".join(c if c.isalnum() else "-" for c in label.lower()).strip("-")
 
 
-def check_names(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+def check_names(table: Mapping[str, object], known: Iterable[str], where: str) -> None:
     """Raise `ConfigError` for a name that isn't known, with the nearest that is."""
     known = list(known)
     for name in table:
@@ -103,12 +106,12 @@ def check_names(table: Mapping[str, Any], known: Iterable[str], where: str) -> N
             )
 
 
-def parameters(function: Any) -> list[str]:
+def parameters(function: Callable[..., object]) -> list[str]:
     """The names that a function takes."""
     return list(inspect.signature(function).parameters)
 
 
-def _varied(arm: dict[str, Any], variant: Mapping[str, Any]) -> dict[str, Any]:
+def _varied(arm: Table, variant: Table) -> Table:
     training = {**arm.get("training", {}), **variant.get("training", {})}
     label = f"{arm['label']}, {variant['label']}"
     return {**arm, **variant, "label": label, "variant": variant["label"], "training": training}

@@ -1,11 +1,11 @@
 """What a symmetry group is: elements that act on events, and the directions that it leaves free."""
 
 import abc
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, runtime_checkable
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow.registry import Registry
 
@@ -99,7 +99,7 @@ class AbstractSymmetric(eqx.Module):
 class SupportsAlignment(Protocol):
     """A group that can bring one event near to another, as symmetry-aligned couplings need."""
 
-    def align(self, x: Float[Array, "*event"], y: Float[Array, "*event"]) -> Any:
+    def align(self, x: Float[Array, "*event"], y: Float[Array, "*event"]) -> PyTree:
         r"""An element $g$ that makes $\|gx - y\|$ small: the least for a single factor, a fixed point
         of alternating over the factors for a product."""
         ...
@@ -117,7 +117,9 @@ class SupportsPeriods(Protocol):
         ...
 
 
-def linear_part(group: AbstractGroup, g: Any, x: Float[Array, "*event"]) -> Float[Array, "*event"]:
+def linear_part(
+    group: AbstractGroup, g: PyTree, x: Float[Array, "*event"]
+) -> Float[Array, "*event"]:
     """`x` under the linear part of $g$, as it acts on velocities: translations do nothing."""
     return group.act(g, x) - group.act(g, jnp.zeros_like(x))
 

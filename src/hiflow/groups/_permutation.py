@@ -1,7 +1,5 @@
 """Permutations of identical particles."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -12,7 +10,7 @@ from hiflow.groups._assignment import assignment
 from hiflow.groups._base import AbstractDiscreteGroup, registry
 
 
-def _as_species(value: Any) -> tuple[Any, ...] | None:
+def _as_species(value: object) -> tuple[int | float | str, ...] | None:
     if value is None:
         return None
     if isinstance(value, str) or not hasattr(value, "__iter__"):
@@ -35,7 +33,9 @@ class Permutation(AbstractDiscreteGroup[Array]):
     **Raises:** `ValueError` if an event has no axis, or not as many particles as `species`.
     """
 
-    species: tuple[Any, ...] | None = eqx.field(static=True, converter=_as_species, default=None)
+    species: tuple[int | float | str, ...] | None = eqx.field(
+        static=True, converter=_as_species, default=None
+    )
 
     def sample(self, key: PRNGKeyArray, event_shape: tuple[int, ...]) -> Int[Array, " particles"]:
         kinds = self._kinds(event_shape)

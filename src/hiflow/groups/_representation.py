@@ -30,7 +30,7 @@ class LinearRepresentation(AbstractFiniteGroup):
     _matrices: tuple[Any, ...] = eqx.field(static=True, repr=False)
     _table: tuple[tuple[int, ...], ...] = eqx.field(static=True, repr=False)
 
-    def __init__(self, generators: Any):
+    def __init__(self, generators: object):
         matrices, table = _closure(_as_matrices(generators))
         self._matrices = tuple(tuple(map(tuple, matrix)) for matrix in matrices.tolist())
         self._table = tuple(map(tuple, table.tolist()))
@@ -61,13 +61,13 @@ class LinearRepresentation(AbstractFiniteGroup):
         return jnp.matmul(matrices, x.ravel(), precision="highest").reshape(-1, *x.shape)
 
 
-def _as_matrices(generators: Any) -> Float[np.ndarray, "k dim dim"]:
+def _as_matrices(generators: object) -> Float[np.ndarray, "k dim dim"]:
     matrices = np.asarray(generators, np.float64)
     matrices = matrices[None] if matrices.ndim == 2 else matrices
     if matrices.ndim != 3 or matrices.shape[1] != matrices.shape[2] or not matrices.size:
         raise ValueError(
             "LinearRepresentation: `generators` must have shape (k, dim, dim), got "
-            f"{np.shape(generators)}."
+            f"{np.asarray(generators).shape}."
         )
     off = np.abs(matrices @ matrices.transpose(0, 2, 1) - np.eye(matrices.shape[1])).max()
     if not off < 1e-5:

@@ -35,7 +35,7 @@ def _fast(x: Array, weight: Array, margin: int) -> Array:
     )
 
 
-def _by_image(y: Array, x: Any, weight: Array) -> Array:
+def _by_image(y: Array, x: object, weight: Array) -> Array:
     """What multiplies a change of the images: the convolution with the reversed weights."""
     return _primitive.bind(y, jnp.flip(weight, (0, 1)).swapaxes(2, 3))
 

@@ -1,8 +1,7 @@
 """The plain network: a multilayer perceptron on the flattened event and the time."""
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import equinox as eqx
 import jax
@@ -14,6 +13,7 @@ from hiflow._checks import check_event
 from hiflow.groups import AbstractGroup, Translation, Trivial
 from hiflow.networks._base import AbstractVelocityField, registry
 from hiflow.networks._time import TIME_FEATURES, time_features
+from hiflow.registry import Named
 
 
 @registry.register("mlp")
@@ -45,11 +45,11 @@ class MLP(AbstractVelocityField):
 
     def __init__(
         self,
-        shape: Any,
+        shape: int | Iterable[int],
         width: int = 96,
         depth: int = 3,
         activation: Callable[[Array], Array] | str = "silu",
-        projects_on: Any = None,
+        projects_on: Named[AbstractGroup] | None = None,
         *,
         key: PRNGKeyArray,
     ):

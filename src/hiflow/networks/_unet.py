@@ -2,12 +2,13 @@
 
 import copy
 import itertools
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._checks import as_shape, check_event
@@ -101,7 +102,7 @@ class UNet(AbstractVelocityField):
 
     def __init__(
         self,
-        shape: Any,
+        shape: int | Iterable[int],
         size: str = "tiny",
         *,
         width: int | None = None,
@@ -180,7 +181,7 @@ class UNet(AbstractVelocityField):
         object.__setattr__(other, "compute", _compute(compute))
         return other
 
-    def _compute_dtype(self, dtype: Any) -> Any:
+    def _compute_dtype(self, dtype: DTypeLike) -> DTypeLike:
         fast = dtype == jnp.float32 and jax.default_backend() != "cpu"
         low = self.compute == "bfloat16" or (self.compute == "auto" and fast)
         return jnp.bfloat16 if low else dtype
@@ -196,7 +197,7 @@ def _through(
     return y
 
 
-def _image_shape(shape: Any) -> tuple[int, ...]:
+def _image_shape(shape: int | Iterable[int]) -> tuple[int, ...]:
     found = as_shape(shape)
     if len(found) not in (2, 3) or min(found[:2]) < 4:
         raise ValueError(
@@ -206,7 +207,7 @@ def _image_shape(shape: Any) -> tuple[int, ...]:
     return found
 
 
-def _size(name: str, replaced: dict[str, Any]) -> Size:
+def _size(name: str, replaced: dict[str, int | tuple[int, ...]]) -> Size:
     if name not in SIZES:
         raise ValueError(
             f"UNet: `size` must be {', '.join(map(repr, SIZES))}, got {name!r}. Pass `width`, "

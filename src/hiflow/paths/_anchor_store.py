@@ -16,7 +16,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from hiflow._disk import fingerprint, write_json
 from hiflow.paths._anchors import anchor_chunks, batch_of_anchors, check_anchor_dtype
@@ -39,7 +39,7 @@ class AnchorStore:
     - `folder`: where its files are; deleted with the store if `temporary`.
     """
 
-    anchors: Any
+    anchors: PyTree
     folder: Path
     temporary: bool = False
 
@@ -112,7 +112,7 @@ def store_anchors(
 class _Files:
     """The files of a store in the making: a `.npy` per leaf, and a manifest that counts the rows."""
 
-    def __init__(self, folder: Path, anchors: Any):
+    def __init__(self, folder: Path, anchors: PyTree):
         self.folder = folder
         self._manifest = folder / "manifest.json"
         leaves, self._structure = jax.tree_util.tree_flatten_with_path(anchors)
@@ -151,7 +151,7 @@ class _Files:
                 file.truncate(file.tell() + leaf.size * leaf.dtype.itemsize)
         self._mark(done)
 
-    def write(self, start: int, chunk: Any) -> None:
+    def write(self, start: int, chunk: PyTree) -> None:
         """Put a chunk's rows in their place, and then count them."""
         rows = jax.tree.leaves(chunk)
         for (name, leaf), part in zip(self._leaves.items(), rows, strict=True):
@@ -162,7 +162,7 @@ class _Files:
                 os.fsync(file.fileno())
         self._mark(start + rows[0].shape[0])
 
-    def mapped(self) -> Any:
+    def mapped(self) -> PyTree:
         """The PyTree, memory-mapped."""
         try:
             arrays = [np.load(self.folder / name, mmap_mode="r") for name in self._leaves]
@@ -176,7 +176,7 @@ class _Files:
     def _mark(self, rows: int) -> None:
         write_json(self._manifest, {"rows": rows, **self._description()})
 
-    def _description(self) -> dict[str, Any]:
+    def _description(self) -> dict[str, object]:
         leaves = {name: [leaf.dtype.str, *leaf.shape] for name, leaf in self._leaves.items()}
         return {"format": _FORMAT, "leaves": leaves}
 
@@ -198,12 +198,12 @@ def _unshared(path: AbstractPath, directory: Path) -> Path:
     return Path(tempfile.mkdtemp(dir=directory, prefix="unidentified-"))
 
 
-def _file_name(number: int, name: Any) -> str:
+def _file_name(number: int, name: jax.tree_util.KeyPath) -> str:
     readable = re.sub(r"[^\w.]", "_", jax.tree_util.keystr(name))
     return f"{number:02d}{readable}.npy"
 
 
-def _row_bytes(anchors: Any) -> int:
+def _row_bytes(anchors: PyTree) -> int:
     leaves = jax.tree.leaves(anchors)
     return sum(leaf.size // leaf.shape[0] * leaf.dtype.itemsize for leaf in leaves)
 

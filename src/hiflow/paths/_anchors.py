@@ -1,12 +1,11 @@
 """Anchors of a whole data set: all the Hessian work, once, before training."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from rich.progress import track
 
 from hiflow.paths._base import AbstractPath, SpectralAnchor
@@ -23,7 +22,7 @@ def make_anchors(
     dtype: str = "float32",
     chunk_size: int = 512,
     progress: bool = False,
-) -> Any:
+) -> PyTree:
     """`path.anchor` of every point, vmapped in chunks; every leaf gets a leading axis of length `n`.
 
     **Arguments:**
@@ -47,7 +46,7 @@ def make_anchors(
 
 
 def end_law_samples(
-    path: AbstractPath, anchors: Any, prior: AbstractPrior, *, key: PRNGKeyArray
+    path: AbstractPath, anchors: PyTree, prior: AbstractPrior, *, key: PRNGKeyArray
 ) -> Float[Array, "n *event"]:
     """One sample of the end law around every data point: independent prior samples carried to $t = 1$,
     by the path with the noise that `fit` would choose.
@@ -67,7 +66,7 @@ def end_law_samples(
 
 @eqx.filter_jit
 def _ends(
-    path: AbstractPath, anchors: Any, prior: AbstractPrior, own_noise: bool, key: PRNGKeyArray
+    path: AbstractPath, anchors: PyTree, prior: AbstractPrior, own_noise: bool, key: PRNGKeyArray
 ) -> Float[Array, "n *event"]:
     n = jax.tree.leaves(anchors)[0].shape[0]
     x0 = jax.vmap(prior.sample)(jax.random.split(key, n))
@@ -90,7 +89,7 @@ def anchor_chunks(
     chunk_size: int,
     progress: bool,
     first: int = 0,
-) -> Iterator[tuple[int, Any]]:
+) -> Iterator[tuple[int, PyTree]]:
     """The anchors from point `first` on, chunk by chunk, each checked, with the index it starts at."""
     starts = range(first, points.shape[0], chunk_size)
     for start in track(starts, "anchors", disable=not progress, transient=True):
@@ -100,7 +99,7 @@ def anchor_chunks(
 
 
 @eqx.filter_jit
-def batch_of_anchors(path: AbstractPath, points: Float[Array, "n *event"], dtype: str) -> Any:
+def batch_of_anchors(path: AbstractPath, points: Float[Array, "n *event"], dtype: str) -> PyTree:
     """Anchors of some points, the wide leaves in `dtype`."""
     anchors = eqx.filter_vmap(path.anchor)(points)
     if dtype == "float32":
@@ -113,7 +112,7 @@ def batch_of_anchors(path: AbstractPath, points: Float[Array, "n *event"], dtype
     return jax.tree.map(narrowed, anchors)
 
 
-def _check(path: AbstractPath, anchors: Any, start: int) -> None:
+def _check(path: AbstractPath, anchors: PyTree, start: int) -> None:
     for name, leaf in jax.tree_util.tree_leaves_with_path(anchors):
         narrow = ", or too large for float16" if leaf.dtype == jnp.float16 else ""
         complaint = f"anchor{jax.tree_util.keystr(name)} is not finite{narrow}"

@@ -1,15 +1,14 @@
 """A path that ends around the minimum downhill of the data point."""
 
-from typing import Any
-
 import equinox as eqx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
-from hiflow import energies
+from hiflow import energies, times
 from hiflow._checks import check_event
-from hiflow.paths._base import AbstractGaussianPath, SpectralAnchor, registry
+from hiflow.paths._base import AbstractGaussianPath, AbstractPath, SpectralAnchor, registry
 from hiflow.paths._noise import Noise
 from hiflow.paths._spectral import AbstractSpectralPath
+from hiflow.registry import Named
 
 
 @registry.register("at-minimum")
@@ -35,9 +34,9 @@ class AtMinimum(AbstractGaussianPath):
 
     def __init__(
         self,
-        inner: Any = "langevin",
-        energy: Any = None,
-        prior_scale: Any = None,
+        inner: Named[AbstractPath] = "langevin",
+        energy: Named[energies.AbstractEnergy] | None = None,
+        prior_scale: ArrayLike | None = None,
         steps: int = 500,
         tolerance: float = 1e-4,
     ):
@@ -56,7 +55,7 @@ class AtMinimum(AbstractGaussianPath):
         return self.inner.energy
 
     @property
-    def time(self) -> Any:
+    def time(self) -> times.AbstractTimeTransform:
         """The inner path's time transform."""
         return self.inner.time
 
@@ -83,7 +82,7 @@ class AtMinimum(AbstractGaussianPath):
         minimum = energies.quench(self.energy, x1, steps=self.steps, tolerance=self.tolerance)
         return self.inner.anchor(minimum)
 
-    def frame(self, anchor: Any) -> SpectralAnchor:
+    def frame(self, anchor: PyTree) -> SpectralAnchor:
         """The anchor itself."""
         return self.inner.frame(anchor)
 

@@ -1,7 +1,7 @@
 """What a path is: per data point, a flow that carries the prior to it; and the Gaussian family."""
 
 import abc
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import equinox as eqx
 import jax
@@ -21,17 +21,17 @@ class AbstractPath(eqx.Module):
     """
 
     @abc.abstractmethod
-    def anchor(self, x1: Float[Array, "*event"]) -> Any:
+    def anchor(self, x1: Float[Array, "*event"]) -> PyTree:
         """All that `flow` needs to know of one data point, as a PyTree of arrays."""
 
     @abc.abstractmethod
     def flow(
-        self, x0: Float[Array, "*event"], anchor: Any, t: Float[Array, ""]
+        self, x0: Float[Array, "*event"], anchor: PyTree, t: Float[Array, ""]
     ) -> Float[Array, "*event"]:
         """$x_t$, where the conditional flow has carried `x0`, for one sample and time."""
 
     def flow_and_velocity(
-        self, x0: Float[Array, "*event"], anchor: Any, t: Float[Array, ""]
+        self, x0: Float[Array, "*event"], anchor: PyTree, t: Float[Array, ""]
     ) -> tuple[Float[Array, "*event"], Float[Array, "*event"]]:
         r"""$x_t$ and $\dot x_t = u_t(x_t|x_1)$, the regression target, without a division."""
         return jax.jvp(lambda time: self.flow(x0, anchor, time), (t,), (jnp.ones_like(t),))
@@ -80,7 +80,7 @@ class AbstractGaussianPath(AbstractPath):
     """Whether $t = 0$ only comes close to the prior, as for variance-exploding diffusion."""
 
     @abc.abstractmethod
-    def frame(self, anchor: Any) -> SpectralAnchor:
+    def frame(self, anchor: PyTree) -> SpectralAnchor:
         """Centre, basis and numbers per mode."""
 
     @abc.abstractmethod
@@ -149,5 +149,7 @@ class AbstractGaussianPath(AbstractPath):
     ) -> Float[Array, "*event"]:
         return frame.modes.apply(values, y.ravel()).reshape(y.shape)
 
-    def _with_derivatives(self, t: Float[Array, ""], frame: SpectralAnchor) -> Any:
+    def _with_derivatives(
+        self, t: Float[Array, ""], frame: SpectralAnchor
+    ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         return jax.jvp(lambda time: self.schedule(time, frame), (t,), (jnp.ones_like(t),))

@@ -1,11 +1,11 @@
 """Isotropic paths: every direction alike, no energy needed."""
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from hiflow import groups, times
 from hiflow._checks import as_scalar, check_at_least, check_positive, is_concrete
@@ -28,7 +28,7 @@ class AbstractIsotropicPath(AbstractGaussianPath):
         """The point alone."""
         return x1
 
-    def frame(self, anchor: Any) -> SpectralAnchor:
+    def frame(self, anchor: PyTree) -> SpectralAnchor:
         """The point, in a basis that needs no vectors."""
         free = anchor.size - self.group.null_modes(anchor).shape[1]
         return SpectralAnchor(anchor, Modes(size=free), jnp.ones(1, anchor.dtype))

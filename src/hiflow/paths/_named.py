@@ -1,11 +1,16 @@
 """The spectral paths that have a name, by their end laws."""
 
-from typing import Any
+from jaxtyping import ArrayLike
 
+from hiflow.energies import AbstractEnergy
+from hiflow.hessians import AbstractHessian
 from hiflow.paths._base import registry
 from hiflow.paths._end_laws import Laplace, Point, Relaxation
 from hiflow.paths._noise import Noise
 from hiflow.paths._spectral import AbstractSpectralPath
+from hiflow.registry import Named
+from hiflow.spectral import AbstractSpectralMap
+from hiflow.times import AbstractTimeTransform
 
 
 @registry.register("linearised")
@@ -27,11 +32,11 @@ class Linearised(AbstractSpectralPath):
 
     def __init__(
         self,
-        energy: Any,
-        hessian: Any = "dense",
-        rates: Any = "saturating",
-        time: Any = "log",
-        prior_scale: Any = 1.0,
+        energy: Named[AbstractEnergy],
+        hessian: Named[AbstractHessian] = "dense",
+        rates: Named[AbstractSpectralMap] = "saturating",
+        time: Named[AbstractTimeTransform] = "log",
+        prior_scale: ArrayLike = 1.0,
     ):
         self.energy, self.hessian, self.rates, self.time = energy, hessian, rates, time
         self.end_law, self.prior_scale, self.noise = Point(), prior_scale, "auto"
@@ -61,13 +66,13 @@ class Langevin(AbstractSpectralPath):
 
     def __init__(
         self,
-        energy: Any,
-        hessian: Any = "dense",
-        curvature: Any = "absolute",
-        rates: Any = "constant",
-        time: Any = "log",
-        beta: Any = 1.0,
-        prior_scale: Any = 1.0,
+        energy: Named[AbstractEnergy],
+        hessian: Named[AbstractHessian] = "dense",
+        curvature: Named[AbstractSpectralMap] = "absolute",
+        rates: Named[AbstractSpectralMap] = "constant",
+        time: Named[AbstractTimeTransform] = "log",
+        beta: ArrayLike = 1.0,
+        prior_scale: ArrayLike = 1.0,
         noise: Noise = "auto",
     ):
         self.energy, self.hessian, self.rates, self.time = energy, hessian, rates, time
@@ -94,13 +99,13 @@ class Relaxed(AbstractSpectralPath):
 
     def __init__(
         self,
-        energy: Any,
-        hessian: Any = "dense",
-        curvature: Any = "absolute",
-        rates: Any = "constant",
-        time: Any = "log",
-        step: Any = 0.5,
-        prior_scale: Any = 1.0,
+        energy: Named[AbstractEnergy],
+        hessian: Named[AbstractHessian] = "dense",
+        curvature: Named[AbstractSpectralMap] = "absolute",
+        rates: Named[AbstractSpectralMap] = "constant",
+        time: Named[AbstractTimeTransform] = "log",
+        step: ArrayLike = 0.5,
+        prior_scale: ArrayLike = 1.0,
         noise: Noise = "auto",
     ):
         self.energy, self.hessian, self.rates, self.time = energy, hessian, rates, time

@@ -1,11 +1,11 @@
 """Whose noise an end law has: the prior sample's, or its own where that would be wrong."""
 
-from typing import Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
 from hiflow.couplings import AbstractCoupling, Independent
 from hiflow.paths._base import AbstractGaussianPath, AbstractPath
@@ -28,7 +28,7 @@ class SupportsNoise(Protocol):
         """The choice."""
         ...
 
-    def draw(self, anchor: Any, *, key: PRNGKeyArray) -> Any:
+    def draw(self, anchor: PyTree, *, key: PRNGKeyArray) -> PyTree:
         """An anchor for one sample and step: the flow to it ends where the noise says, whatever `x0`."""
         ...
 
@@ -77,7 +77,7 @@ def has_end_law(path: AbstractPath) -> bool:
     return getattr(jax.eval_shape(path.anchor, event), "variance", None) is not None
 
 
-def draw_anchors(path: AbstractPath, anchors: Any, keys: Key[Array, " n"]) -> Any:
+def draw_anchors(path: AbstractPath, anchors: PyTree, keys: Key[Array, " n"]) -> PyTree:
     """`path.draw` of every anchor."""
     assert isinstance(path, SupportsNoise), "choose_noise says so of no other path"
     return jax.vmap(lambda anchor, key: path.draw(anchor, key=key))(anchors, keys)

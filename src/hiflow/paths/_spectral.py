@@ -1,13 +1,12 @@
 """Paths that take the energy's Hessian at every data point."""
 
 import dataclasses
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow import energies, hessians, spectral, times
 from hiflow._checks import as_scalar, check_event, check_positive, is_concrete
@@ -69,7 +68,7 @@ class AbstractSpectralPath(AbstractGaussianPath):
         anchor = self.anchor_from(self.hessian.spectrum(self.energy, x1), x1)
         return _with_vectors(anchor, None) if anchor.modes.index is not None else anchor
 
-    def frame(self, anchor: Any) -> SpectralAnchor:
+    def frame(self, anchor: PyTree) -> SpectralAnchor:
         """The anchor itself; with the vectors that its points share, if it holds only their index."""
         if anchor.modes.index is None:
             return anchor

@@ -1,11 +1,11 @@
 """One function for a component of any family, and the surroundings that it is checked in."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray
+from jaxtyping import ArrayLike, PRNGKeyArray
 
 from hiflow import (
     couplings,
@@ -20,7 +20,7 @@ from hiflow import (
     time_samplers,
     times,
 )
-from hiflow.registry import Registry, RegistryError
+from hiflow.registry import Named, Registry, RegistryError
 from hiflow.testing._coupling import check_coupling
 from hiflow.testing._divergence import check_divergence
 from hiflow.testing._energy import check_energy
@@ -34,16 +34,17 @@ from hiflow.testing._spectral_map import check_spectral_map
 from hiflow.testing._time_sampler import check_time_sampler
 from hiflow.testing._time_transform import check_time_transform
 
+T = TypeVar("T")
 _SHAPES = [(4, 3), (4, 2), (2,), (4, 4), (3,), (6,), (2, 2)]
 _ENERGIES = ["ring", "double-well", {"name": "lennard-jones", "particles": 4}]
 
 
 def check(
-    component: Any,
+    component: object,
     *,
-    energy: Any = None,
-    prior: Any = None,
-    event_shape: Any = None,
+    energy: Named[energies.AbstractEnergy] | None = None,
+    prior: Named[priors.AbstractPrior] | None = None,
+    event_shape: Iterable[int] | None = None,
     key: PRNGKeyArray | None = None,
     **options: Any,
 ) -> Findings:
@@ -97,15 +98,16 @@ def check(
     raise TypeError(f"check: {component!r} is a component of none of hiflow's families.")
 
 
-def example(registry: Registry, name: str, **options: Any) -> Any:
+def example(registry: Registry[T], name: str, **options: object) -> T:
     """An instance of a registered component to check: made from `options`, or by its class's
     `example()` if there are none and it has one, with small sizes for what it takes besides.
 
     **Raises:** `RegistryError` for unknown names and options, and if arguments are missing.
     """
     cls = registry.get(name)
-    if not options and hasattr(cls, "example"):
-        return cls.example()
+    made_by_class = getattr(cls, "example", None)
+    if not options and made_by_class is not None:
+        return made_by_class()
     context = {"particles": 4, "dim": 3, "shape": (2,), "energy": "ring", "key": jax.random.key(0)}
     if registry.family == "couplings":
         context["group"] = energies.registry.make(_ENERGIES[-1]).group
@@ -137,7 +139,7 @@ def _shape_for(group: groups.AbstractGroup) -> tuple[int, ...]:
     )
 
 
-def _accepts(function: Callable[..., Any], *inputs: Any) -> bool:
+def _accepts(function: Callable[..., object], *inputs: object) -> bool:
     try:
         jax.eval_shape(function, *inputs)
     except (ValueError, TypeError, IndexError):
@@ -160,7 +162,7 @@ def _prior_for(path: paths.AbstractPath) -> priors.AbstractPrior:
 
 
 def _normal(
-    shape: tuple[int, ...], group: groups.AbstractGroup, scale: Any
+    shape: tuple[int, ...], group: groups.AbstractGroup, scale: ArrayLike
 ) -> priors.AbstractPrior:
     if group.null_modes(jnp.zeros(shape)).shape[1]:
         table = {"name": "centred-normal", "particles": shape[0], "dim": shape[1]}

@@ -1,10 +1,8 @@
 """The laws of a coupling."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, PRNGKeyArray
 
 from hiflow.couplings import AbstractCoupling, SupportsPreparation
 from hiflow.priors import AbstractPrior, Normal
@@ -17,7 +15,7 @@ def check_coupling(
     *,
     prior: AbstractPrior | None = None,
     key: PRNGKeyArray | None = None,
-    points: Any = None,
+    points: object = None,
     batch: int = 16,
     draws: int = 200,
 ) -> Findings:
@@ -95,7 +93,7 @@ def _measure(
     log_p = jax.vmap(prior.log_prob)
     before = log_p(x0)
 
-    def one(_: Any, key: Array) -> tuple[Any, tuple[Array, ...]]:
+    def one(_: None, key: Array) -> tuple[None, tuple[Array, ...]]:
         y0 = coupling(x0, x1, key)[0]
         after = log_p(y0)
         gaps = jnp.abs(after[:, None] - before[None, :])
@@ -125,5 +123,5 @@ def _kolmogorov_smirnov(a: Array, b: Array) -> Array:
     return jnp.max(jnp.abs(shares[0] - shares[1])) * jnp.sqrt(n * m / (n + m))
 
 
-def _distance(x: Any, y: Any) -> Any:
+def _distance(x: Array, y: Array) -> ArrayLike:
     return largest(x - y) if x.shape == y.shape else jnp.inf

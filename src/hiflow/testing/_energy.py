@@ -16,7 +16,7 @@ def check_energy(
     energy: AbstractEnergy,
     *,
     key: PRNGKeyArray | None = None,
-    points: Any = None,
+    points: object = None,
     samples: int = 4000,
 ) -> Findings:
     r"""Check that an energy is finite with a finite gradient and Hessian, invariant under its

@@ -1,21 +1,20 @@
 """The laws of a Gaussian path: all that has to agree with the flow alone."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from hiflow.paths import AbstractGaussianPath, AbstractSpectralPath
 from hiflow.priors import AbstractPrior
 from hiflow.testing._points import everywhere, free_directions
 from hiflow.testing._report import Report, largest
+from hiflow.times import AbstractTimeTransform
 
 
 def gaussian_violations(
     path: AbstractGaussianPath,
     prior: AbstractPrior,
-    anchors: Any,
+    anchors: PyTree,
     x0: Array,
     times: Array,
     end_scale: float,
@@ -84,16 +83,18 @@ def report_gaussian_laws(
         report.law(law, meaning, found[law], 10 * report.rounding, "point", "t", "sample", t=times)
 
 
-def _start(path: Any, prior: AbstractPrior, anchors: Any, x0: Array) -> Array:
-    def difference(anchor: Any, t: Array, x: Array) -> Array:
+def _start(path: AbstractGaussianPath, prior: AbstractPrior, anchors: PyTree, x0: Array) -> Array:
+    def difference(anchor: PyTree, t: Array, x: Array) -> Array:
         expected = prior.log_prob(x)
         return jnp.abs(path.log_prob(x, anchor, t) - expected) / (1 + jnp.abs(expected))
 
     return everywhere(difference, anchors, jnp.zeros(1, x0.dtype), x0)
 
 
-def _nearness_of_start(path: Any, anchors: Any, x: Array, basis: Array) -> Array:
-    def one(anchor: Any) -> Array:
+def _nearness_of_start(
+    path: AbstractGaussianPath, anchors: PyTree, x: Array, basis: Array
+) -> Array:
+    def one(anchor: PyTree) -> Array:
         zero = jnp.zeros((), x.dtype)
         J = _jacobian(path, anchor, jnp.zeros_like(x), zero, basis)
         spread = jnp.sqrt(jnp.linalg.eigvalsh(jnp.matmul(J, J.T, precision="highest")))
@@ -102,22 +103,26 @@ def _nearness_of_start(path: Any, anchors: Any, x: Array, basis: Array) -> Array
     return jax.vmap(one)(anchors)
 
 
-def _end(path: Any, anchors: Any, x: Array, basis: Array, end_scale: float) -> dict[str, Array]:
+def _end(
+    path: AbstractGaussianPath, anchors: PyTree, x: Array, basis: Array, end_scale: float
+) -> dict[str, Array]:
     """Violations at t = 1, and how much of the start may be left there."""
 
-    def one(anchor: Any) -> dict[str, Array]:
+    def one(anchor: PyTree) -> dict[str, Array]:
         end, frame = jnp.ones((), x.dtype), path.frame(anchor)
         mean = path.flow(jnp.zeros_like(x), anchor, end)
         J = path.prior_scale * _jacobian(path, anchor, jnp.zeros_like(x), end, basis)
         covariance = jnp.matmul(J, J.T, precision="highest")
         expected = jnp.zeros_like(covariance)
-        if frame.variance is not None:
-            spread = jax.vmap(lambda b: frame.modes.apply(frame.variance, b), 1, 1)(basis)
+        variance = frame.variance
+        if variance is not None:
+            spread = jax.vmap(lambda b: frame.modes.apply(variance, b), 1, 1)(basis)
             expected = jnp.matmul(basis.T, spread, precision="highest")
         left = jnp.asarray(end_scale, x.dtype)
-        if hasattr(path, "time"):
+        time: AbstractTimeTransform | None = getattr(path, "time", None)
+        if time is not None:
             # A mode of rate a keeps cutoff^a; isotropic frames count rates in units of `rate`.
-            left = 2 * jnp.max(path.time.decay(end, frame.speeds * getattr(path, "rate", 1.0)))
+            left = 2 * jnp.max(time.decay(end, frame.speeds * getattr(path, "rate", 1.0)))
         shift = largest(mean - frame.centre) / (path.prior_scale + largest(frame.centre))
         excess = largest(covariance - expected) / (largest(expected) + path.prior_scale**2)
         return {"end mean": shift, "end covariance": excess, "left": left}
@@ -128,14 +133,14 @@ def _end(path: Any, anchors: Any, x: Array, basis: Array, end_scale: float) -> d
 _DISTANCES = (1.0, 1e3)
 
 
-def _stability(path: AbstractSpectralPath, anchors: Any, x0: Array) -> dict[str, Array]:
+def _stability(path: AbstractSpectralPath, anchors: PyTree, x0: Array) -> dict[str, Array]:
     """How far the flow is from contracting, from starts near and far: (point, distance, sample).
 
     Of a path with an end law it is the mean that contracts; the spread goes to the law's.
     """
     times = jnp.linspace(0, 1, 17).astype(x0.dtype)
 
-    def one(anchor: Any, far: Array, x: Array) -> dict[str, Array]:
+    def one(anchor: PyTree, far: Array, x: Array) -> dict[str, Array]:
         frame = path.frame(anchor)
 
         def offset(t: Array) -> Array:
@@ -165,7 +170,12 @@ def _stability(path: AbstractSpectralPath, anchors: Any, x0: Array) -> dict[str,
 
 
 def _identities(
-    path: Any, prior: AbstractPrior, anchor: Any, basis: Array, x0: Array, t: Array
+    path: AbstractGaussianPath,
+    prior: AbstractPrior,
+    anchor: PyTree,
+    basis: Array,
+    x0: Array,
+    t: Array,
 ) -> dict[str, Array]:
     """Violations, each relative to what rounding of `x_t` could do to its terms."""
     x, x_dot = jax.jvp(lambda s: path.flow(x0, anchor, s), (t,), (jnp.ones_like(t),))
@@ -192,16 +202,20 @@ def _identities(
     }
 
 
-def _jacobian(path: Any, anchor: Any, x0: Array, t: Array, basis: Array) -> Array:
+def _jacobian(
+    path: AbstractGaussianPath, anchor: PyTree, x0: Array, t: Array, basis: Array
+) -> Array:
     """Of the flow in `x0`, on the free directions."""
     J = jax.jacfwd(lambda y: path.flow(y.reshape(x0.shape), anchor, t).ravel())(x0.ravel())
     return jnp.matmul(basis.T, jnp.matmul(J, basis, precision="highest"), precision="highest")
 
 
-def _samples(path: Any, anchors: Any, x0: Array, times: Array, basis: Array) -> Array:
+def _samples(
+    path: AbstractGaussianPath, anchors: PyTree, x0: Array, times: Array, basis: Array
+) -> Array:
     """Mean and covariance of the flow's samples, whitened by the density's."""
 
-    def one(anchor: Any, t: Array) -> Array:
+    def one(anchor: PyTree, t: Array) -> Array:
         mean = path.mean(anchor, t)
         x = jax.vmap(lambda x: path.flow(x, anchor, t))(x0)
         y = jnp.matmul((x - mean).reshape(x.shape[0], -1), basis, precision="highest")

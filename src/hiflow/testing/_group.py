@@ -1,10 +1,8 @@
 """The laws of a group."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from hiflow.groups import AbstractGroup, SupportsAlignment, linear_part
 from hiflow.testing._compiled import compiled
@@ -12,7 +10,7 @@ from hiflow.testing._report import Findings, Report, largest, seed
 
 
 def check_group(
-    group: AbstractGroup, event_shape: Any, *, key: PRNGKeyArray | None = None
+    group: AbstractGroup, event_shape: tuple[int, ...], *, key: PRNGKeyArray | None = None
 ) -> Findings:
     """Check that a group's elements compose, invert and keep distances, that `project` is the
     orthogonal projection along `null_modes` and commutes with the group, that the tangents of an
@@ -77,7 +75,7 @@ def _measure(group: AbstractGroup, event_shape: tuple[int, ...], keys: Array) ->
     return jax.vmap(one)(keys)
 
 
-def _tangents(group: AbstractGroup, g: Any, x: Array, null: Array) -> Array:
+def _tangents(group: AbstractGroup, g: PyTree, x: Array, null: Array) -> Array:
     """How far the orbit's tangent space is from moving with `x`, and from holding the null modes."""
     here, there = _projector(group.tangents(x)), _projector(group.tangents(group.act(g, x)))
     turn = jax.vmap(lambda v: linear_part(group, g, v.reshape(x.shape)).ravel(), 1, 1)

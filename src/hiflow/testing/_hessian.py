@@ -1,7 +1,5 @@
 """The laws of a Hessian provider, for one energy."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import lineax as lx
@@ -20,7 +18,7 @@ def check_hessian(
     energy: AbstractEnergy,
     *,
     key: PRNGKeyArray | None = None,
-    points: Any = None,
+    points: object = None,
     exact: bool | None = None,
 ) -> Findings:
     r"""Check that a provider's operator is symmetric, equals Hessian–vector products, is
@@ -95,7 +93,9 @@ def _measure(
     return jax.vmap(at)(points), all(tags)
 
 
-def _products(operator: Any, energy: AbstractEnergy, x: Array, vectors: Array) -> Array:
+def _products(
+    operator: lx.AbstractLinearOperator, energy: AbstractEnergy, x: Array, vectors: Array
+) -> Array:
     gradient = jax.grad(lambda y: energy(y.reshape(x.shape)))
 
     def product(v: Array) -> Array:

@@ -1,26 +1,33 @@
 """The laws of an end law with noise of its own: ends, marginals and target over its draws."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, PyTree
 
+from hiflow.paths import AbstractGaussianPath, SupportsNoise
+from hiflow.spectrum import Modes
 from hiflow.testing._report import Report, largest
+from hiflow.times import AbstractTimeTransform
 
 
-def drawn(path: Any, anchors: Any, keys: Key[Array, " draws"]) -> Any:
+def drawn(path: SupportsNoise, anchors: PyTree, keys: Key[Array, " draws"]) -> PyTree:
     """Draws of every anchor, with axes (point, draw)."""
     return jax.vmap(lambda one: jax.vmap(lambda key: path.draw(one, key=key))(keys))(anchors)
 
 
 def own_noise_violations(
-    path: Any, anchors: Any, draws: Any, x0: Array, times: Array, basis: Array, gaussian: bool
+    path: AbstractGaussianPath,
+    anchors: PyTree,
+    draws: PyTree,
+    x0: Array,
+    times: Array,
+    basis: Array,
+    gaussian: bool,
 ) -> dict[str, Array]:
     """The violations at every anchor. `x0` are samples of the prior, one for every draw; `gaussian`
     says whether the path's density is that of its draws."""
 
-    def one(anchor: Any, draws: Any) -> dict[str, Array]:
+    def one(anchor: PyTree, draws: PyTree) -> dict[str, Array]:
         found = _ends(path, anchor, draws, x0, basis)
         if not gaussian:
             return found
@@ -52,7 +59,9 @@ def report_own_noise(report: Report, found: dict[str, Array], times: list[float]
             report.law(law, meaning, found[law], 7, "point", "t", t=times)
 
 
-def _ends(path: Any, anchor: Any, draws: Any, x0: Array, basis: Array) -> dict[str, Array]:
+def _ends(
+    path: AbstractGaussianPath, anchor: PyTree, draws: PyTree, x0: Array, basis: Array
+) -> dict[str, Array]:
     """At t = 0 and t = 1 of one anchor's draws."""
     start, end = jnp.zeros((), x0.dtype), jnp.ones((), x0.dtype)
     frame = path.frame(anchor)
@@ -62,8 +71,10 @@ def _ends(path: Any, anchor: Any, draws: Any, x0: Array, basis: Array) -> dict[s
 
     ends, other = at(end, x0), jnp.roll(x0, 1, axis=0)
     size = lambda y: jnp.linalg.norm(y.reshape(y.shape[0], -1), axis=1)  # noqa: E731
+    assert frame.variance is not None, "only an end law is drawn from"
     narrow = 1 / jnp.sqrt(frame.variance)
-    left = 2 * jnp.max(path.time.decay(end, frame.speeds)) if hasattr(path, "time") else 0.0
+    time: AbstractTimeTransform | None = getattr(path, "time", None)
+    left = 0.0 if time is None else 2 * jnp.max(time.decay(end, frame.speeds))
     return {
         "own start": size(at(start, x0) - x0) / (1 + size(x0) + largest(frame.centre)),
         "own end": size(ends - at(end, other)) / (1 + size(x0) + size(other) + size(ends)),
@@ -73,7 +84,7 @@ def _ends(path: Any, anchor: Any, draws: Any, x0: Array, basis: Array) -> dict[s
 
 
 def _against_density(
-    path: Any, anchor: Any, draws: Any, x0: Array, t: Array, basis: Array
+    path: AbstractGaussianPath, anchor: PyTree, draws: PyTree, x0: Array, t: Array, basis: Array
 ) -> dict[str, Array]:
     """Samples and targets of one anchor's draws at one time against the path's density there."""
     frame, mean = path.frame(anchor), path.mean(anchor, t)
@@ -93,12 +104,12 @@ def _against_density(
     }
 
 
-def _whitened(modes: Any, values: Array, y: Array, basis: Array) -> Float[Array, "draws free"]:
+def _whitened(modes: Modes, values: Array, y: Array, basis: Array) -> Float[Array, "draws free"]:
     white = jax.vmap(lambda one: modes.apply(values, one.ravel()))(y)
     return jnp.matmul(white, basis, precision="highest")
 
 
-def _unlikely(modes: Any, values: Array, y: Array, basis: Array) -> Array:
+def _unlikely(modes: Modes, values: Array, y: Array, basis: Array) -> Array:
     """How far mean and covariance of `y`, whitened by `values`, are from 0 and 1, in standard errors."""
     z = _whitened(modes, values, y, basis)
     count = jnp.sqrt(1.0 * z.shape[0])

@@ -1,13 +1,12 @@
 """The laws of a path."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from hiflow.groups import linear_part
+from hiflow.groups import AbstractGroup, linear_part
 from hiflow.paths import AbstractGaussianPath, AbstractPath, SupportsNoise
 from hiflow.paths._noise import has_end_law, is_for
 from hiflow.priors import AbstractPrior
@@ -23,7 +22,7 @@ def check_path(
     *,
     prior: AbstractPrior,
     key: PRNGKeyArray | None = None,
-    points: Any = None,
+    points: object = None,
     times: Sequence[float] = (0.1, 0.5, 0.8),
     end_scale: float = 0.02,
 ) -> Findings:
@@ -108,14 +107,14 @@ def _points(path: AbstractPath, prior: AbstractPrior, key: PRNGKeyArray) -> Arra
     return x / jnp.sqrt(jnp.mean(x**2))
 
 
-def _group(path: AbstractPath, prior: AbstractPrior) -> Any:
+def _group(path: AbstractPath, prior: AbstractPrior) -> AbstractGroup:
     return getattr(getattr(path, "energy", None), "group", prior.group)
 
 
 @compiled
 def _inputs(
-    path: Any, prior: AbstractPrior, points: Array, k_group: Array, k_prior: Array
-) -> tuple[Any, Any, list[Any], Array, Array]:
+    path: AbstractPath, prior: AbstractPrior, points: Array, k_group: Array, k_prior: Array
+) -> tuple[PyTree, PyTree, list[PyTree], Array, Array]:
     """Anchors at the points and at the points turned by every element; the elements; the spectral
     radius at every point; samples of the prior."""
     group = _group(path, prior)
@@ -125,8 +124,9 @@ def _inputs(
     every = jax.vmap(path.anchor)(jnp.concatenate([points, *turned]))
     n = points.shape[0]
     radius = jnp.zeros(n)
-    if hasattr(path, "energy") and hasattr(path, "hessian"):
-        spectra = jax.vmap(lambda x: path.hessian.spectrum(path.energy, x).eigenvalues)(points)
+    energy, hessian = getattr(path, "energy", None), getattr(path, "hessian", None)
+    if energy is not None and hessian is not None:
+        spectra = jax.vmap(lambda x: hessian.spectrum(energy, x).eigenvalues)(points)
         radius = jnp.max(jnp.abs(spectra), axis=1)
     return (
         jax.tree.map(lambda leaf: leaf[:n], every),
@@ -141,9 +141,9 @@ def _inputs(
 def _measure(
     path: AbstractPath,
     prior: AbstractPrior,
-    anchors: Any,
-    turned: Any,
-    turns: list[Any],
+    anchors: PyTree,
+    turned: PyTree,
+    turns: list[PyTree],
     x0: Array,
     times: Array,
     end_scale: float,
@@ -154,7 +154,11 @@ def _measure(
     group, few = _group(path, prior), x0[:4]
     found = _laws_of_any_path(path, group, anchors, few, times)
     found["equivariance"] = _equivariance(path, group, anchors, turned, turns, few, times)
-    if isinstance(path, SupportsNoise) and has_end_law(path):
+    if (
+        isinstance(path, AbstractGaussianPath)
+        and isinstance(path, SupportsNoise)
+        and has_end_law(path)
+    ):
         draws = drawn(path, anchors, k_draws)
         first = _laws_of_any_path(
             path, group, jax.tree.map(lambda leaf: leaf[:, 0], draws), few, times
@@ -171,9 +175,9 @@ def _measure(
 
 
 def _laws_of_any_path(
-    path: AbstractPath, group: Any, anchors: Any, x0: Array, times: Array
+    path: AbstractPath, group: AbstractGroup, anchors: PyTree, x0: Array, times: Array
 ) -> dict[str, Array]:
-    def target(anchor: Any, t: Array, x: Array) -> Array:
+    def target(anchor: PyTree, t: Array, x: Array) -> Array:
         x_t, x_dot = jax.jvp(lambda s: path.flow(x, anchor, s), (t,), (jnp.ones_like(t),))
         moved, velocity = path.flow_and_velocity(x, anchor, t)
         return jnp.maximum(
@@ -181,11 +185,11 @@ def _laws_of_any_path(
             largest(velocity - x_dot) / (1 + largest(x_dot)),
         )
 
-    def outside(anchor: Any, t: Array, x: Array) -> Array:
+    def outside(anchor: PyTree, t: Array, x: Array) -> Array:
         x_t = path.flow(x, anchor, t)
         return largest(x_t - group.project(x_t)) / (1 + largest(x_t))
 
-    def infinite(anchor: Any, t: Array, x: Array) -> Array:
+    def infinite(anchor: PyTree, t: Array, x: Array) -> Array:
         both = path.flow_and_velocity(x, anchor, t)
         finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in both]).all()
         return jnp.where(finite, 0, jnp.inf)
@@ -200,16 +204,16 @@ def _laws_of_any_path(
 
 def _equivariance(
     path: AbstractPath,
-    group: Any,
-    anchors: Any,
-    turned: Any,
-    turns: list[Any],
+    group: AbstractGroup,
+    anchors: PyTree,
+    turned: PyTree,
+    turns: list[PyTree],
     x0: Array,
     times: Array,
 ) -> Array:
     """How far turning and flowing are from commuting: (element, point, t, sample)."""
 
-    def flow(anchor: Any, t: Array, x: Array) -> Array:
+    def flow(anchor: PyTree, t: Array, x: Array) -> Array:
         return path.flow(x, anchor, t)
 
     x_t = everywhere(flow, anchors, times, x0)
@@ -225,10 +229,10 @@ def _equivariance(
     return jnp.stack(errors)
 
 
-def _distance_at_start(path: AbstractGaussianPath, anchors: Any, x0: Array) -> Array:
+def _distance_at_start(path: AbstractGaussianPath, anchors: PyTree, x0: Array) -> Array:
     """How far the flow is from `x0` at t = 0: (point, sample)."""
 
-    def distance(anchor: Any, t: Array, x: Array) -> Array:
+    def distance(anchor: PyTree, t: Array, x: Array) -> Array:
         return largest(path.flow(x, anchor, t) - x) / (
             1 + largest(x) + largest(path.mean(anchor, 1 - t))
         )
@@ -236,10 +240,10 @@ def _distance_at_start(path: AbstractGaussianPath, anchors: Any, x0: Array) -> A
     return everywhere(distance, anchors, jnp.zeros(1, x0.dtype), x0)[:, 0]
 
 
-def _start(path: AbstractPath, prior: AbstractPrior, anchors: Any, x0: Array) -> Array:
+def _start(path: AbstractPath, prior: AbstractPrior, anchors: PyTree, x0: Array) -> Array:
     """Stein's identities of the prior for its samples after the flow to t = 0."""
 
-    def moved(anchor: Any, t: Array, x: Array) -> Array:
+    def moved(anchor: PyTree, t: Array, x: Array) -> Array:
         y = path.flow(x, anchor, t)
         score = jax.grad(prior.log_prob)(y)
         free = x.size - prior.group.null_modes(x).shape[1]

@@ -1,15 +1,17 @@
 """Where components are checked: random draws that were relaxed, so that no energy overflows."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow.energies import AbstractEnergy
 from hiflow.groups import AbstractGroup
 from hiflow.testing._compiled import compiled
+
+T = TypeVar("T")
 
 
 def relaxed_points(
@@ -32,7 +34,7 @@ def _relax(energy: AbstractEnergy, x: Array, steps: int) -> Array:
         norm = jnp.sqrt(jnp.sum(gradient**2))
         return value, gradient / jnp.maximum(norm, 1e-12)
 
-    def step(state: Any, _: None) -> tuple[Any, None]:
+    def step(state: PyTree, _: None) -> tuple[PyTree, None]:
         x, value, direction, length = state
         trial = x - _over(length, x) * direction
         trial_value, trial_direction = value_and_direction(trial)
@@ -61,7 +63,7 @@ def free_directions(group: AbstractGroup, x: Array) -> Float[Array, "dim free"]:
     return jnp.linalg.qr(null, mode="complete")[0][:, null.shape[1] :]
 
 
-def everywhere(function: Callable[..., Any], anchors: Any, times: Array, x0: Array) -> Any:
+def everywhere(function: Callable[..., T], anchors: PyTree, times: Array, x0: Array) -> T:
     """`function(anchor, t, x0)` for all of them: axes (anchor, time, sample)."""
     return jax.vmap(
         lambda anchor: jax.vmap(lambda t: jax.vmap(lambda x: function(anchor, t, x))(x0))(times)

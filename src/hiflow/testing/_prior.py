@@ -1,10 +1,8 @@
 """The laws of a prior."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, PRNGKeyArray
 
 from hiflow.groups import SupportsPeriods
 from hiflow.priors import AbstractPrior
@@ -73,7 +71,7 @@ def _measure(prior: AbstractPrior, x: Array, keys: Array) -> dict[str, Array]:
     f, f_slope = _test_functions(y, _periods(prior, y.shape[1]))
     count = jnp.sqrt(1.0 * x.shape[0])
 
-    def standard_errors(mean: Array, square: Array, expected: Any) -> Array:
+    def standard_errors(mean: Array, square: Array, expected: ArrayLike) -> Array:
         spread = jnp.sqrt(jnp.maximum(square - mean**2, 0)) / count
         return largest((mean - expected) / (spread + rounding()))
 

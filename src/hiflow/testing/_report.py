@@ -2,13 +2,13 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
+from jax.typing import DTypeLike
+from jaxtyping import Array, ArrayLike, PRNGKeyArray, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,9 @@ class Report:
 
     rounding: float
 
-    def __init__(self, check: str, component: Any, key: PRNGKeyArray | None = None, *others: Any):
+    def __init__(
+        self, check: str, component: object, key: PRNGKeyArray | None = None, *others: object
+    ):
         self.rounding = max(map(rounding, {jnp.result_type(float), *_dtypes((component, others))}))
         self._title = f"{check}({type(component).__name__})"
         self._origin = (
@@ -77,7 +79,13 @@ class Report:
         self._laws: list[Law] = []
 
     def law(
-        self, name: str, meaning: str, violation: Any, tolerance: Any, *axes: str, **labels: Any
+        self,
+        name: str,
+        meaning: str,
+        violation: ArrayLike,
+        tolerance: ArrayLike,
+        *axes: str,
+        **labels: Sequence[object] | Array,
     ) -> None:
         """Record a law.
 
@@ -98,7 +106,7 @@ class Report:
         worst = np.argmax(excess if broken else violation)
         index = np.unravel_index(worst, violation.shape)
         where = ", ".join(
-            f"{axis} {labels[axis][i] if axis in labels else i}"
+            f"{axis} {labels[axis][int(i)] if axis in labels else i}"
             for axis, i in zip(axes, index, strict=False)
         )
         found, allowed = float(violation[index]), float(tolerance[index])
@@ -126,15 +134,15 @@ def seed(key: PRNGKeyArray | None) -> PRNGKeyArray:
     return jax.random.key(0) if key is None else key
 
 
-def _dtypes(tree: Any) -> list[Any]:
+def _dtypes(tree: PyTree) -> list[np.dtype]:
     return [leaf.dtype for leaf in jax.tree.leaves(tree) if eqx.is_inexact_array(leaf)]
 
 
-def rounding(dtype: Any = float) -> float:
+def rounding(dtype: DTypeLike = float) -> float:
     """A thousand roundings of a float type, by default the one in force."""
     return 1e3 * float(jnp.finfo(jnp.result_type(dtype)).eps)
 
 
-def largest(x: Any) -> Array:
+def largest(x: ArrayLike) -> Array:
     """The largest absolute entry."""
     return jnp.max(jnp.abs(x), initial=0.0)

@@ -1,7 +1,5 @@
 """The laws of a spectral map."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -18,7 +16,7 @@ _SPECTRA = {
 
 
 def check_spectral_map(
-    map: AbstractSpectralMap, *, eigenvalues: Any = None, ordered: bool = True
+    map: AbstractSpectralMap, *, eigenvalues: object = None, ordered: bool = True
 ) -> Findings:
     """Check that a map gives positive values that respect its bound and move with eigenvalues.
 
@@ -78,7 +76,7 @@ def _measure(map: AbstractSpectralMap, eigenvalues: Array) -> dict[str, Array]:
 
 
 def _has_shuffled(map: AbstractSpectralMap) -> bool:
-    def is_shuffled(node: Any) -> bool:
+    def is_shuffled(node: object) -> bool:
         return isinstance(node, Shuffled)
 
     return any(is_shuffled(leaf) for leaf in jax.tree.leaves(map, is_leaf=is_shuffled))

@@ -1,10 +1,8 @@
 """The time transforms: how fast the relaxation is gone through."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from hiflow._checks import as_scalar, check_at_least, check_below, check_positive
 from hiflow.times._base import AbstractTimeTransform, registry
@@ -15,7 +13,7 @@ def _check_cutoff(transform: AbstractTimeTransform) -> None:
     check_below(transform, "cutoff", 1.0)
 
 
-def _with_cutoff(remaining: Any, cutoff: Float[Array, ""]) -> Float[Array, ""]:
+def _with_cutoff(remaining: ArrayLike, cutoff: Float[Array, ""]) -> Float[Array, ""]:
     return cutoff + (1 - cutoff) * remaining
 
 

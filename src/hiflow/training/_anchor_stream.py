@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
 from hiflow.paths import AnchorStore
 from hiflow.training._step import Draw
@@ -37,15 +38,15 @@ def with_anchors(
     """
     # Precision and device are settings of a thread, and the one that reads has to follow this one.
     double = jnp.result_type(float) == jnp.float64
-    spare: deque[Any] = deque([None, None])
+    spare: deque[PyTree] = deque([None, None])
 
-    def read(index: np.ndarray, device: Any) -> Any:
+    def read(index: np.ndarray, device: Any) -> PyTree:
         rows = anchors.rows(index, into=spare.popleft())
         spare.append(rows)
         with jax.enable_x64(double), jax.default_device(device):
             return jax.block_until_ready(jax.device_put(rows))
 
-    def pieces() -> Generator[tuple[Draw, "Future[Any]"], None, None]:
+    def pieces() -> Generator[tuple[Draw, "Future[PyTree]"], None, None]:
         for call, drawn in zip(calls, draws, strict=True):
             for start in range(0, call[1] - call[0], room):
                 piece = _cut(drawn, jnp.asarray(start, jnp.int32), room)
@@ -69,7 +70,7 @@ def _cut(drawn: Draw, start: jax.Array, room: int) -> Draw:
     )
 
 
-def _joined(piece: Draw, reading: "Future[Any]") -> Draw:
+def _joined(piece: Draw, reading: "Future[PyTree]") -> Draw:
     return eqx.tree_at(
         lambda draw: draw.anchors, piece, reading.result(), is_leaf=lambda leaf: leaf is None
     )

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from hiflow._disk import write_json
+from hiflow.training._step import State
 
 T = TypeVar("T")
 
@@ -21,7 +22,7 @@ class Checkpoints:
     **Raises:** `ValueError` if the directory holds a run and `resume` is off, or another run.
     """
 
-    def __init__(self, directory: str | os.PathLike[str] | None, run: dict[str, Any], resume: bool):
+    def __init__(self, directory: str | os.PathLike[str] | None, run: dict[str, str], resume: bool):
         self._manager: Any = None
         if directory is None:
             if resume:
@@ -55,7 +56,7 @@ class Checkpoints:
         restored = jax.tree.unflatten(structure, saved["leaves"])
         return eqx.combine(restored, static), float(saved["seconds"])
 
-    def save(self, state: Any, seconds: float) -> None:
+    def save(self, state: State, seconds: float) -> None:
         """Write the state under its step, atomically; the newest two are kept."""
         if self._manager is None:
             return
@@ -73,7 +74,7 @@ class Checkpoints:
             self._manager.close()
 
 
-def _claim(root: Path, run: dict[str, Any], resume: bool) -> None:
+def _claim(root: Path, run: dict[str, str], resume: bool) -> None:
     """Mark the directory as this run's, or refuse."""
     mark = root / "run.json"
     if not mark.exists():

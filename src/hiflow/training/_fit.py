@@ -13,7 +13,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from hiflow._disk import fingerprint, structure
 from hiflow.couplings import SupportsPreparation
@@ -23,6 +23,7 @@ from hiflow.metrics import negative_log_likelihood
 from hiflow.networks import AbstractVelocityField
 from hiflow.paths import AbstractPath, make_anchors, store_anchors
 from hiflow.priors import AbstractPrior
+from hiflow.registry import Named
 from hiflow.solver import Solver, as_solver
 from hiflow.training._anchor_stream import steps_at_once, with_anchors
 from hiflow.training._checkpoints import Checkpoints
@@ -43,16 +44,16 @@ STEPS_PER_CALL = 50
 
 
 def fit(
-    network: AbstractVelocityField | str | Mapping[str, Any],
-    path: AbstractPath | str | Mapping[str, Any],
-    data: Any,
+    network: Named[AbstractVelocityField],
+    path: Named[AbstractPath],
+    data: object,
     *,
-    prior: AbstractPrior | str | Mapping[str, Any],
+    prior: Named[AbstractPrior],
     key: PRNGKeyArray,
-    energy: AbstractEnergy | str | Mapping[str, Any] | None = None,
-    validation: Any = None,
-    training: Training | Mapping[str, Any] | None = None,
-    solver_settings: Solver | Mapping[str, Any] | None = None,
+    energy: Named[AbstractEnergy] | None = None,
+    validation: object = None,
+    training: Training | Mapping[str, object] | None = None,
+    solver_settings: Solver | Mapping[str, object] | None = None,
     callbacks: Sequence[Callable[[Row], None]] = (),
     checkpoint_dir: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -148,7 +149,7 @@ class _Run:
         return self._flow(state, static)
 
     def _prepared(
-        self, static: Any, stretches: list[tuple[int, int]]
+        self, static: PyTree, stretches: list[tuple[int, int]]
     ) -> tuple[Recipe, list[list[tuple[int, int]]], Generator[Draw, None, None]]:
         """The step's recipe, the jitted calls of every stretch of steps, and what they draw."""
         ready, settings = self.ready, self.settings
@@ -184,7 +185,7 @@ class _Run:
             calls = [[part for call in upto for part in _calls(*call, room)] for upto in calls]
         return recipe, calls, draws
 
-    def _flow(self, state: State, static: Any) -> Flow:
+    def _flow(self, state: State, static: PyTree) -> Flow:
         weights = state.average if self.settings.ema > 0 else state.parameters
         network = eqx.combine(jax.tree.map(jnp.copy, weights), static)
         return Flow(self.ready.prior, network, self.solver)
@@ -210,7 +211,7 @@ class _Run:
         return sorted({*self._validation_steps(), *range(every, steps, every), steps})
 
 
-def _with_settings(function: Callable[..., Any]) -> inspect.Signature:
+def _with_settings(function: Callable[..., object]) -> inspect.Signature:
     """A function's signature with the fields of `Training` in place of `**settings`, for help texts."""
     signature = inspect.signature(function)
     *named, _ = signature.parameters.values()

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -14,6 +14,7 @@ from hiflow.training._step import Batches, Draw, draw
 
 Call = tuple[int, int]
 _ROOM = 256 * 2**20
+T = TypeVar("T")
 
 
 def paired_draws(batches: Batches, calls: Iterable[Call], room: int) -> Generator[Draw, None, None]:
@@ -85,6 +86,6 @@ def _handed_over(drawn: Draw) -> Draw:
     return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)), drawn)
 
 
-def _on(device: Any, tree: Any) -> Any:
+def _on(device: Any, tree: T) -> T:
     arrays, rest = eqx.partition(tree, eqx.is_array)
     return eqx.combine(jax.device_put(arrays, device), rest)

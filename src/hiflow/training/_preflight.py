@@ -1,6 +1,7 @@
 """Everything about a training run that can be refused before any work is spent."""
 
 import warnings
+from collections.abc import Sized
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -26,6 +27,7 @@ from hiflow.paths import (
 )
 from hiflow.paths._noise import is_for
 from hiflow.priors import AbstractPrior
+from hiflow.registry import Named
 from hiflow.time_samplers import AbstractTimeSampler
 from hiflow.training._settings import Training
 from hiflow.training._step import Optimiser, Scheduled
@@ -61,10 +63,10 @@ class Ready(NamedTuple):
 
 
 def make_components(
-    network: Any,
-    path: Any,
-    prior: Any,
-    energy: Any,
+    network: Named[AbstractVelocityField],
+    path: Named[AbstractPath],
+    prior: Named[AbstractPrior],
+    energy: Named[AbstractEnergy] | None,
     event_shape: tuple[int, ...],
     key: PRNGKeyArray,
 ) -> tuple[AbstractVelocityField, AbstractPath, AbstractPrior, AbstractEnergy | None]:
@@ -105,7 +107,7 @@ def make_ready(
     return Ready(network, path, prior, energy, training, coupling, optimiser, noise)
 
 
-def check_data(ready: Ready, points: dict[str, Array | None], chains: Any) -> None:
+def check_data(ready: Ready, points: dict[str, Array | None], chains: Sized | None) -> None:
     """Raise `ValueError` for data that aren't the prior's events; warn if they don't fit the energy."""
     network, path, prior, energy = ready[:4]
     for name, array in points.items():
@@ -154,7 +156,9 @@ def check_components(
     _check_network(network, prior)
 
 
-def _check_shapes(event_shape: tuple[int, ...], **components: Any) -> None:
+def _check_shapes(
+    event_shape: tuple[int, ...], **components: AbstractVelocityField | AbstractEnergy | None
+) -> None:
     """Raise `ValueError` unless all components are for the prior's events."""
     for name, component in components.items():
         if component is not None and tuple(component.event_shape) != tuple(event_shape):

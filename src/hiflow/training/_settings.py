@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import optax
@@ -23,51 +23,57 @@ from hiflow._checks import (
 from hiflow._disk import fingerprint
 from hiflow.couplings import AbstractCoupling
 from hiflow.paths import ANCHOR_DTYPES
-from hiflow.registry import Registry
+from hiflow.registry import Named, Registry
 from hiflow.time_samplers import AbstractTimeSampler
 
 # A larger one isn't meant: 1e300, for one, is infinite in single precision.
 _LARGEST_RATE = 1e3
+T = TypeVar("T")
 
 
-def _named(registry: Registry[Any], value: Any) -> Any:
-    named = isinstance(value, str) or (isinstance(value, Mapping) and "name" in value)
-    if not named and not isinstance(value, registry.base):
-        raise Refused(f"must be an {registry.base.__name__}, its name, or a table with a `name`")
-    if named:
-        registry.get(value if isinstance(value, str) else value["name"])
-    return value
+def _named(registry: Registry[T], value: object) -> Named[T]:
+    if isinstance(value, registry.base):
+        return value
+    if isinstance(value, str):
+        registry.get(value)
+        return value
+    if isinstance(value, Mapping) and "name" in value:
+        registry.get(value["name"])
+        return value
+    raise Refused(f"must be an {registry.base.__name__}, its name, or a table with a `name`")
 
 
-def _coupling(value: Any) -> Any:
+def _coupling(value: object) -> Named[AbstractCoupling]:
     return _named(couplings.registry, value)
 
 
-def _time_sampler(value: Any) -> Any:
+def _time_sampler(value: object) -> AbstractTimeSampler:
     return time_samplers.registry.make(_named(time_samplers.registry, value))
 
 
-def _optimiser(value: Any) -> Any:
+def _optimiser(value: object) -> str | optax.GradientTransformation:
     if isinstance(value, optax.GradientTransformation):
         return value
     known = [name for name, item in vars(optax).items() if _takes_a_rate(item)]
     if not isinstance(value, str) or value not in known:
-        raise Refused(f"must be the name of one of Optax's optimisers{nearest(value, known)[:-1]}")
+        raise Refused(
+            f"must be the name of one of Optax's optimisers{nearest(str(value), known)[:-1]}"
+        )
     return value
 
 
-def _takes_a_rate(item: Any) -> bool:
+def _takes_a_rate(item: object) -> bool:
     return inspect.isfunction(item) and "learning_rate" in inspect.signature(item).parameters
 
 
-def _steps(value: Any) -> int | tuple[int, ...]:
+def _steps(value: object) -> int | tuple[int, ...]:
     every = whole(1)
     if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
         return tuple(every(step) for step in value)
     return every(value)
 
 
-def _folder(value: Any) -> str | None:
+def _folder(value: object) -> str | None:
     if value is not None and not isinstance(value, str | os.PathLike):
         raise Refused("must be the path of a folder")
     return None if value is None else os.fspath(value)
@@ -114,10 +120,8 @@ class Training:
     clip: float = setting(number("a positive number", lambda x: x > 0), 1.0)
     optimiser: str | optax.GradientTransformation = setting(_optimiser, "adam")
     ema: float = setting(number("in [0, 1)", lambda x: 0 <= x < 1), 0.999)
-    coupling: AbstractCoupling | str | Mapping[str, Any] = setting(_coupling, "independent")
-    time_sampler: AbstractTimeSampler | str | Mapping[str, Any] = setting(
-        _time_sampler, "stratified"
-    )
+    coupling: Named[AbstractCoupling] = setting(_coupling, "independent")
+    time_sampler: Named[AbstractTimeSampler] = setting(_time_sampler, "stratified")
     augment: bool = setting(flag, False)
     validate_at: int | Sequence[int] = setting(_steps, (), trajectory=False)
     anchor_dir: str | os.PathLike[str] | None = setting(_folder, None, trajectory=False)
@@ -149,7 +153,7 @@ class Training:
         }
 
 
-def as_training(value: Any) -> Training:
+def as_training(value: object) -> Training:
     """Settings from themselves, a table of fields, or `None` for the defaults."""
     if isinstance(value, Training):
         return value

@@ -1,13 +1,12 @@
 """What one training step draws and does, and many of them in one jitted call."""
 
 import dataclasses
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, UInt32
 
 from hiflow._devices import shard_batch
 from hiflow.couplings import AbstractCoupling
@@ -21,9 +20,9 @@ from hiflow.time_samplers import AbstractTimeSampler
 class State(eqx.Module):
     """All that changes from step to step."""
 
-    parameters: Any
-    average: Any
-    optimiser: Any
+    parameters: PyTree
+    average: PyTree
+    optimiser: PyTree
     step: Array
 
 
@@ -36,9 +35,9 @@ class Draw(eqx.Module):
     weight: Float[Array, " batch"]
     seeds: UInt32[Array, " batch"]
     """Of what the path draws, where its end law has noise of its own."""
-    turns: Any
+    turns: PyTree
     """Elements of the group that samples are turned by; `None` without augmentation."""
-    anchors: Any = None
+    anchors: PyTree = None
     """Of the points, where they are read from disk for every call."""
 
 
@@ -65,7 +64,7 @@ class Batches(eqx.Module):
         seeds = jax.random.bits(jax.random.fold_in(key, 5), (self.size,), jnp.uint32)
         return Draw(index, x0, t, weight, seeds, self._turns(jax.random.fold_in(key, 4)))
 
-    def _turns(self, key: PRNGKeyArray) -> Any:
+    def _turns(self, key: PRNGKeyArray) -> PyTree:
         group, shape = self.symmetry, self.prior.event_shape
         if group is None:
             return None
@@ -100,10 +99,10 @@ Optimiser = Scheduled | optax.GradientTransformation
 class Recipe(eqx.Module):
     """What a step does with a batch: nothing here changes during a run."""
 
-    anchors: Any
+    anchors: PyTree
     """Of all points; `None` where every draw brings its own."""
     path: AbstractPath
-    static: Any
+    static: PyTree
     symmetry: AbstractGroup | None
     optimiser: Optimiser = eqx.field(static=True)
     ema: float = eqx.field(static=True)
@@ -114,7 +113,7 @@ class Recipe(eqx.Module):
         """The Optax optimiser."""
         return _transformation(self.optimiser)
 
-    def loss(self, parameters: Any, batch: tuple[Array, ...]) -> Array:
+    def loss(self, parameters: PyTree, batch: tuple[Array, ...]) -> Array:
         """The mean weighted squared error per dimension."""
         t, weight, x, target = batch
         velocity = jax.vmap(eqx.combine(parameters, self.static))(t, x)
@@ -133,7 +132,7 @@ class Recipe(eqx.Module):
             x, target = turn(draw.turns, x), turn(draw.turns, target)
         return t, weight, x, target
 
-    def _anchors(self, draw: Draw) -> Any:
+    def _anchors(self, draw: Draw) -> PyTree:
         """Of the batch, in the precision that the step computes in."""
         kept = draw.anchors
         if self.anchors is not None:
@@ -158,7 +157,7 @@ class Recipe(eqx.Module):
         return State(parameters, average, memory, state.step + 1), loss
 
 
-def initial_state(parameters: Any, optimiser: Optimiser) -> State:
+def initial_state(parameters: PyTree, optimiser: Optimiser) -> State:
     """The state before the first step, in buffers of its own, since the step donates them."""
     copy, average = (jax.tree.map(jnp.copy, parameters) for _ in range(2))
     return State(copy, average, _transformation(optimiser).init(copy), jnp.zeros((), jnp.int32))
