@@ -7,6 +7,7 @@ import shutil
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from rich.console import Console
@@ -124,12 +125,15 @@ def test_validation_points_are_a_draw_of_their_own(runs):
     assert validation.shape == (8, 2)
     seen = np.concatenate([points, test])
     assert np.abs(np.asarray(validation)[:, None] - seen).max(axis=2).min() > 1e-6
-    # As many as are drawn for training and test: with the same key they would be the same points.
-    sizes = {"size": 6, "test": 2, "validation": 8}
-    what = experiments.Experiment("x", "", {**what.tables, "data": sizes})
-    seen = np.concatenate(experiments.make_data(what, energy, 0, progress=False))
-    validation = np.asarray(experiments.make_validation(what, energy, 0, progress=False))
-    assert np.abs(validation[:, None] - seen).max(axis=2).min() > 1e-6
+    # As many as are drawn at a time, from chains for training and exactly for training and test: with
+    # the same key they would be the same points.
+    exact = hf.energies.Gaussian(jnp.zeros(2), 1.0)
+    for other, size in [(energy, 8), (exact, 6)]:
+        sizes = {"size": size, "test": 2, "validation": 8}
+        what = experiments.Experiment("x", "", {**what.tables, "data": sizes})
+        seen = np.concatenate(experiments.make_data(what, other, 0, progress=False))
+        validation = np.asarray(experiments.make_validation(what, other, 0, progress=False))
+        assert np.abs(validation[:, None] - seen).max(axis=2).min() > 1e-6
     none = experiments.Experiment("x", "", {**what.tables, "data": {"size": 5}})
     with pytest.raises(experiments.ConfigError, match="`validation` must be at least 2"):
         experiments.make_validation(none, energy, 0, progress=False)
