@@ -97,7 +97,7 @@ def alone(function, *arguments):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--points", type=int, default=10_000)
     parser.add_argument("--from", dest="places", nargs="+", default=["memory", "disk"])
     parser.add_argument("--directory", help="where the temporary folder is made")

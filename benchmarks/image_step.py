@@ -81,6 +81,7 @@ class Side:
         part = jax.jit(lambda anchors, draw: self.recipe(anchors).batch(draw))
         compiled = part.lower(self.anchors, draw).compile()
         memory = compiled.memory_analysis()
+        assert memory is not None
         size = memory.temp_size_in_bytes + memory.output_size_in_bytes
         return lambda: compiled(self.anchors, draw), size
 
@@ -104,7 +105,8 @@ def one_case(shape, rank):
     """Times in milliseconds and memory in MB."""
     side = Side(shape, rank, BATCH)
     part, size = side.path_part()
-    seconds(side.steps), seconds(part)
+    seconds(side.steps)
+    seconds(part)
     return {
         "path": 1e3 * float(np.median([seconds(part) for _ in range(10 * ROUNDS)])),
         "step": 1e3 * float(np.median([seconds(side.steps) for _ in range(ROUNDS)])) / STEPS,

@@ -23,6 +23,8 @@ def main(file):
     """Print the table."""
     experiment = experiments.read(file)
     energy = experiments.make_energy(experiment)
+    if energy is None:
+        raise SystemExit(f"{file}: has no [energy] whose end laws could be looked at.")
     prior = hf.priors.CentredNormal(*energy.event_shape)
     points, _ = experiments.make_data(experiment, energy, 0, progress=False)
     points = points[:POINTS]

@@ -36,6 +36,13 @@ def x64():
         yield
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _compiled_code_is_let_go():
+    """A worker would hold all that it ever compiled, ten gigabytes in the end; the disk has it too."""
+    yield
+    jax.clear_caches()
+
+
 def pytest_configure(config):
     if not hasattr(config, "workerinput"):
         forget_the_oldest()

@@ -213,11 +213,11 @@ def test_a_run_on_its_own_test_points_scores_what_it_scored_in_training(runs):
 
 def test_a_narrow_console_cuts_no_number(runs):
     found = compare([runs / "both"])
-    console = Console(width=72, file=io.StringIO())
+    console = Console(width=72, file=(printed := io.StringIO()))
     experiments.show(found, console)
     for row in found.rows():
-        assert f"{row['nll']:.3f}" in console.file.getvalue()
-        assert f"{row['nfe']:.1f}" in console.file.getvalue()
+        assert f"{row['nll']:.3f}" in printed.getvalue()
+        assert f"{row['nfe']:.1f}" in printed.getvalue()
 
 
 def test_arms_outside_families_and_each_familys_best_are_shown(runs):
@@ -321,7 +321,7 @@ def test_variants_change_what_they_name(runs):
     what = experiments.Experiment(
         "x",
         "",
-        experiments.read(runs / "ring.toml").tables
+        dict(experiments.read(runs / "ring.toml").tables)
         | {
             "variant": [{"label": "few", "size": 3, "training": {"batch_size": 4}}],
         },
@@ -329,7 +329,7 @@ def test_variants_change_what_they_name(runs):
     first = what.arms[0]
     assert (first["label"], first["arm"], first["variant"]) == ("OT-FM, few", "OT-FM", "few")
     arm = experiments.make_arm(what, first, hf.energies.Ring(), (2,), jax.random.key(0))
-    assert (arm.size, arm.training["batch_size"], arm.training["steps"]) == (3, 4, 4)
+    assert (arm.size, arm.training.batch_size, arm.training.steps) == (3, 4, 4)
 
 
 @pytest.mark.parametrize(

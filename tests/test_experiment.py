@@ -79,7 +79,7 @@ def test_train_evaluate_and_sample(place):
     assert "OT-FM" in result.output
     assert "HI-FM" in result.output
 
-    result = hiflow("sample", str(run), "--n", "5", "--out", "x.npz")
+    result = hiflow("sample", str(run), "--size", "5", "--out", "x.npz")
     assert result.exit_code == 0, result.output
     with np.load("x.npz") as arrays:
         assert arrays["HI-FM-3/samples"].shape == (5, 2)

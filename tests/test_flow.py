@@ -78,6 +78,7 @@ def test_zero_velocity_leaves_the_prior(prior):
 
 def test_density_of_a_linear_field_is_the_transformed_gaussian(x64):
     flow = linear_flow(rtol=1e-9, atol=1e-9)
+    assert isinstance(flow.network, Linear)
     push = jax.scipy.linalg.expm(flow.network.matrix)
     covariance = push @ push.T
     x = jax.random.normal(KEY, (7, 2))

@@ -81,6 +81,7 @@ def test_nats_and_bits_per_dimension_are_printed_and_named(place):
     history = (place / "run/seed-0/ot-fm/history.jsonl").read_text().splitlines()
     row = json.loads(history[-1])
     pixels = experiments.pixel_transform(what)
+    assert pixels is not None
     expected = jax.vmap(pixels.bits_per_dim)(jnp.asarray(row["log_prob"]), test).mean()
     np.testing.assert_allclose(row["bits"], expected, rtol=1e-5)
     assert row["probe_se"] > 0
@@ -102,6 +103,7 @@ def test_a_fit_sees_the_training_points_of_its_arm_only(place):
     points, test = experiments.make_data(what, None, 0, progress=False)
     fitted = experiments.FittedEnergies((8, 8), points, test, seed=0)
     few = fitted.make(what.tables["energy"], 60)
+    assert isinstance(few, hf.energies.FittedGaussian)
     np.testing.assert_allclose(few.mean, points[:60].mean(0), atol=1e-4)
     assert fitted.make(what.tables["energy"], 60) is few
 
@@ -113,6 +115,7 @@ def test_images_are_split_into_disjoint_parts(place):
     assert (points.shape, validation.shape) == ((1433, 8, 8), (4, 8, 8))
     assert test.shape == (6, 8, 8)
     pixels = experiments.pixel_transform(what)
+    assert pixels is not None
     train, _ = hf.data.images("digits")
     every = {np.asarray(image).tobytes() for image in pixels.to_pixels(points).astype(jnp.uint8)}
     assert every <= {image.tobytes() for image in train}
@@ -139,6 +142,7 @@ def test_an_energy_is_read_from_its_file(place):
     hf.energies.save(energy, "gaussian.hiflow")
     fitted = experiments.FittedEnergies((8, 8))
     read = fitted.make({"name": "fitted-gaussian", "file": "gaussian.hiflow"})
+    assert isinstance(read, hf.energies.FittedGaussian)
     np.testing.assert_array_equal(read.vectors, energy.vectors)
     with pytest.raises(
         experiments.ConfigError, match="holds a FittedGaussian, not 'fitted-mixture'"
@@ -185,4 +189,6 @@ def test_mnist_experiments_build_from_a_folder_in_the_cache(tmp_path, monkeypatc
     (tmp_path / "mnist.toml").write_text(table)
     what = experiments.read(tmp_path / "mnist.toml")
     assert experiments.event_shape(what, None) == (14, 14)
-    assert experiments.pixel_transform(what).levels == 256
+    pixels = experiments.pixel_transform(what)
+    assert pixels is not None
+    assert pixels.levels == 256

@@ -102,7 +102,7 @@ def test_importance_sampling_takes_the_flows_own_density(x64):
             return jnp.asarray(points), jnp.asarray(log_q)
 
     energy = hf.energies.Gaussian(np.zeros(2), np.array([1.0, 3.0]))
-    found = importance_sample(Sampled(), energy, key=jax.random.key(0), n=5)
+    found = importance_sample(Sampled(), energy, key=jax.random.key(0), size=5)
     expected = -(points[:, 0] ** 2 + 3 * points[:, 1] ** 2) / 2 - log_q
     np.testing.assert_allclose(found.log_weights, expected, rtol=1e-6)
 

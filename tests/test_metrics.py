@@ -28,7 +28,9 @@ def test_standard_error_is_that_of_the_mean():
 def test_a_floor_is_one_number_where_its_bounds_agree():
     assert str(Floor(1.4242, 1.4243)) == "1.424"
     assert str(Floor(16.94, 17.02)) == "16.9 to 17.0"
-    assert Floor.of(hf.energies.Ring()).exact
+    floor = Floor.of(hf.energies.Ring())
+    assert floor is not None
+    assert floor.exact
     energy = hf.energies.FunctionEnergy(lambda x: (x**2).sum(), shape=2)
     assert Floor.of(energy) is None
     assert Floor.of(None) is None
@@ -61,7 +63,7 @@ STANDARD = hf.energies.Gaussian(jnp.zeros(2), jnp.ones(2))
 
 
 def weighted(scale=1.3, n=20_000, key=0, energy=STANDARD):
-    return importance_sample(Wide(scale), energy, key=jax.random.key(key), n=n)
+    return importance_sample(Wide(scale), energy, key=jax.random.key(key), size=n)
 
 
 @pytest.mark.parametrize("scale", [0.9, 1.0, 1.3, 2.0])
@@ -124,7 +126,7 @@ def test_a_reweighted_histogram_is_that_of_the_target():
 
 def test_what_doesnt_fit_is_refused():
     with pytest.raises(ValueError, match=r"events of shape \(2,\) and `energy` \(Ring\)|\(3,\)"):
-        importance_sample(Wide(1.0, dim=3), hf.energies.Ring(), key=jax.random.key(0), n=4)
+        importance_sample(Wide(1.0, dim=3), hf.energies.Ring(), key=jax.random.key(0), size=4)
     with pytest.raises(ValueError, match="a value for each of the 10 samples"):
         weighted(n=10).mean(np.zeros(9))
 

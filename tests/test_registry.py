@@ -3,6 +3,7 @@
 import sys
 import textwrap
 
+import jax.numpy as jnp
 import pytest
 
 import hiflow as hf
@@ -25,15 +26,19 @@ def test_a_component_is_given_as_instance_name_or_table():
     assert hf.spectral.registry.make(instance) is instance
     assert isinstance(hf.spectral.registry.make("constant"), hf.spectral.Constant)
     made = hf.spectral.registry.make({"name": "saturating", "kappa": 2.0})
+    assert isinstance(made, hf.spectral.Saturating)
     assert float(made.kappa) == 2.0
     nested = hf.spectral.registry.make(
         {"name": "trace-normalised", "inner": {"name": "absolute", "shift": 3.0}}
     )
+    assert isinstance(nested, hf.spectral.TraceNormalised)
+    assert isinstance(nested.inner, hf.spectral.Absolute)
     assert float(nested.inner.shift) == 3.0
 
 
 def test_a_preset_is_named_in_the_table():
     energy = hf.energies.registry.make({"name": "lennard-jones", "preset": "lj13"})
+    assert isinstance(energy, hf.energies.LennardJones)
     assert energy.convention == "lj13"
 
 
@@ -52,13 +57,16 @@ def alone(monkeypatch):
 
 def test_other_settings_than_a_presets_are_another_energy():
     energy = hf.energies.registry.make({"name": "lennard-jones", "preset": "lj13", "trap": 2.0})
+    assert isinstance(energy, hf.energies.LennardJones)
     assert energy.convention is None
     assert (energy.particles, float(energy.epsilon), float(energy.trap)) == (13, 2.0, 2.0)
 
 
 def test_context_does_not_change_a_preset():
     table = {"name": "double-well-particles", "preset": "dw4"}
-    assert hf.energies.registry.make(table, particles=7).convention == "dw4"
+    made = hf.energies.registry.make(table, particles=7)
+    assert isinstance(made, hf.energies.DoubleWellParticles)
+    assert made.convention == "dw4"
 
 
 def test_a_former_name_works_and_says_the_new_one():
@@ -78,7 +86,7 @@ def test_a_former_name_is_declared_where_the_class_registers(monkeypatch):
 
         @property
         def lower_bound(self):
-            return 0.0
+            return jnp.zeros(())
 
     with pytest.warns(DeprecationWarning, match="'old' is now called 'new'"):
         assert registry.get("old") is Mine
@@ -132,7 +140,7 @@ def test_registration_in_this_process_and_its_refusals(monkeypatch):
 
         @property
         def lower_bound(self):
-            return 0.0
+            return jnp.zeros(())
 
     assert registry.get("mine") is Mine
     assert registry.origin("mine") == "this process"

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import warnings
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -411,7 +412,7 @@ def test_the_identity_is_of_all_that_the_weights_depend_on():
 def test_settings_are_one_object_a_table_or_keywords(gaussian):
     _, points = gaussian
     by_keyword = train(points)
-    same = {"steps": 40, "batch_size": 32}
+    same: dict[str, Any] = {"steps": 40, "batch_size": 32}
     arguments = (network(), hf.paths.OptimalTransport(), points)
     common = {"prior": hf.priors.Normal(2), "key": KEY, "progress": False}
     for training in (same, hf.Training(**same)):

@@ -52,6 +52,7 @@ def main(out):
     tables = {**experiment.tables, "data": {**experiment.tables["data"], "validation": VALIDATION}}
     experiment = experiments.Experiment("tune", "", tables)
     energy = experiments.make_energy(experiment)
+    assert energy is not None
     points, _ = experiments.make_data(experiment, energy, 0, progress=False)
     validation = experiments.make_validation(experiment, energy, 0, progress=False)
 

@@ -32,8 +32,8 @@ __version__ = _version("hiflow-jax")
 
 
 def __getattr__(name: str):
-    # The conformance kit and the figures are loaded when first used: the core doesn't need them.
-    if name in ("testing", "plotting"):
+    # Loaded when first used: the core doesn't need them.
+    if name in ("experiments", "plotting", "testing"):
         import importlib
 
         return importlib.import_module(f"hiflow.{name}")

@@ -1,6 +1,5 @@
 """The command line: `hiflow train | compare | evaluate | sample | list | check`."""
 
-import difflib
 import sys
 import tomllib
 import warnings
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hiflow._checks import nearest
 from hiflow._disk import write_arrays
 from hiflow.registry import families as registries
 
@@ -88,7 +88,7 @@ def evaluate(
 @app.command()
 def sample(
     run: Annotated[Path, typer.Argument(help="A run folder, or one flow's file.")],
-    n: Annotated[int, typer.Option(help="Number of samples per flow.")] = 1000,
+    size: Annotated[int, typer.Option("--size", "--n", help="Number of samples per flow.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
     out: Annotated[
         Path, typer.Option(help="Where to write: samples and log densities, .npz.")
@@ -102,10 +102,10 @@ def sample(
             raise ValueError(f"{out} exists; choose another file by --out.")
         arrays: dict[str, Any] = {}
         for (label, k), path in experiments.flow_files(run).items():
-            x, log_prob = load(path).sample_and_log_prob(jax.random.key(seed), n)
+            x, log_prob = load(path).sample_and_log_prob(jax.random.key(seed), size)
             name = f"{label}-{k}"
             arrays |= {f"{name}/samples": np.asarray(x), f"{name}/log_prob": np.asarray(log_prob)}
-            console.print(f"{label}, seed {k}: {n} samples")
+            console.print(f"{label}, seed {k}: {size} samples")
         write_arrays(out, arrays)
         console.print(f"written: {out}")
 
@@ -191,9 +191,9 @@ def _registry_of(name: str, families: dict[str, Any]) -> Any:
         what = f"is in {', '.join(registry.family for registry in known)}: choose by --family"
         raise ValueError(f"{name!r} {what}; `hiflow list` shows all components.")
     names = [every for registry in families.values() for every in registry.names()]
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{name!r} is unknown; `hiflow list` shows all components.{hint}")
+    raise ValueError(
+        f"{name!r} is unknown{nearest(name, names)} `hiflow list` shows all components."
+    )
 
 
 def _print_laws(found: Any, title: str) -> None:

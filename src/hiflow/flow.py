@@ -57,16 +57,16 @@ class Flow(eqx.Module):
         self.prior, self.network = prior, network
         self.solver = as_solver(solver, **settings)
 
-    def sample(self, key: PRNGKeyArray, n: int, **settings: Any) -> Float[Array, "n *event"]:
-        """`n` samples."""
-        return self.sample_and_stats(key, n, **settings)[0]
+    def sample(self, key: PRNGKeyArray, size: int, **settings: Any) -> Float[Array, "size *event"]:
+        """`size` samples."""
+        return self.sample_and_stats(key, size, **settings)[0]
 
     def sample_and_stats(
-        self, key: PRNGKeyArray, n: int, **settings: Any
-    ) -> tuple[Float[Array, "n *event"], SolverStats]:
-        """`n` samples and what the solver did."""
+        self, key: PRNGKeyArray, size: int, **settings: Any
+    ) -> tuple[Float[Array, "size *event"], SolverStats]:
+        """`size` samples and what the solver did."""
         flow = self.with_settings(**settings)
-        return _in_chunks(_push, flow, _prior_samples(flow, key, n))
+        return _in_chunks(_push, flow, _prior_samples(flow, key, size))
 
     def push(self, x0: Float[Array, "n *event"], **settings: Any) -> Float[Array, "n *event"]:
         """Where the flow carries points of the prior: samples, if `x0` are samples of the prior.
@@ -81,19 +81,19 @@ class Flow(eqx.Module):
         return _in_chunks(_push, self.with_settings(**settings), x0)[0]
 
     def sample_and_log_prob(
-        self, key: PRNGKeyArray, n: int, **settings: Any
-    ) -> tuple[Float[Array, "n *event"], Float[Array, " n"]]:
-        """`n` samples and their log densities, from one solve."""
-        return self.sample_log_prob_and_stats(key, n, **settings)[:2]
+        self, key: PRNGKeyArray, size: int, **settings: Any
+    ) -> tuple[Float[Array, "size *event"], Float[Array, " size"]]:
+        """`size` samples and their log densities, from one solve."""
+        return self.sample_log_prob_and_stats(key, size, **settings)[:2]
 
     def sample_log_prob_and_stats(
-        self, key: PRNGKeyArray, n: int, **settings: Any
-    ) -> tuple[Float[Array, "n *event"], Float[Array, " n"], SolverStats]:
-        """`n` samples, their log densities and what the solver did."""
+        self, key: PRNGKeyArray, size: int, **settings: Any
+    ) -> tuple[Float[Array, "size *event"], Float[Array, " size"], SolverStats]:
+        """`size` samples, their log densities and what the solver did."""
         flow = self.with_settings(**settings)
         key_prior, key_probes = jax.random.split(key)
-        x0 = _prior_samples(flow, key_prior, n)
-        start = (x0, jax.random.split(key_probes, n))
+        x0 = _prior_samples(flow, key_prior, size)
+        start = (x0, jax.random.split(key_probes, size))
         (x1, log_prob), stats = _in_chunks(_push_with_density, flow, start)
         return x1, log_prob, stats
 
@@ -149,10 +149,10 @@ def load(path: str | os.PathLike[str]) -> Flow:
     return flow
 
 
-def _prior_samples(flow: Flow, key: PRNGKeyArray, n: int) -> Float[Array, "n *event"]:
-    if n < 1:
-        raise ValueError(f"`n` must be at least 1, got {n}.")
-    return jax.vmap(flow.prior.sample)(jax.random.split(key, n))
+def _prior_samples(flow: Flow, key: PRNGKeyArray, size: int) -> Float[Array, "size *event"]:
+    if size < 1:
+        raise ValueError(f"`size` must be at least 1, got {size}.")
+    return jax.vmap(flow.prior.sample)(jax.random.split(key, size))
 
 
 def _push(flow: Flow, x0: Float[Array, "*event"]) -> Solved:

@@ -33,7 +33,7 @@ class HasSamples(Protocol):
         """Gives the `event_shape`."""
         ...
 
-    def sample_and_log_prob(self, key: PRNGKeyArray, n: int, **settings: Any) -> Any:
+    def sample_and_log_prob(self, key: PRNGKeyArray, size: int, /, **settings: Any) -> Any:
         """Samples and their log densities."""
         ...
 
@@ -190,9 +190,9 @@ class Weighted:
 
 
 def importance_sample(
-    flow: HasSamples, energy: AbstractEnergy, *, key: PRNGKeyArray, n: int, **settings: Any
+    flow: HasSamples, energy: AbstractEnergy, *, key: PRNGKeyArray, size: int, **settings: Any
 ) -> Weighted:
-    """`n` samples of the flow with the weights that make them samples of the energy.
+    """`size` samples of the flow with the weights that make them samples of the energy.
 
     The density has to be exact: with Hutchinson's divergence the weights carry its noise.
 
@@ -208,7 +208,7 @@ def importance_sample(
             f"importance_sample: `flow` is for events of shape {event_shape} and `energy` "
             f"({type(energy).__name__}) for {energy.event_shape}."
         )
-    x, log_prob = flow.sample_and_log_prob(key, n, **settings)
+    x, log_prob = flow.sample_and_log_prob(key, size, **settings)
     return weigh(x, log_prob, energy)
 
 

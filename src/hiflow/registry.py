@@ -1,8 +1,6 @@
 """One registry per family: names to classes, by a decorator here and by entry points elsewhere."""
 
-import difflib
 import functools
-import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
@@ -10,6 +8,8 @@ from importlib.metadata import EntryPoint, entry_points, version
 from typing import Any, ClassVar, Generic, TypeVar
 
 from packaging.requirements import Requirement
+
+from hiflow._checks import nearest
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
@@ -139,7 +139,7 @@ class Registry(Generic[T]):
             if argument not in accepted:
                 raise RegistryError(
                     f"{self.family}: {name!r} takes no argument {argument!r}"
-                    f"{_nearest(argument, accepted)} It takes: {', '.join(accepted)}."
+                    f"{nearest(argument, accepted)} It takes: {', '.join(accepted)}."
                 )
         given = {**preset, **arguments}
         known = {k: v for k, v in context.items() if k in accepted and k not in given}
@@ -200,7 +200,7 @@ class Registry(Generic[T]):
         claims = self._plugins().get(name, [])
         if not claims:
             raise RegistryError(
-                f"{self.family}: no component is called {name!r}{_nearest(name, self.names())} "
+                f"{self.family}: no component is called {name!r}{nearest(name, self.names())} "
                 f"Known names: {', '.join(self.names())}."
             )
         return claims
@@ -246,14 +246,13 @@ class SupportsPresets:
         if name not in cls.presets:
             raise ValueError(
                 f"{cls.__name__}.preset: `name` must be one of {', '.join(cls.presets)}, got {name!r}"
-                f"{_nearest(str(name), cls.presets)} For other settings call {cls.__name__}(...) itself."
+                f"{nearest(str(name), cls.presets)} For other settings call {cls.__name__}(...) itself."
             )
         return cls.presets[name]
 
 
 def families() -> dict[str, "Registry[Any]"]:
     """All registries, by the name of their family, sorted."""
-    importlib.import_module("hiflow")
     return dict(sorted(_families.items()))
 
 
@@ -282,8 +281,3 @@ def _required(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
 
 def _packages(claims: list[EntryPoint]) -> str:
     return " and ".join(sorted({e.dist.name if e.dist else e.value for e in claims}))
-
-
-def _nearest(word: str, known: Any) -> str:
-    close = difflib.get_close_matches(word, list(known), n=2)
-    return f"; did you mean {' or '.join(map(repr, close))}?" if close else "."

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hiflow as hf
+from built_in import own
 from hiflow import couplings, groups
 from hiflow.testing import check_coupling
 from hiflow.training import _pairing
@@ -111,6 +112,7 @@ def test_precomputed_pairs_are_fixed_shorter_and_from_the_prior():
     again, _ = coupling(10 * x0, x1, jax.random.key(1))
     np.testing.assert_array_equal(y0, again)
     pool = coupling.pool
+    assert pool is not None
     assert all((pool[i] == y).all(1).any() for i, y in zip((3, 3, 0, 7), y0, strict=True))
     apart = jnp.sum((pool.reshape(-1, 1, 2) - points) ** 2, axis=-1).mean()
     together = jnp.sum((pool - points[:, None]) ** 2, axis=-1).mean()
@@ -149,19 +151,25 @@ def test_a_group_that_cannot_align_is_refused():
         couplings.EquivariantOT(GROUP, block=0)
 
 
-COUPLINGS = {
-    "equivariant-ot": lambda: couplings.EquivariantOT(GROUP, block=5),
-    "independent": couplings.Independent,
-    "minibatch-ot": couplings.MinibatchOT,
-    "precomputed": lambda: couplings.Precomputed(per_point=16),
+SETTINGS = {
+    "equivariant-ot in blocks": lambda: couplings.EquivariantOT(GROUP, block=5),
+    "precomputed, 16 a point": lambda: couplings.Precomputed(per_point=16),
     "precomputed-aligned": lambda: couplings.Precomputed(couplings.SymmetryAligned(GROUP), 8),
-    "symmetry-aligned": lambda: couplings.SymmetryAligned(GROUP, starts=2),
+    "symmetry-aligned from two starts": lambda: couplings.SymmetryAligned(GROUP, starts=2),
 }
+"""Couplings with other settings than they have by default."""
 
 
-@pytest.mark.parametrize("name", COUPLINGS)
+def make(name):
+    if name in SETTINGS:
+        return SETTINGS[name]()
+    cls = couplings.registry.get(name)
+    return cls.example() if hasattr(cls, "example") else couplings.registry.make(name, group=GROUP)
+
+
+@pytest.mark.parametrize("name", [*own(couplings.registry), *SETTINGS])
 def test_coupling_obeys_its_laws(name, x64):
-    check_coupling(COUPLINGS[name](), prior=hf.priors.CentredNormal(4, 2), draws=50)
+    check_coupling(make(name), prior=hf.priors.CentredNormal(4, 2), draws=50)
 
 
 def tiny_fit(coupling, network=None, path="optimal-transport", **settings):

@@ -38,6 +38,7 @@ def test_hmc_finds_the_moments_of_a_gaussian():
 )
 def test_chains_have_the_energy_and_the_virial_of_the_density(energy):
     report = draw(energy, size=2_000).report
+    assert report is not None
     assert 0.6 < report.acceptance < 0.95
     assert report.virial.z < 4
     # ⟨V⟩ by quadrature in the plane, and from a long independent run for dw4.
@@ -47,6 +48,7 @@ def test_chains_have_the_energy_and_the_virial_of_the_density(energy):
 
 def test_lennard_jones_chains_reach_the_known_mean_energy():
     report = draw(LennardJones.preset("lj13"), chains=50, size=500, burn_in=150, thin=15).report
+    assert report is not None
     assert report.energy == "lj13"
     assert report.free_dimensions == 36
     assert report.virial.z < 4
@@ -56,6 +58,7 @@ def test_lennard_jones_chains_reach_the_known_mean_energy():
 def test_energies_with_exact_samples_are_drawn_exactly():
     mixture = GaussianMixture([[-20.0, 0.0], [20.0, 0.0]], 1.0, [0.25, 0.75])
     samples = draw(mixture)
+    assert samples.report is not None
     assert samples.report.method == "exact"
     assert samples.chains is None
     assert abs((samples.points[:, 0] > 0).mean() - 0.75) < 0.06
@@ -65,6 +68,7 @@ def test_particle_samples_are_centred_and_labelled():
     samples = draw(DoubleWellParticles.preset("dw4"), size=250)
     np.testing.assert_allclose(samples.points.mean(1), 0, atol=1e-5)
     assert samples.shape == (250, 4, 2)
+    assert samples.chains is not None
     assert len(np.unique(samples.chains)) == 100
 
 

@@ -46,6 +46,7 @@ def test_split_keeps_chains_whole_where_it_can(samples):
 def test_the_first_training_points_come_from_many_chains():
     chains = np.arange(1000) % 50
     train, _ = Samples(np.arange(1000.0), chains).split(100, jax.random.key(0))
+    assert train.chains is not None
     assert len(set(train.chains[:20].tolist())) > 10
 
 

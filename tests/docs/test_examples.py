@@ -63,7 +63,8 @@ def clean_session(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HIFLOW_CACHE", str(tmp_path / "cache"))
     for registry in families().values():
-        monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+        for known in ("_registered", "_renamed"):
+            monkeypatch.setattr(registry, known, dict(getattr(registry, known)))
     return monkeypatch
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from test_examples import PAGES, blocks, name_of
 
-from built_in import own
+from built_in import own, package
 from hiflow.registry import families
 
 ROOT = Path(__file__).parents[2]
@@ -41,14 +41,14 @@ hf.energies.LennardJones.preset("lj13", trap=2.0).particles
 """
 
 
-def construction(family: str, cls: type) -> str:
+def construction(room: str, cls: type) -> str:
     """A line that makes the component with nothing but what it requires."""
     required = [
         p
         for p in inspect.signature(cls).parameters.values()
         if p.default is inspect.Parameter.empty
     ]
-    name = f"hf.{family}.{cls.__name__}"
+    name = f"{room.replace('hiflow', 'hf', 1)}.{cls.__name__}"
     if all(p.name in ARGUMENTS for p in required):
         return f"{name}({', '.join(f'{p.name}={ARGUMENTS[p.name]}' for p in required)})"
     # Made by fitting, never by hand.
@@ -77,8 +77,8 @@ def complaints(folder: Path) -> list[str]:
 def test_constructors_and_examples_are_clean_to_a_type_checker(tmp_path):
     pytest.importorskip("pyright", reason="needs the dev extra")
     lines = [
-        construction(family, registry.get(name))
-        for family, registry in families().items()
+        construction(package(registry), registry.get(name))
+        for registry in families().values()
         for name in own(registry)
     ]
     (tmp_path / "components.py").write_text("\n".join([SURROUNDINGS, *lines, ""]))

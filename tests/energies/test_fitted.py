@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from hiflow import energies, priors
 from hiflow._disk import save as save_anything
 from hiflow.energies import (
+    AbstractEnergy,
     EnergyNetwork,
     FittedGaussian,
     FittedMixture,
     HeldOut,
     KernelDensity,
     SupportsFitting,
+    SupportsHessian,
     SupportsLowRank,
 )
 
@@ -97,8 +99,10 @@ def test_densities_integrate_to_one(cls, rank):
 def test_the_low_rank_hessian_is_the_hessian(cls, seed):
     with jax.enable_x64(True):
         points = np.random.default_rng(seed).normal(size=(12, 2, 3))
-        energy = fitted(cls, points, **({"neighbours": 12} if cls is KernelDensity else {}))
+        settings = {"neighbours": 12} if cls is KernelDensity else {}
+        energy: AbstractEnergy = fitted(cls, points, **settings)
         assert isinstance(energy, SupportsLowRank)
+        assert isinstance(energy, SupportsHessian)
         x = jnp.asarray(points[0] + 0.3)
         automatic = jax.hessian(lambda y: energy(y.reshape(2, 3)))(x.ravel())
         factors, values, rest = energy.low_rank_hessian(x)

@@ -69,6 +69,8 @@ def test_at_minimum_ends_around_the_minimum_with_its_own_modes(minima, x64):
     path = paths.AtMinimum(inner, tolerance=1e-9)
     anchor, expected = path.anchor(before[0]), inner.anchor(after[0])
     np.testing.assert_allclose(anchor.centre, expected.centre, atol=1e-8)
+    assert anchor.variance is not None
+    assert expected.variance is not None
     np.testing.assert_allclose(anchor.variance, expected.variance, rtol=1e-5)
     assert jnp.abs(anchor.centre - before[0]).max() > 0.1
     # Three rotations, last: flat, but a straight step along them leaves the orbit.

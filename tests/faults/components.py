@@ -174,7 +174,8 @@ FAULTS = [
     ),
     Mutation(
         "one stratum for all", "time_samplers/_samplers.py",
-        "(jnp.arange(n) + jax.random.uniform(key, (n,))) / n", "jax.random.uniform(key, (n,))",
+        "(jnp.arange(size) + jax.random.uniform(key, (size,))) / size",
+        "jax.random.uniform(key, (size,))",
         SAMPLERS + "::test_times_follow_the_distribution",
     ),
 ]  # fmt: skip

@@ -32,6 +32,7 @@ def test_blocks_are_those_of_the_matrix(seed, block):
         np.testing.assert_allclose(matrix, jnp.where(inside, H, 0), atol=1e-12)
         operator = hessians.BlockDiagonal(block)(ENERGY, x)
         np.testing.assert_allclose(operator.as_matrix(), matrix, atol=1e-12)
+        assert found.modes.vectors is not None
         assert found.modes.vectors.shape == (6 // block, block, block)
         assert found.modes.size == 6
 
@@ -39,6 +40,7 @@ def test_blocks_are_those_of_the_matrix(seed, block):
 def test_the_modes_are_a_basis_in_blocks(x64):
     found = hessians.BlockDiagonal(3).spectrum(ENERGY, jnp.ones(SHAPE))
     modes, Q = found.modes, found.modes.columns
+    assert Q is not None
     np.testing.assert_allclose(Q.T @ Q, np.eye(6), atol=1e-12)
     f, g, y, z = jax.random.normal(jax.random.key(0), (4, 6))
     np.testing.assert_allclose(modes.components(y), Q.T @ y, atol=1e-12)

@@ -22,7 +22,7 @@ class LeastSquares(energies.AbstractEnergy):
 
     def residuals(self, x):
         curved = jnp.array([x[0] * x[1], x[2] ** 2])
-        return self.A @ x - 0.3 + self.curvature * jnp.resize(curved, self.A.shape[0])
+        return self.A @ x - 0.3 + self.curvature * jnp.resize(curved, self.A.shape[:1])
 
     def __call__(self, x):
         return jnp.sum(self.residuals(x) ** 2) / 2

@@ -54,6 +54,7 @@ def test_all_pairs_make_the_matrix(seed, dim, m, dependent):
         operator = hessians.LowRank()(energy, jnp.zeros(dim))
         np.testing.assert_allclose(operator.as_matrix(), H, atol=1e-12 * scale)
         Q = found.modes.vectors
+        assert Q is not None
         np.testing.assert_allclose(Q.T @ Q, np.eye(Q.shape[1]), atol=1e-10)
         assert found.modes.has_rest == (m < dim)
         assert found.modes.size == dim

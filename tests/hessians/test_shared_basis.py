@@ -29,6 +29,7 @@ def test_paths_of_a_gaussian_are_those_of_its_exact_hessian(name, rank, x64):
     found = []
     for provider in ("shared-basis", "low-rank", "analytic"):
         path = paths.registry.make({"name": name, "energy": energy, "hessian": provider})
+        assert isinstance(path, paths.AbstractGaussianPath)
         anchors = jax.vmap(path.anchor)(x1)
         flow, u = jax.vmap(path.flow_and_velocity, (0, 0, None))(x0, anchors, jnp.asarray(T))
         densities = jax.vmap(path.log_prob, (0, 0, None))(x0, anchors, jnp.asarray(T))
@@ -46,6 +47,7 @@ def test_every_point_of_a_mixture_gets_the_precision_of_its_component(x64):
         own = energies.FittedGaussian(x, energy.vectors[j], energy.variances[j], energy.noises[j])
         matrix = jax.vmap(lambda v, s=found: s.apply(lambda k: k, v))(jnp.eye(3))
         np.testing.assert_allclose(matrix, own.hessian(x), atol=1e-12)
+        assert found.modes.index is not None
         assert int(found.modes.index) == j
         assert float(found.eigenvalues.min()) > 0
 

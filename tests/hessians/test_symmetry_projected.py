@@ -112,6 +112,7 @@ def test_a_soft_mode_that_is_no_rotation_is_left_alone(x64):
     energy = energies.FunctionEnergy(lambda x: x[0] ** 2 / 2 + 0 * x[1], shape=2)
     spectrum = PROJECTED.spectrum(energy, jnp.array([1.0, 0.3]))
     np.testing.assert_allclose(spectrum.eigenvalues, [0, 1], atol=1e-12)
+    assert spectrum.orbit is not None
     assert not spectrum.orbit.any()
 
 

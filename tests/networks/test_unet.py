@@ -2,6 +2,7 @@
 checked with those of all built-in networks."""
 
 import functools
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -16,7 +17,7 @@ from hiflow.networks._convolution import convolution
 from hiflow.networks._perturbed import perturbed
 from hiflow.networks._unet_layers import Convolution, enlarged, from_patches, to_patches
 
-TINY = {"width": 4, "heads": 2}
+TINY: dict[str, Any] = {"width": 4, "heads": 2}
 call = eqx.filter_jit(lambda network, t, x: network(t, x))
 
 
@@ -128,6 +129,7 @@ def test_flow_is_stored_and_read(tmp_path):
     flow = hf.Flow(hf.priors.Normal((5, 6)), network, steps=2, divergence=hf.Hutchinson())
     flow.save(tmp_path / "images.flow")
     found = hf.load(tmp_path / "images.flow")
+    assert isinstance(found.network, UNet)
     assert found.network.compute == "bfloat16"
     t, x = event((5, 6))
     np.testing.assert_array_equal(call(found.network, t, x), call(network, t, x))
@@ -184,6 +186,7 @@ def test_training_from_disk_and_likelihood_on_a_gpu(tmp_path):
         progress=False,
     )
     rough = flow.log_prob(x1[:4])
+    assert isinstance(flow.network, UNet)
     flow = eqx.tree_at(lambda f: f.network, flow, flow.network.with_compute("float32"))
     with jax.default_matmul_precision("highest"):
         here = flow.log_prob(x1[:4])
@@ -270,5 +273,6 @@ def test_registry_makes_it_from_a_table():
     table = {"name": "unet", "size": "tiny", "width": 8, "multipliers": [1, 2]}
     key = jax.random.key(0)
     network = registry.make(table, shape=(8, 8), particles=8, dim=8, group=None, key=key)
+    assert isinstance(network, UNet)
     assert network.stem.weight.shape == (3, 3, 4, 8)
     assert isinstance(network.group, hf.groups.Trivial)

@@ -39,7 +39,7 @@ class Turned(hf.paths.AbstractPath):
         return anchor["x1"] + (1 - t) * (x0 + turned + anchor["index"] - anchor["x1"])
 
 
-def store(directory, path=PATH, points=POINTS, **settings):
+def store(directory, path: hf.paths.AbstractPath = PATH, points=POINTS, **settings):
     return store_anchors(path, points, directory, **{"chunk_size": 4, **settings})
 
 

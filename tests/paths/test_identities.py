@@ -92,6 +92,7 @@ def test_langevin_has_the_marginals_of_its_stochastic_dynamics(x64, rates):
     beta, curvature = 2.0, hf.spectral.Absolute(shift=1.0)
     path = hf.paths.Langevin(energy=energy, curvature=curvature, rates=rates, beta=beta)
     anchor = path.anchor(x1)
+    assert anchor.variance is not None
     a, mobility = anchor.speeds, anchor.speeds * beta * anchor.variance
 
     def dynamics(tau, state, _):
@@ -109,6 +110,7 @@ def test_langevin_has_the_marginals_of_its_stochastic_dynamics(x64, rates):
             (jnp.ones(3), jnp.ones(3)),
         )
         alpha, sigma = path.schedule(jnp.asarray(t), anchor)
+        assert solution.ys is not None
         np.testing.assert_allclose(solution.ys[0][0], alpha, rtol=1e-7)
         np.testing.assert_allclose(solution.ys[1][0], sigma**2, rtol=1e-7)
 
@@ -135,7 +137,9 @@ def test_relaxed_end_law_leaves_a_gaussian_target_alone(x64, step):
     centres = jax.vmap(lambda x1: path.anchor(x1).centre)(jnp.eye(3))
     covariance = centres.T @ jnp.diag(1 / eigenvalues) @ centres
     anchor = path.anchor(jnp.zeros(3))
-    own = jax.vmap(lambda e: anchor.modes.apply(anchor.variance, e))(jnp.eye(3))
+    variance = anchor.variance
+    assert variance is not None
+    own = jax.vmap(lambda e: anchor.modes.apply(variance, e))(jnp.eye(3))
     np.testing.assert_allclose(covariance + own, jnp.diag(1 / eigenvalues), atol=1e-12)
 
 
@@ -143,9 +147,10 @@ def test_relaxed_end_law_leaves_a_gaussian_target_alone(x64, step):
 def test_the_conditional_flow_solves_its_own_velocity(x64, name):
     energy, x0, x1 = case("ring")
     path = hf.paths.registry.make(name, energy=energy)
+    assert isinstance(path, hf.paths.AbstractGaussianPath)
     anchor = path.anchor(x1)
     solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(lambda t, x, _: path.velocity(x, anchor, t)),
+        diffrax.ODETerm(lambda t, x, _: path.velocity(x, anchor, jnp.asarray(t))),
         diffrax.Dopri8(),
         0.0,
         0.9,
@@ -153,6 +158,7 @@ def test_the_conditional_flow_solves_its_own_velocity(x64, name):
         x0,
         stepsize_controller=diffrax.PIDController(1e-10, 1e-10),
     )
+    assert solution.ys is not None
     np.testing.assert_allclose(solution.ys[0], path.flow(x0, anchor, jnp.asarray(0.9)), atol=1e-7)
 
 

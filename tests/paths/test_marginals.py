@@ -1,7 +1,8 @@
 """All paths × spectral maps × time transforms × layouts of a spectrum: samples, continuity, ODE.
 
-The maps are handled side by side: an anchor holds only the numbers that a map gave, so anchors of
-all maps are one batch for the compiled check of one path, transform and layout.
+The matrix is of everything that is registered, so a new built-in is in it. The maps are handled side
+by side: an anchor holds only the numbers that a map gave, so anchors of all maps are one batch for
+the compiled check of one path, transform and layout.
 """
 
 import diffrax
@@ -11,62 +12,73 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from built_in import own
 from hiflow import energies, paths, priors, spectral, spectrum, times
+from hiflow.testing import example
 
 pytestmark = pytest.mark.usefixtures("x64")
 
-ENERGY = energies.Gaussian(jnp.zeros(5), jnp.array([0.5, 1.0, 2.0, 8.0, 30.0]))
 SCALE = 1.3
+X1 = np.array([0.4, -1.0, 0.3, 0.8, -0.2])
+EIGENVALUES = np.array([-3.0, 0.2, 1.0, 9.0, 25.0])
 MAPS = {
-    "absolute": spectral.Absolute(0.8),
-    "clamped": spectral.Clamped(1.0),
-    "constant": spectral.Constant(),
-    "mean-rate": spectral.MeanRate(),
-    "power": spectral.Power(0.3),
-    "raised": spectral.Raised(spectral.Absolute(1.0), 0.5),
-    "saturating": spectral.Saturating(2.0, 5.0),
-    "shifted": spectral.Shifted(5.0, least=-4.0),
-    "shuffled": spectral.Shuffled(spectral.Saturating(2.0, 5.0)),
-    "trace-normalised": spectral.TraceNormalised(),
+    "absolute": lambda: spectral.Absolute(0.8),
+    "power": lambda: spectral.Power(0.3),
+    "raised": lambda: spectral.Raised(spectral.Absolute(1.0), 0.5),
+    "saturating": lambda: spectral.Saturating(2.0, 5.0),
+    "shifted": lambda: spectral.Shifted(5.0, least=-4.0),
+    "shuffled": lambda: spectral.Shuffled(spectral.Saturating(2.0, 5.0)),
 }
-SPECTRAL = {
-    "langevin": lambda map, time: paths.Langevin(
-        ENERGY, curvature=map, rates=map, beta=0.7, time=time, prior_scale=SCALE
-    ),
-    "linearised": lambda map, time: paths.Linearised(
-        ENERGY, rates=map, time=time, prior_scale=SCALE
-    ),
-    "relaxed": lambda map, time: paths.Relaxed(
-        ENERGY, curvature=map, rates=map, step=0.6, time=time, prior_scale=SCALE
-    ),
-    "spectral": lambda map, time: paths.Spectral(
-        ENERGY,
-        rates=map,
+"""Maps with other numbers than `example` gives them."""
+
+TIMES = {"linear": lambda: times.LinearTime(0.3), "polynomial": lambda: times.PolynomialTime(3)}
+PATHS = {
+    "at-minimum": lambda map: {"inner": {"name": "langevin", "curvature": map, "beta": 0.7}},
+    "spectral": lambda map: {"end_law": paths.Laplace(map, beta=0.7), "noise": "own"},
+}
+"""What a path needs besides what all may take."""
+
+
+def gaussian(base):
+    """The built-in paths of a kind. What can't be made from these parts, but has an `example()`, is
+    checked by that, as all others are, with the built-ins."""
+    every = {name: paths.registry.get(name) for name in own(paths.registry)}
+    return [n for n, cls in every.items() if issubclass(cls, base) and not hasattr(cls, "example")]
+
+
+SPECTRAL = gaussian(paths.AbstractSpectralPath)
+ISOTROPIC = gaussian(paths.AbstractIsotropicPath)
+OTHERS = sorted({*gaussian(paths.AbstractGaussianPath)} - {*SPECTRAL, *ISOTROPIC})
+
+
+def make_time(name):
+    return TIMES[name]() if name in TIMES else example(times.registry, name)
+
+
+def make_map(name):
+    return MAPS[name]() if name in MAPS else example(spectral.registry, name)
+
+
+def make_path(name, map, time):
+    """The path of that name, with as many of these as it takes."""
+    energy = energies.Gaussian(jnp.zeros(5), jnp.array([0.5, 1.0, 2.0, 8.0, 30.0]))
+    return paths.registry.make(
+        {"name": name, **(PATHS[name](map) if name in PATHS else {})},
+        energy=energy,
+        rates=map if float(map.lower_bound) > 0.5 else spectral.Constant(),
+        curvature=map,
         time=time,
-        end_law=paths.Laplace(map, beta=0.7),
+        beta=0.7,
+        step=0.6,
+        rate=1.7,
         prior_scale=SCALE,
-        noise="own",
-    ),
-}
-ISOTROPIC = {
-    "cosine": lambda time: paths.Cosine(prior_scale=SCALE),
-    "optimal-transport": lambda time: paths.OptimalTransport(prior_scale=SCALE),
-    "stable": lambda time: paths.Stable(rate=1.7, time=time, prior_scale=SCALE),
-    "variance-exploding": lambda time: paths.VarianceExploding(prior_scale=SCALE),
-    "variance-preserving": lambda time: paths.VariancePreserving(prior_scale=SCALE),
-}
-TIMES = {
-    "cosine": times.CosineTime(),
-    "linear": times.LinearTime(0.3),
-    "log": times.LogTime(),
-    "polynomial": times.PolynomialTime(3),
-}
+    )
 
 
 def layouts():
     """A saddle's spectrum in a random basis, dense, with two of five vectors, and in coordinates."""
     Q = jnp.asarray(np.linalg.qr(np.random.default_rng(0).normal(size=(5, 5)))[0])
-    eigenvalues = jnp.array([-3.0, 0.2, 1.0, 9.0, 25.0])
+    eigenvalues = jnp.asarray(EIGENVALUES)
     return {
         "dense": spectrum.dense(eigenvalues, Q),
         "low-rank": spectrum.low_rank(eigenvalues[3:], Q[:, 3:], jnp.asarray(0.5), 5),
@@ -75,19 +87,30 @@ def layouts():
 
 
 @pytest.mark.parametrize("layout", layouts())
-@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize("time", own(times.registry))
 @pytest.mark.parametrize("name", SPECTRAL)
 def test_marginals_of_spectral_paths_for_every_map(name, time, layout):
-    x1 = jnp.array([0.4, -1.0, 0.3, 0.8, -0.2])
-    each = [SPECTRAL[name](map, TIMES[time]) for map in MAPS.values()]
-    anchors = [path.anchor_from(layouts()[layout], x1) for path in each]
+    maps = [make_map(map) for map in own(spectral.registry)]
+    # A map may refuse the saddle.
+    taken = [map for map in maps if jnp.isfinite(map(jnp.asarray(EIGENVALUES))).all()]
+    each = [make_path(name, map, make_time(time)) for map in taken]
+    anchors = [path.anchor_from(layouts()[layout], jnp.asarray(X1)) for path in each]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *anchors)
     holds(each[0], stacked)
 
 
 @pytest.mark.parametrize("name", ISOTROPIC)
 def test_marginals_of_isotropic_paths(name):
-    holds(ISOTROPIC[name](TIMES["log"]), jnp.array([[0.4, -1.0, 0.3, 0.8, -0.2]]))
+    holds_of_anchor(make_path(name, spectral.Constant(), times.LogTime()))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_marginals_of_paths_of_other_kinds(name):
+    holds_of_anchor(make_path(name, spectral.Absolute(0.8), times.LogTime()))
+
+
+def holds_of_anchor(path):
+    holds(path, jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], path.anchor(jnp.asarray(X1))))
 
 
 def holds(path, anchors):
@@ -150,4 +173,5 @@ def distance_to_ode(path, anchor, x0):
         path.flow(x0, anchor, start),
         stepsize_controller=diffrax.PIDController(1e-9, 1e-9),
     )
+    assert solution.ys is not None
     return jnp.abs(solution.ys[0] - path.flow(x0, anchor, end)).max() / (1 + jnp.abs(x0).max())

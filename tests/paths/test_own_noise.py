@@ -9,6 +9,7 @@ import pytest
 
 import hiflow as hf
 from hiflow.paths import choose_noise, end_law_samples, make_anchors
+from hiflow.paths._noise import Noise
 from hiflow.training._step import Batches, Recipe, Scheduled
 
 ENERGY = hf.energies.Gaussian(jnp.array([1.0, -2.0]), jnp.array([1.0, 25.0]))
@@ -90,6 +91,7 @@ def test_the_end_law_is_right_for_every_coupling(coupling):
         coupling = coupling.prepare(prior, points, jax.random.key(2))
     noise = choose_noise(path, prior, coupling)
     assert noise.own
+    assert noise.reason is not None
     assert "chooses the prior sample by the data point" in noise.reason
     ends = ends_of_training(path, prior, coupling, points, own=True)
     assert_end_law(ends, path.anchor(points[0]))
@@ -100,9 +102,11 @@ def test_the_end_law_is_right_for_every_coupling(coupling):
 
 def test_noise_of_its_own_adds_the_variance_that_its_page_says():
     r"""Given x_1, to targets of rate 1: $\tfrac\pi2 s_0\sqrt C$ per mode, and to the other form none."""
-    for noise, expected in [("own", np.pi / 2), ("prior", 0.0)]:
+    forms: list[tuple[Noise, float]] = [("own", np.pi / 2), ("prior", 0.0)]
+    for noise, expected in forms:
         path = hf.paths.Langevin(ENERGY, beta=2.0, prior_scale=1.4, noise=noise)
         anchor = path.anchor(POINT)
+        assert anchor.variance is not None
 
         @jax.jit
         @jax.vmap
@@ -150,7 +154,9 @@ def test_a_flow_reaches_the_end_law_from_a_prior_that_is_not_normal():
     )  # fmt: skip
     x = flow.sample(jax.random.key(2), 4000)
     np.testing.assert_allclose(x.mean(0), POINT, atol=0.05)
-    np.testing.assert_allclose(x.std(0), jnp.sqrt(path.anchor(POINT).variance), rtol=0.12)
+    variance = path.anchor(POINT).variance
+    assert variance is not None
+    np.testing.assert_allclose(x.std(0), jnp.sqrt(variance), rtol=0.12)
 
 
 def fit(path, prior=None, **settings):

@@ -54,15 +54,18 @@ def trajectory(path, anchor, x0):
 @for_any_flow
 def test_distance_to_the_anchor_never_grows_in_any_eigendirection(**case):
     path, anchor, x0 = flow_from(**case)
-    along = jnp.abs(trajectory(path, anchor, x0) @ anchor.modes.vectors)
+    Q = anchor.modes.vectors
+    assert Q is not None
+    along = jnp.abs(trajectory(path, anchor, x0) @ Q)
     assert (along[1:] <= along[:-1] + 1e-12 * along[0].max() + 1e-14).all()
 
 
 @for_any_flow
 def test_quadratic_form_of_the_rates_is_a_lyapunov_function(**case):
     path, anchor, x0 = flow_from(**case)
-    y = trajectory(path, anchor, x0)
-    V = jnp.sum(anchor.speeds * (y @ anchor.modes.vectors) ** 2, axis=1) / 2
+    y, Q = trajectory(path, anchor, x0), anchor.modes.vectors
+    assert Q is not None
+    V = jnp.sum(anchor.speeds * (y @ Q) ** 2, axis=1) / 2
     seen = V[:-1] > 1e-20 * V[0] + 1e-24
     assert (V[1:] < V[:-1])[seen].all()
     # Radially unbounded: at least a_min |y|²/2, and a_min > 0.
@@ -86,9 +89,9 @@ def test_mean_of_a_langevin_path_contracts_too(**case):
     spread = jnp.ones_like(anchor.speeds)
     anchor = paths.SpectralAnchor(anchor.centre, anchor.modes, anchor.speeds, spread)
     t = jnp.linspace(0, 1, 33)
-    along = jnp.abs(
-        (jax.vmap(lambda s: path.mean(anchor, s))(t) - anchor.centre) @ anchor.modes.vectors
-    )
+    Q = anchor.modes.vectors
+    assert Q is not None
+    along = jnp.abs((jax.vmap(lambda s: path.mean(anchor, s))(t) - anchor.centre) @ Q)
     assert (along[1:] <= along[:-1] + 1e-12 * along[0].max()).all()
 
 
@@ -141,6 +144,7 @@ def test_linearisation_agrees_with_the_gradient_flow_to_first_order(name):
             stepsize_controller=diffrax.PIDController(1e-12, 1e-14),
         )
         linear = x1 + (jax.scipy.linalg.expm(-H * tau) @ (x0 - x1).ravel()).reshape(x1.shape)
+        assert solution.ys is not None
         return jnp.linalg.norm(solution.ys[0] - linear)
 
     sizes = np.geomspace(1e-3, 1e-2, 4)

@@ -97,8 +97,8 @@ def test_the_shell_fails_where_a_law_is_broken(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["no-such-thing"], "is unknown; `hiflow list`"),
-        (["satrating"], "Did you mean 'saturating'?"),
+        (["no-such-thing"], "is unknown. `hiflow list`"),
+        (["satrating"], "did you mean 'saturating'"),
         (["saturating", "--family", "nope"], "no family 'nope'; there are couplings"),
         (["cosine"], "choose by --family"),
         (["saturating", "kappa"], "as key=value"),

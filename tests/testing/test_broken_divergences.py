@@ -29,6 +29,7 @@ class Vectors(divergences.Exact):
 
 class UnequalSigns(divergences.Hutchinson):
     def draw(self, key, x):
+        assert key is not None
         return jax.random.uniform(key, (self.probes, *x.shape), x.dtype, -1, 1)
 
 
@@ -39,6 +40,7 @@ class DrawsAgain(divergences.Hutchinson):
     def __call__(self, field, t, x, drawn):
         CALLS.append(t)
         fresh = self.draw(jax.random.key(len(CALLS)), x)
+        assert drawn is not None
         return super().__call__(field, t, x, fresh * drawn)
 
 

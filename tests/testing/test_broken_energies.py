@@ -83,12 +83,14 @@ class Lopsided(hessians.Dense):
 class Transposed(hessians.Dense):
     def spectrum(self, energy, x):
         spectrum = super().spectrum(energy, x)
+        assert spectrum.modes.vectors is not None
         return dense(spectrum.eigenvalues, spectrum.modes.vectors.T)
 
 
 class Stretched(hessians.Dense):
     def spectrum(self, energy, x):
         spectrum = super().spectrum(energy, x)
+        assert spectrum.modes.vectors is not None
         return dense(spectrum.eigenvalues, 1.1 * spectrum.modes.vectors)
 
 

@@ -146,6 +146,14 @@ class Exploding(networks.MLP):
         return super().__call__(t, x) / (1 - t)
 
 
+class SaysPermutations(networks.MLP):
+    """No layer of it treats the particles alike."""
+
+    @property
+    def group(self):
+        return groups.Permutation()
+
+
 class Flattens(networks.MLP):
     def __call__(self, t, x):
         return super().__call__(t, x).ravel()
@@ -157,18 +165,18 @@ class SaysVelocityAndDivergence(networks.MLP):
 
 
 @pytest.mark.parametrize(
-    ("law", "make", "shape", "group"),
+    ("law", "make", "shape", "projects_on"),
     [
         ("projection", Uncentred, (3, 2), "translation"),
-        ("equivariance", networks.MLP, (3, 2), "permutation"),
+        ("equivariance", SaysPermutations, (3, 2), None),
         ("finite", Exploding, (2,), None),
         ("divergence", SaysVelocityAndDivergence, (2,), None),
         ("velocity", SaysVelocityAndDivergence, (2,), None),
         ("shape", Flattens, (3, 2), None),
     ],
 )
-def test_broken_velocity_field_is_refused(refuses, law, make, shape, group):
-    field = make(shape, width=4, depth=1, group=group, key=jax.random.key(0))
+def test_broken_velocity_field_is_refused(refuses, law, make, shape, projects_on):
+    field = make(shape, width=4, depth=1, projects_on=projects_on, key=jax.random.key(0))
     refuses(law, check_velocity_field, field)
 
 

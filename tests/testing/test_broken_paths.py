@@ -2,12 +2,15 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import pytest
 
-from hiflow import groups, paths, priors
-from hiflow.paths import AbstractPath, OptimalTransport
+from hiflow import energies, groups, paths, priors
+from hiflow.energies import AbstractEnergy
+from hiflow.paths import AbstractEndLaw, AbstractPath, OptimalTransport, end_laws
+from hiflow.paths._noise import Noise
 from hiflow.testing import check_path
 
 PRIOR = priors.Normal((2,), group=groups.Rotation(2))
@@ -69,12 +72,14 @@ class Drifts(OptimalTransport):
 class OwnNoise(paths.Spectral):
     """Right as it is; its children aren't."""
 
-    def __init__(self, **settings):
-        super().__init__("ring", end_law="laplace", noise="own", **settings)
+    energy: AbstractEnergy = eqx.field(converter=energies.registry.make, default="ring")
+    end_law: AbstractEndLaw = eqx.field(converter=end_laws.make, default="laplace")
+    noise: Noise = eqx.field(static=True, default="own")
 
 
 class DrawsTooWide(OwnNoise):
     def draw(self, anchor, *, key):
+        assert anchor.variance is not None
         wide = dataclasses.replace(anchor, variance=2 * anchor.variance)
         return super().draw(wide, key=key)
 
@@ -242,7 +247,7 @@ def test_path_without_a_density_must_start_at_the_prior(x64):
 
 
 def test_every_law_of_a_path_was_broken_above():
-    marks = test_broken_path_is_refused.pytestmark
+    marks = vars(test_broken_path_is_refused)["pytestmark"]
     broken = {law for mark in marks for _, laws in mark.args[1] for law in laws}
     assert broken | {"projection"} == {
         *("finite", "flow_and_velocity", "projection", "equivariance", "start", "end mean"),

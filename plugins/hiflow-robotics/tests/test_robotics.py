@@ -54,7 +54,7 @@ def test_forward_kinematics_of_a_planar_arm_is_a_sum_of_turns(x64):
     x = np.array([0.3, -1.1, 2.0])
     angles, lengths = np.cumsum(x), np.array([1.0, 0.8, 0.5])
     ends = np.cumsum(lengths * np.exp(1j * angles))
-    expected = np.stack([ends.real, ends.imag, 0 * ends.real], axis=1)
+    expected = np.stack([np.real(ends), np.imag(ends), 0 * np.real(ends)], axis=1)
     np.testing.assert_allclose(arm.forward(jnp.asarray(x))[1:], expected, atol=1e-12)
 
 

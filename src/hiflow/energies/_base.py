@@ -1,17 +1,16 @@
 """What an energy is: a scalar function of one event, invariant under a group."""
 
 import abc
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-import equinox as eqx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hiflow.energies._fitting import HeldOut
-from hiflow.groups import AbstractGroup
+from hiflow.groups import AbstractSymmetric
 from hiflow.registry import Registry
 
 
-class AbstractEnergy(eqx.Module):
+class AbstractEnergy(AbstractSymmetric):
     r"""A potential $V$, in units of kT: the target density is $\propto e^{-V}$.
 
     Subclasses give `event_shape` (a static field or property), `group` (under which $V$ is
@@ -27,13 +26,6 @@ class AbstractEnergy(eqx.Module):
     Laws (`hiflow.testing.check_energy`): finite value and gradient, $V(gx) = V(x)$, and
     `hessian` equal to automatic differentiation where it exists.
     """
-
-    if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.
-        event_shape = cast(tuple[int, ...], ...)
-        group = cast(AbstractGroup, ...)
-    else:
-        event_shape: eqx.AbstractVar[tuple[int, ...]]
-        group: eqx.AbstractVar[AbstractGroup]
 
     @abc.abstractmethod
     def __call__(self, x: Float[Array, "*event"]) -> Float[Array, ""]:

@@ -9,7 +9,6 @@ from jaxtyping import PRNGKeyArray
 from hiflow import energies, networks, paths, priors
 from hiflow.experiments._fitted import FittedEnergies
 from hiflow.experiments._toml import ConfigError, Experiment
-from hiflow.flow import Flow
 from hiflow.solver import Solver
 from hiflow.training import Training
 from hiflow.training._preflight import make_components, make_ready
@@ -61,7 +60,6 @@ def make_arm(
     table = {**shared.get("training", {}), **arm.get("training", {})}
     training = _settings(Training(), table, "[training]")
     solver = _settings(Solver(), shared.get("evaluation", {}), "[evaluation]")
-    Flow(prior, network, solver)  # Its checks, before any training.
     make_ready(network, path, prior, energy, training)
     return Arm(arm["label"], network, path, prior, training, solver, size)
 

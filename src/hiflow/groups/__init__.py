@@ -2,6 +2,7 @@
 
 from hiflow.groups._base import AbstractDiscreteGroup as AbstractDiscreteGroup
 from hiflow.groups._base import AbstractGroup as AbstractGroup
+from hiflow.groups._base import AbstractSymmetric as AbstractSymmetric
 from hiflow.groups._base import SupportsAlignment as SupportsAlignment
 from hiflow.groups._base import SupportsPeriods as SupportsPeriods
 from hiflow.groups._base import linear_part as linear_part

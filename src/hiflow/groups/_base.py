@@ -1,7 +1,7 @@
 """What a symmetry group is: elements that act on events, and the directions that it leaves free."""
 
 import abc
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -79,6 +79,20 @@ class AbstractDiscreteGroup(AbstractGroup[Element]):
     def tangents(self, x: Float[Array, "*event"]) -> Float[Array, "dim generators"]:
         """None."""
         return jnp.zeros((x.size, 0), x.dtype)
+
+
+class AbstractSymmetric(eqx.Module):
+    """What is for events of one shape, and has a symmetry: an energy, a prior, a velocity field.
+
+    Subclasses give both as fields or properties.
+    """
+
+    if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.
+        event_shape = cast(tuple[int, ...], ...)
+        group = cast(AbstractGroup, ...)
+    else:
+        event_shape: eqx.AbstractVar[tuple[int, ...]]
+        group: eqx.AbstractVar[AbstractGroup]
 
 
 @runtime_checkable

@@ -1,16 +1,15 @@
 """What a velocity field is: the trainable network of a flow."""
 
 import abc
-from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-import equinox as eqx
 from jaxtyping import Array, Float
 
-from hiflow.groups import AbstractGroup
+from hiflow.groups import AbstractSymmetric
 from hiflow.registry import Registry
 
 
-class AbstractVelocityField(eqx.Module):
+class AbstractVelocityField(AbstractSymmetric):
     r"""$v_\theta(t, x)$, for one event.
 
     Laws (`hiflow.testing.check_velocity_field`): finite, equivariant under `group`'s linear part
@@ -18,13 +17,6 @@ class AbstractVelocityField(eqx.Module):
     with a cheaper exact divergence than D JVPs has a method `velocity_and_divergence`
     ([`SupportsDivergence`][hiflow.networks.SupportsDivergence]).
     """
-
-    if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.
-        event_shape = cast(tuple[int, ...], ...)
-        group = cast(AbstractGroup, ...)
-    else:
-        event_shape: eqx.AbstractVar[tuple[int, ...]]
-        group: eqx.AbstractVar[AbstractGroup]
 
     @abc.abstractmethod
     def __call__(self, t: Float[Array, ""], x: Float[Array, "*event"]) -> Float[Array, "*event"]:

@@ -1,29 +1,20 @@
 """What a prior is: a normalised density that is easy to sample, invariant under a group."""
 
 import abc
-from typing import TYPE_CHECKING, cast
 
-import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hiflow.groups import AbstractGroup
+from hiflow.groups import AbstractSymmetric
 from hiflow.registry import Registry
 
 
-class AbstractPrior(eqx.Module):
+class AbstractPrior(AbstractSymmetric):
     r"""$p_0$, the law of the flow at $t = 0$.
 
     Laws (`hiflow.testing.check_prior`): samples lie in the image of `group.project`, their moments
     match the density, and the density is invariant under `group`. `log_prob` is with respect to
     Lebesgue measure on the image of `group.project`.
     """
-
-    if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.
-        event_shape = cast(tuple[int, ...], ...)
-        group = cast(AbstractGroup, ...)
-    else:
-        event_shape: eqx.AbstractVar[tuple[int, ...]]
-        group: eqx.AbstractVar[AbstractGroup]
 
     @abc.abstractmethod
     def sample(self, key: PRNGKeyArray) -> Float[Array, "*event"]:

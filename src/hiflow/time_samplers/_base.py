@@ -13,8 +13,10 @@ class AbstractTimeSampler(eqx.Module):
     times: $E_q[w(t) f(t)] = \\int_0^1 f$."""
 
     @abc.abstractmethod
-    def __call__(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-        """`n` times in [0, 1) and their weights."""
+    def __call__(
+        self, key: PRNGKeyArray, size: int
+    ) -> tuple[Float[Array, " size"], Float[Array, " size"]]:
+        """`size` times in [0, 1) and their weights."""
 
 
 registry = Registry("time_samplers", AbstractTimeSampler)

@@ -13,17 +13,21 @@ from hiflow.time_samplers._base import AbstractTimeSampler, registry
 class Uniform(AbstractTimeSampler):
     """Independent uniform times."""
 
-    def __call__(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-        return _before_one(jax.random.uniform(key, (n,))), jnp.ones(n)
+    def __call__(
+        self, key: PRNGKeyArray, size: int
+    ) -> tuple[Float[Array, " size"], Float[Array, " size"]]:
+        return _before_one(jax.random.uniform(key, (size,))), jnp.ones(size)
 
 
 @registry.register("stratified")
 class Stratified(AbstractTimeSampler):
-    """One uniform time in each of `n` equal parts of [0, 1]: the same expectation, less variance."""
+    """One uniform time in each of `size` equal parts of [0, 1]: the same expectation, less variance."""
 
-    def __call__(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-        times = (jnp.arange(n) + jax.random.uniform(key, (n,))) / n
-        return _before_one(times), jnp.ones(n)
+    def __call__(
+        self, key: PRNGKeyArray, size: int
+    ) -> tuple[Float[Array, " size"], Float[Array, " size"]]:
+        times = (jnp.arange(size) + jax.random.uniform(key, (size,))) / size
+        return _before_one(times), jnp.ones(size)
 
 
 @registry.register("importance")
@@ -37,13 +41,15 @@ class Importance(AbstractTimeSampler):
         check_positive(self, "power")
         check_below(self, "power", 1.0, or_equal=True)
 
-    def __call__(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-        uniform, _ = Stratified()(key, n)
+    def __call__(
+        self, key: PRNGKeyArray, size: int
+    ) -> tuple[Float[Array, " size"], Float[Array, " size"]]:
+        uniform, _ = Stratified()(key, size)
         times = _before_one(1 - (1 - uniform) ** (1 / self.power))
         left = 1 - times
         return times, left ** (1 - self.power) / self.power
 
 
-def _before_one(times: Float[Array, " n"]) -> Float[Array, " n"]:
+def _before_one(times: Float[Array, " size"]) -> Float[Array, " size"]:
     """Times that rounding has put at 1, where rates below one have no velocity, put just before it."""
     return jnp.minimum(times, 1 - jnp.finfo(times.dtype).epsneg)

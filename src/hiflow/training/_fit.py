@@ -93,7 +93,6 @@ def fit(
     check_data(ready, named, getattr(data, "chains", None))
     warn_of_own_noise(ready.path, ready.noise)
     run = _Run(ready, points, held_out, key, as_solver(solver_settings), callbacks, progress)
-    Flow(ready.prior, ready.network, run.solver)
     with Checkpoints(checkpoint_dir, run.identity(), resume) as checkpoints:
         return run.train(checkpoints)
 

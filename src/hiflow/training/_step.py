@@ -185,12 +185,16 @@ def advance(kept: tuple[Recipe, Draw, Array], state: State) -> tuple[State, Arra
     recipe, draws, until = kept
     first = state.step
 
-    def body(step: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
-        state, total = carry
-        state, loss = recipe.step(state, jax.tree.map(lambda leaf: leaf[step - first], draws))
-        return state, total + loss
+    def drawn(step: Array) -> Draw:
+        return jax.tree.map(lambda leaf: leaf[step - first], draws)
 
-    state, total = jax.lax.fori_loop(first, until, body, (state, jnp.zeros(())))
+    # The coming draw is carried along: read where it is used, XLA reads it anew for each of its uses.
+    def body(step: Array, carry: tuple[State, Array, Draw]) -> tuple[State, Array, Draw]:
+        state, total, draw = carry
+        state, loss = recipe.step(state, draw)
+        return state, total + loss, drawn(step + 1)
+
+    state, total, _ = jax.lax.fori_loop(first, until, body, (state, jnp.zeros(()), drawn(first)))
     return state, total / (until - first)
 
 

@@ -49,7 +49,8 @@ class Sinkhorn(AbstractCoupling):
         solver = sinkhorn.Sinkhorn(threshold=self.threshold, max_iterations=self.iterations)
         output = solver(linear_problem.LinearProblem(geometry))
         # log P_ij up to a constant, from the dual potentials.
-        log_plan = (output.f[:, None] + output.g[None, :] - geometry.cost_matrix) / geometry.epsilon
+        potentials = output.f[:, None] + output.g[None, :]
+        log_plan = (potentials - jnp.asarray(geometry.cost_matrix)) / geometry.epsilon
         return x0[jax.random.categorical(key, log_plan, axis=0)], x1
 
 
