@@ -205,6 +205,9 @@ def test_a_run_on_its_own_test_points_scores_what_it_scored_in_training(runs):
     for m in found.members:
         if m.seed == 0:
             np.testing.assert_allclose(scores[m.label]["nll"], m.scores["nll"], rtol=1e-5)
+    coarse = {"method": "Euler", "steps": 3}
+    coarse = experiments.evaluate_file(runs / "both", runs / "test.npy", coarse)
+    assert {member.scores["nfe"] for member in coarse.members} == {3}
     alone = hiflow("evaluate", str(member.place / "flow.hiflow"), "--data", str(runs / "test.npy"))
     assert alone.exit_code == 0, alone.output
     assert f"{member.scores['nll']:.3f}" in alone.output

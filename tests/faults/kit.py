@@ -69,12 +69,12 @@ FAULTS = [
         "NaN obeys every law", "testing/_report.py",
         "np.where(np.isnan(violation), np.inf, violation)",
         "np.where(np.isnan(violation), 0, violation)",
-        ENERGIES + "::test_broken_energy_is_refused",
+        DIVERGENCES + "::test_broken_divergence_is_refused",
     ),
     Mutation(
         "points are not relaxed", "testing/_points.py", "better = trial_value < value",
         "better = trial_value > value",
-        "tests/testing/test_builtins.py::test_energy_obeys_its_laws",
+        "tests/testing/test_builtins.py::test_relaxed_points_lie_below_their_draws",
     ),
     Mutation(
         "surroundings without the prior's scale", "testing/_any.py",
@@ -95,16 +95,16 @@ FAULTS = [
     Mutation(
         "any trace will do", "testing/_divergence.py", "jnp.abs(jnp.mean(estimates)",
         "0 * jnp.abs(jnp.mean(estimates)",
-        DIVERGENCES + "::test_broken_divergence_is_refused[trace",
+        DIVERGENCES + "::test_broken_divergence_is_refused",
     ),
     Mutation(
         "any mean will do", "testing/_divergence.py", '"spread": jnp.std(estimates) / scale',
         '"spread": jnp.inf + jnp.std(estimates)',
-        DIVERGENCES + "::test_broken_divergence_is_refused[mean",
+        DIVERGENCES + "::test_broken_divergence_is_refused",
     ),
     Mutation(
         "estimates may change from call to call", "testing/_divergence.py",
         '"again": largest(again)', '"again": 0 * largest(again)',
-        DIVERGENCES + "::test_broken_divergence_is_refused[drawn once",
+        DIVERGENCES + "::test_broken_divergence_is_refused",
     ),
 ]  # fmt: skip
