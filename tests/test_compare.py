@@ -106,6 +106,7 @@ def test_the_energy_as_control_variate_moves_the_nll_by_the_test_points_luck(run
     points, test = experiments.make_data(found.experiment, energy, 2, progress=False)
     luck = np.mean(jax.vmap(energy)(test)) - np.mean(jax.vmap(energy)(points))
     row = found.rows()[0]
+    assert row["controlled"] is not None
     np.testing.assert_allclose(row["controlled"], row["nll"] - luck, rtol=1e-5)
 
 
@@ -333,6 +334,9 @@ def test_variants_change_what_they_name(runs):
     assert (first["label"], first["arm"], first["variant"]) == ("OT-FM, few", "OT-FM", "few")
     arm = experiments.make_arm(what, first, hf.energies.Ring(), (2,), jax.random.key(0))
     assert (arm.size, arm.training.batch_size, arm.training.steps) == (3, 4, 4)
+    own = {**what.tables["arm"][0], "training": {"batch_size": 2, "steps": 5}}
+    (changed,) = experiments.Experiment("x", "", {**what.tables, "arm": [own]}).arms
+    assert changed["training"] == {"batch_size": 4, "steps": 5}
 
 
 @pytest.mark.parametrize(

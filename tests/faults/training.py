@@ -128,8 +128,8 @@ FAULTS = [
         REFUSED,
     ),
     Mutation(
-        "any text is a flag", "_checks.py", "if not isinstance(value, bool):",
-        "if not isinstance(value, bool | str):",
-        REFUSED,
+        "every flag is set", "_checks.py", '"must be true or false")\n    return value',
+        '"must be true or false")\n    return True',
+        IDENTITY,
     ),
 ]  # fmt: skip
