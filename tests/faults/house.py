@@ -273,4 +273,24 @@ FAULTS = [
         "f\"{' | '.join(line)}\"",
         "tests/test_compare.py::test_the_command_writes_page_numbers_and_figures",
     ),
+    Mutation(
+        "chains are lost on the way", "data/_samples.py", "chains if whole else None",
+        "chains if not whole else None",
+        "tests/data/test_samples.py::test_a_saved_set_is_loaded_as_it_was",
+    ),
+    Mutation(
+        "points leave their chains behind", "data/_samples.py", "else self.chains[index]",
+        "else self.chains[: len(self.points[index])]",
+        "tests/data/test_samples.py::test_slices_keep_points_and_chains_together",
+    ),
+    Mutation(
+        "the cache takes any settings", "data/_sampler.py", "settings=dataclasses.asdict(settings)",
+        "settings=None",
+        "tests/data/test_sampler.py::test_cache_tells_energies_keys_and_settings_apart",
+    ),
+    Mutation(
+        "arms of other test points in one folder", "experiments/_run_folder.py",
+        '!= described["test_points"]:', 'is None:',
+        "tests/test_compare.py::test_a_run_takes_no_arms_of_other_test_points",
+    ),
 ]  # fmt: skip
