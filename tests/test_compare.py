@@ -7,6 +7,7 @@ import shutil
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from rich.console import Console
@@ -105,6 +106,7 @@ def test_the_energy_as_control_variate_moves_the_nll_by_the_test_points_luck(run
     points, test = experiments.make_data(found.experiment, energy, 2, progress=False)
     luck = np.mean(jax.vmap(energy)(test)) - np.mean(jax.vmap(energy)(points))
     row = found.rows()[0]
+    assert row["controlled"] is not None
     np.testing.assert_allclose(row["controlled"], row["nll"] - luck, rtol=1e-5)
 
 
@@ -124,12 +126,15 @@ def test_validation_points_are_a_draw_of_their_own(runs):
     assert validation.shape == (8, 2)
     seen = np.concatenate([points, test])
     assert np.abs(np.asarray(validation)[:, None] - seen).max(axis=2).min() > 1e-6
-    # As many as are drawn for training and test: with the same key they would be the same points.
-    sizes = {"size": 6, "test": 2, "validation": 8}
-    what = experiments.Experiment("x", "", {**what.tables, "data": sizes})
-    seen = np.concatenate(experiments.make_data(what, energy, 0, progress=False))
-    validation = np.asarray(experiments.make_validation(what, energy, 0, progress=False))
-    assert np.abs(validation[:, None] - seen).max(axis=2).min() > 1e-6
+    # As many as are drawn at a time, from chains for training and exactly for training and test: with
+    # the same key they would be the same points.
+    exact = hf.energies.Gaussian(jnp.zeros(2), 1.0)
+    for other, size in [(energy, 8), (exact, 6)]:
+        sizes = {"size": size, "test": 2, "validation": 8}
+        what = experiments.Experiment("x", "", {**what.tables, "data": sizes})
+        seen = np.concatenate(experiments.make_data(what, other, 0, progress=False))
+        validation = np.asarray(experiments.make_validation(what, other, 0, progress=False))
+        assert np.abs(validation[:, None] - seen).max(axis=2).min() > 1e-6
     none = experiments.Experiment("x", "", {**what.tables, "data": {"size": 5}})
     with pytest.raises(experiments.ConfigError, match="`validation` must be at least 2"):
         experiments.make_validation(none, energy, 0, progress=False)
@@ -201,6 +206,9 @@ def test_a_run_on_its_own_test_points_scores_what_it_scored_in_training(runs):
     for m in found.members:
         if m.seed == 0:
             np.testing.assert_allclose(scores[m.label]["nll"], m.scores["nll"], rtol=1e-5)
+    coarse = {"method": "Euler", "steps": 3}
+    coarse = experiments.evaluate_file(runs / "both", runs / "test.npy", coarse)
+    assert {member.scores["nfe"] for member in coarse.members} == {3}
     alone = hiflow("evaluate", str(member.place / "flow.hiflow"), "--data", str(runs / "test.npy"))
     assert alone.exit_code == 0, alone.output
     assert f"{member.scores['nll']:.3f}" in alone.output
@@ -326,6 +334,9 @@ def test_variants_change_what_they_name(runs):
     assert (first["label"], first["arm"], first["variant"]) == ("OT-FM, few", "OT-FM", "few")
     arm = experiments.make_arm(what, first, hf.energies.Ring(), (2,), jax.random.key(0))
     assert (arm.size, arm.training.batch_size, arm.training.steps) == (3, 4, 4)
+    own = {**what.tables["arm"][0], "training": {"batch_size": 2, "steps": 5}}
+    (changed,) = experiments.Experiment("x", "", {**what.tables, "arm": [own]}).arms
+    assert changed["training"] == {"batch_size": 4, "steps": 5}
 
 
 @pytest.mark.parametrize(

@@ -223,13 +223,16 @@ def test_bad_data_are_refused(gaussian, tmp_path, spoil, message):
 def test_a_prior_without_the_energys_symmetry_is_refused():
     energy = hf.energies.LennardJones.preset("lj13")
     path = hf.paths.Linearised(energy=energy, hessian="analytic")
+    centred = hf.priors.CentredNormal(particles=13, dim=3)
     with pytest.raises(ValueError, match=r"not invariant under .*CentredNormal"):
         hf.fit(
             hf.networks.EGNN(particles=13, dim=3, width=4, depth=1, key=KEY),
             path,
-            jnp.zeros((4, 13, 3)),
+            jax.vmap(centred.sample)(jax.random.split(KEY, 4)),
             prior=hf.priors.Normal(shape=(13, 3)),
             key=KEY,
+            steps=1,
+            progress=False,
         )
 
 

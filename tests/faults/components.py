@@ -38,7 +38,7 @@ FAULTS = [
     Mutation(
         "importance weights are dropped", "time_samplers/_samplers.py",
         "left ** (1 - self.power) / self.power",
-        "jnp.ones(n)",
+        "jnp.ones(size)",
         "tests/test_training.py::test_time_samplers_keep_expectations",
     ),
     Mutation(

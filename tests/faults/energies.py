@@ -130,8 +130,8 @@ FAULTS = [
         VALUES + "[function]",
     ),
     Mutation(
-        "any object is an energy", "energies/_files.py",
-        "if not isinstance(energy, AbstractEnergy):", "if energy is None:",
+        "a file of another thing is misnamed", "energies/_files.py",
+        "holds a {type(energy).__name__}", "holds a {type(path).__name__}",
         "tests/energies/test_fitted.py::test_a_file_of_something_else_is_refused",
     ),
     Mutation(

@@ -90,7 +90,8 @@ FAULTS = [
         "tests/test_devices.py::test_training_and_likelihood_agree_with_one_device",
     ),
     Mutation(
-        "the last chunk is cut off", "flow.py", "size = -(-n // chunks)", "size = n // chunks",
+        "the last sample is the one before", "flow.py", "n - 1).reshape(chunks, size)",
+        "n - 2).reshape(chunks, size)",
         "tests/test_flow.py::test_chunks_do_not_change_the_result",
     ),
     Mutation(

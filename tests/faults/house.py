@@ -90,7 +90,7 @@ FAULTS = [
     Mutation(
         "of two plug-ins the first", "registry.py", "for entry in claims}) > 1:",
         "for entry in claims}) > 2:",
-        REGISTRY + "::test_a_broken_plugin_is_named_and_hides_nothing[cubic2",
+        REGISTRY + "::test_a_broken_plugin_is_named_and_hides_nothing",
     ),
     Mutation(
         "any name may be taken", "registry.py", "if claimed or (taken and not redefinition):",
@@ -213,8 +213,9 @@ FAULTS = [
     Mutation(
         "evaluation ignores its settings", "experiments/_evaluate.py",
         "negative_log_likelihood(flow, points, **settings)",
-        "negative_log_likelihood(flow, points[:1])",
-        "tests/test_experiment.py::test_train_evaluate_and_sample",
+        "negative_log_likelihood(flow, points)",
+        "tests/test_compare.py::"
+        "test_a_run_on_its_own_test_points_scores_what_it_scored_in_training",
     ),
     Mutation(
         "curves of one point", "experiments/_figures.py",
@@ -271,5 +272,25 @@ FAULTS = [
         "rows without their edges", "experiments/_tables.py", "f\"| {' | '.join(line)} |\"",
         "f\"{' | '.join(line)}\"",
         "tests/test_compare.py::test_the_command_writes_page_numbers_and_figures",
+    ),
+    Mutation(
+        "chains are lost on the way", "data/_samples.py", "chains if whole else None",
+        "chains if not whole else None",
+        "tests/data/test_samples.py::test_a_saved_set_is_loaded_as_it_was",
+    ),
+    Mutation(
+        "points leave their chains behind", "data/_samples.py", "else self.chains[index]",
+        "else self.chains[: len(self.points[index])]",
+        "tests/data/test_samples.py::test_slices_keep_points_and_chains_together",
+    ),
+    Mutation(
+        "the cache takes any settings", "data/_sampler.py", "settings=dataclasses.asdict(settings)",
+        "settings=None",
+        "tests/data/test_sampler.py::test_cache_tells_energies_keys_and_settings_apart",
+    ),
+    Mutation(
+        "arms of other test points in one folder", "experiments/_run_folder.py",
+        '!= described["test_points"]:', 'is None:',
+        "tests/test_compare.py::test_a_run_takes_no_arms_of_other_test_points",
     ),
 ]  # fmt: skip

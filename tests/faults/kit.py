@@ -69,12 +69,12 @@ FAULTS = [
         "NaN obeys every law", "testing/_report.py",
         "np.where(np.isnan(violation), np.inf, violation)",
         "np.where(np.isnan(violation), 0, violation)",
-        ENERGIES + "::test_broken_energy_is_refused",
+        DIVERGENCES + "::test_broken_divergence_is_refused",
     ),
     Mutation(
         "points are not relaxed", "testing/_points.py", "better = trial_value < value",
         "better = trial_value > value",
-        "tests/testing/test_builtins.py::test_energy_obeys_its_laws",
+        "tests/testing/test_builtins.py::test_relaxed_points_lie_below_their_draws",
     ),
     Mutation(
         "surroundings without the prior's scale", "testing/_any.py",
@@ -95,16 +95,57 @@ FAULTS = [
     Mutation(
         "any trace will do", "testing/_divergence.py", "jnp.abs(jnp.mean(estimates)",
         "0 * jnp.abs(jnp.mean(estimates)",
-        DIVERGENCES + "::test_broken_divergence_is_refused[trace",
+        DIVERGENCES + "::test_broken_divergence_is_refused",
     ),
     Mutation(
         "any mean will do", "testing/_divergence.py", '"spread": jnp.std(estimates) / scale',
         '"spread": jnp.inf + jnp.std(estimates)',
-        DIVERGENCES + "::test_broken_divergence_is_refused[mean",
+        DIVERGENCES + "::test_broken_divergence_is_refused",
     ),
     Mutation(
         "estimates may change from call to call", "testing/_divergence.py",
         '"again": largest(again)', '"again": 0 * largest(again)',
-        DIVERGENCES + "::test_broken_divergence_is_refused[drawn once",
+        DIVERGENCES + "::test_broken_divergence_is_refused",
+    ),
+    Mutation(
+        "any divergence is a trace", "testing/_gaussian_path.py",
+        "jnp.abs(path.divergence(anchor, t) - trace)", "0 * jnp.abs(path.divergence(anchor, t) - trace)",
+        PATHS,
+    ),
+    Mutation(
+        "any density is a likelihood", "testing/_gaussian_path.py", "jnp.abs(log_p - expected)",
+        "0 * jnp.abs(log_p - expected)",
+        PATHS,
+    ),
+    Mutation(
+        "probability may be lost", "testing/_gaussian_path.py", "jnp.abs(log_p_dot + drift + trace)",
+        "0 * jnp.abs(log_p_dot + drift + trace)",
+        PATHS,
+    ),
+    Mutation(
+        "any spread at the end", "testing/_gaussian_path.py", "largest(covariance - expected)",
+        "0 * largest(covariance - expected)",
+        PATHS,
+    ),
+    Mutation(
+        "a flow may leave its subspace", "testing/_path.py", "largest(x_t - group.project(x_t))",
+        "0 * largest(x_t - group.project(x_t))",
+        "tests/testing/test_broken_paths.py::test_flow_that_leaves_the_centred_subspace_is_refused",
+    ),
+    Mutation(
+        "any flow is equivariant", "testing/_path.py",
+        "jnp.max(jnp.abs(reached - expected), axis=event)",
+        "0 * jnp.max(jnp.abs(reached - expected), axis=event)",
+        PATHS,
+    ),
+    Mutation(
+        "any matrix is symmetric", "testing/_hessian.py", "largest(matrix - matrix.T)",
+        "0 * largest(matrix - matrix.T)",
+        ENERGIES + "::test_broken_hessian_is_refused",
+    ),
+    Mutation(
+        "any vectors are orthonormal", "testing/_hessian.py", "jnp.maximum(largest(gram), overlap)",
+        "0 * overlap",
+        ENERGIES + "::test_broken_hessian_is_refused",
     ),
 ]  # fmt: skip

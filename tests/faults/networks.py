@@ -59,4 +59,23 @@ FAULTS = [
         "leaf + 0 * size *",
         "tests/testing/test_broken_models.py::test_broken_velocity_field_is_refused",
     ),
+    Mutation(
+        "messages are averaged over all particles", "networks/_egnn_layer.py", ".sum(1) / (count - 1)",
+        ".sum(1) / count",
+        "tests/networks/test_network_formulas.py::test_egnn_is_its_formula",
+    ),
+    Mutation(
+        "features don't hear of angles", "networks/_egnn_layer.py", "jnp.sqrt(1 + (vector**2).sum(1))",
+        "jnp.sqrt(1 + 0 * (vector**2).sum(1))",
+        "tests/networks/test_network_formulas.py::test_egnn_is_its_formula",
+    ),
+    Mutation(
+        "an untrained network only expands", "networks/_egnn.py", "(t * variance - (1 - t))",
+        "(t * variance + (1 - t))",
+        "tests/networks/test_networks.py::test_untrained_egnn_is_a_gaussian_flow",
+    ),
+    Mutation(
+        "any length resolves any distance", "networks/_egnn.py", "if share > 0.6:", "if share >= 0:",
+        "tests/test_training.py::test_particles_out_of_the_networks_range_are_warned_of",
+    ),
 ]  # fmt: skip

@@ -128,8 +128,34 @@ FAULTS = [
         REFUSED,
     ),
     Mutation(
-        "any text is a flag", "_checks.py", "if not isinstance(value, bool):",
-        "if not isinstance(value, bool | str):",
-        REFUSED,
+        "every flag is set", "_checks.py", '"must be true or false")\n    return value',
+        '"must be true or false")\n    return True',
+        IDENTITY,
+    ),
+    Mutation(
+        "a network may leave the subspace", "training/_preflight.py",
+        "1e-3 * (1 + jnp.abs(velocity).max())", "1e3 * (1 + jnp.abs(velocity).max())",
+        "tests/test_training.py::test_a_network_that_leaves_the_subspace_is_refused",
+    ),
+    Mutation(
+        "the prior's scale doesn't matter", "training/_preflight.py",
+        "if scale is None or jnp.allclose(scale, path.prior_scale):", "if scale is None or scale > 0:",
+        "tests/test_training.py::test_bad_arguments_are_refused",
+    ),
+    Mutation(
+        "thermal noise may count twice", "training/_preflight.py",
+        "agrees and isinstance(end_law, Laplace)",
+        "not agrees and isinstance(end_law, Laplace)",
+        "tests/test_training.py::test_plenty_of_thermal_samples_with_a_langevin_end_law_are_warned_of",
+    ),
+    Mutation(
+        "validation half as often", "training/_fit.py",
+        "range(at, steps, at)", "range(at, steps, 2 * at)",
+        "tests/test_training.py::test_validation_happens_at_the_chosen_steps",
+    ),
+    Mutation(
+        "training goes on without a loss", "training/_fit.py", "if not math.isfinite(loss):",
+        "if math.isinf(math.pi):",
+        "tests/test_training.py::test_divergence_of_the_loss_stops_the_run",
     ),
 ]  # fmt: skip

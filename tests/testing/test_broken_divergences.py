@@ -27,6 +27,12 @@ class Vectors(divergences.Exact):
         return velocity, divergence * jnp.ones(2)
 
 
+class NotANumber(divergences.Exact):
+    def __call__(self, field, t, x, drawn):
+        velocity, divergence = super().__call__(field, t, x, drawn)
+        return velocity, jnp.nan * divergence
+
+
 class UnequalSigns(divergences.Hutchinson):
     def draw(self, key, x):
         assert key is not None
@@ -48,6 +54,7 @@ class DrawsAgain(divergences.Hutchinson):
     ("law", "divergence"),
     [
         ("trace", Doubled()),
+        ("trace", NotANumber()),
         ("velocity", Elsewhere()),
         ("shape", Vectors()),
         ("mean", UnequalSigns()),

@@ -143,6 +143,12 @@ def test_laws_hold_in_single_precision():
         check_time_transform(times.registry.make(name))
 
 
+def test_relaxed_points_lie_below_their_draws():
+    energy, key = hf.energies.LennardJones(4, 2), jax.random.key(0)
+    draws, relaxed = (hf.testing.relaxed_points(energy, key, 5, steps=steps) for steps in (0, 60))
+    assert (jax.vmap(energy)(relaxed) < jax.vmap(energy)(draws)).all()
+
+
 def test_checks_are_reached_from_the_package():
     found = hf.testing.check_energy(energies.DoubleWell())
     assert all(isinstance(violation, float) for violation in found.values())
