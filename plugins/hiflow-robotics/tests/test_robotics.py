@@ -224,7 +224,7 @@ def test_example_trains_to_its_end(tmp_path):
         (lambda: SerialArm([{"a": 1}], goal=[0, 0, 0], limits=[[1, -1]]), "below its upper"),
         (lambda: SerialArm([{"a": 1}], goal=[0, 0, 0], limits=[[1, 2, 3]]), "1 rows lower, upper"),
         (lambda: SerialArm([{"a": 1}], goal=[0, 0, 0], reach=0.0), "reach"),
-        (lambda: SerialArm.preset("planar-4"), "there are planar-3, ur5"),
+        (lambda: SerialArm.preset("planar-4"), "must be one of planar-3, ur5"),
         (lambda: SerialArm.preset("planar-3")(jnp.zeros(2)), "has 3 joints"),
         (lambda: Torus("yes"), "one per joint"),
         (lambda: Torus(WRAPS).act(jnp.zeros(2, int), jnp.zeros(2)), "for 3 joints"),

@@ -1,7 +1,7 @@
 """The potential of a serial arm over its joint angles: reach a goal, clear obstacles, keep limits."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import hiflow as hf
+from hiflow.registry import SupportsPresets
 from hiflow_robotics._fields import as_array, as_flags, check_positive
 from hiflow_robotics._torus import Torus
 
@@ -64,7 +65,7 @@ def _as_rows(value: Any) -> Float[Array, "m k"]:
     return as_array(value if np.size(value) else np.zeros((0, 4)))
 
 
-class SerialArm(hf.energies.AbstractEnergy):
+class SerialArm(hf.energies.AbstractEnergy, SupportsPresets):
     r"""$V(x) = \tfrac12 \|r(x)\|^2$ over joint angles $x$ in radians, in units of kT.
 
     The residuals $r$, all smooth: the end effector's distance from the goal over `reach`; for points of
@@ -87,6 +88,9 @@ class SerialArm(hf.energies.AbstractEnergy):
 
     **Raises:** `ValueError` for wrong shapes or columns, unordered limits, scales that aren't positive.
     """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
+    """`"planar-3"`, three links in a plane, and `"ur5"`."""
 
     links: Float[Array, "joints 4"] = eqx.field(converter=_as_links)
     goal: Float[Array, "3"] = eqx.field(converter=as_array)
@@ -126,16 +130,6 @@ class SerialArm(hf.energies.AbstractEnergy):
             )
         if self.limits is not None and not (self.limits[:, 0] < self.limits[:, 1]).all():
             raise ValueError("SerialArm: every lower limit must be below its upper limit.")
-
-    @classmethod
-    def preset(cls, name: str, **changes: Any) -> "SerialArm":
-        """`"planar-3"` (three links in a plane) or `"ur5"`, with other arguments changed.
-
-        **Raises:** `ValueError` for another name.
-        """
-        if name not in _PRESETS:
-            raise ValueError(f"SerialArm: no preset {name!r}; there are {', '.join(_PRESETS)}.")
-        return cls(**{**_PRESETS[name], **changes})
 
     @classmethod
     def example(cls) -> "SerialArm":
