@@ -50,7 +50,8 @@ def run(test: str, source: Path) -> tuple[int, str]:
     the first line of its message, empty if it passed or didn't get to run."""
     report = source / "report.xml"
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-    command += [f"--junitxml={report}", test]
+    # A folder of its own: pytest clears away the older ones of runs at the same time.
+    command += [f"--basetemp={source / 'temporary'}", f"--junitxml={report}", test]
     report.unlink(missing_ok=True)
     environment = {**os.environ}
     # The bytecode of all files but one is good for the next fault too.

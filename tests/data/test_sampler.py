@@ -1,5 +1,7 @@
 """The reference sampler samples the energy, and its cache gives back what it would have made."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,6 +33,15 @@ def test_hmc_finds_the_moments_of_a_gaussian():
     z = (np.asarray(samples) - np.asarray(exact.mean)) * np.sqrt(exact.precision)
     np.testing.assert_allclose(z.mean(0), 0, atol=0.1)
     np.testing.assert_allclose(z.T @ z / len(z), np.eye(3), atol=0.12)
+
+
+def test_hmc_finds_the_virial_of_a_gaussian():
+    exact = Gaussian(jnp.array([1.0, -2.0, 0.0]), [1.0, 4.0, 25.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # What `sample` would warn of is asserted.
+        report = draw(FunctionEnergy(lambda x: exact(x), shape=(3,))).report
+    assert report is not None
+    assert report.virial.z <= 4
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ FAULTS = [
     Mutation(
         "assignment of columns to rows", "groups/_assignment.py",
         "jnp.zeros_like(columns).at[rows].set(columns)", "jnp.zeros_like(columns).at[columns].set(rows)",
-        "tests/couplings/test_couplings.py::test_minibatch_ot_is_the_best_of_all_permutations",
+        "tests/couplings/test_coupling_formulas.py::"
+        "test_minibatch_ot_costs_what_scipys_assignment_costs",
     ),
     Mutation(
         "alignment gives up at once", "groups/_product.py", "(step < self.rounds) & (now < before)",

@@ -20,7 +20,7 @@ FAULTS = [
     ),
     Mutation(
         "sampler climbs", "data/_hmc.py", "lambda x: -energy(x), step", "lambda x: -2 * energy(x), step",
-        "tests/data/test_sampler.py::test_hmc_finds_the_moments_of_a_gaussian",
+        "tests/data/test_sampler.py::test_hmc_finds_the_virial_of_a_gaussian",
     ),
     Mutation(
         "virial without the projector's dimensions", "data/_virial.py",

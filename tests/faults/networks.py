@@ -57,7 +57,7 @@ FAULTS = [
     Mutation(
         "networks are left unperturbed", "networks/_perturbed.py", "leaf + size *",
         "leaf + 0 * size *",
-        "tests/testing/test_broken_models.py::test_broken_velocity_field_is_refused",
+        "tests/networks/test_unet.py::test_depends_on_time_and_every_weight",
     ),
     Mutation(
         "messages are averaged over all particles", "networks/_egnn_layer.py", ".sum(1) / (count - 1)",

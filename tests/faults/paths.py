@@ -112,8 +112,8 @@ FAULTS = [
         STORE + "::test_wide_rows_are_read_from_the_file_itself",
     ),
     Mutation(
-        "rows count before they are written", "paths/_anchor_store.py", "if done < len(points):",
-        "if done > len(points):",
+        "every chunk is put first", "paths/_anchor_store.py", "(start - self._length)",
+        "(0 * start - self._length)",
         STORE + "::test_what_was_stored_is_what_is_made",
     ),
     Mutation(
