@@ -55,6 +55,18 @@ def check_coupling(
     if not same:
         return report.finish()
     found = _measure(coupling, prior, x0, x1, k_draw, draws)
+    _report_pairs(report, coupling, prior, found, (x0, y0))
+    return report.finish()
+
+
+def _report_pairs(
+    report: Report,
+    coupling: AbstractCoupling,
+    prior: AbstractPrior,
+    found: dict[str, Array],
+    moved: tuple[Array, Array],
+) -> None:
+    x0, y0 = moved
     if coupling.redraws:
         report.law(
             "redrawn", "x0 is redrawn from the prior: its log densities have the prior's law "
@@ -77,7 +89,6 @@ def check_coupling(
         "key", "the same key gives the same pairs", _distance(found["again"], y0),
         report.rounding * (1 + float(largest(x0))),
     )  # fmt: skip
-    return report.finish()
 
 
 @compiled

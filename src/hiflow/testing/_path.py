@@ -61,7 +61,19 @@ def check_path(
     found = _measure(path, prior, anchors, turned, turns, x0, inside, end_scale, gaussian, k_draws)
     # A spectral path can be no more equivariant than its Hessian's largest eigenvalue rounds.
     slack = report.rounding * radius / 100 + (1e-8 if report.rounding < 1e-9 else 2e-3)
-    at, t = ("point", "t", "sample"), {"t": list(times)}
+    _report_laws(report, path, found, list(times), slack, gaussian)
+    return report.finish()
+
+
+def _report_laws(
+    report: Report,
+    path: AbstractPath,
+    found: dict[str, Array],
+    times: list[float],
+    slack: Array,
+    gaussian: bool,
+) -> None:
+    at, t = ("point", "t", "sample"), {"t": times}
     report.law(
         "finite", "x_t and its velocity are finite on [0, 1)", found["infinite"], 0, *at,
         t=[0, 0.999],
@@ -79,9 +91,9 @@ def check_path(
         found["equivariance"], slack[:, None, None], "element", *at, **t,
     )  # fmt: skip
     if "own law" in found:
-        report_own_noise(report, found, list(times))
+        report_own_noise(report, found, times)
     if isinstance(path, AbstractGaussianPath) and gaussian:
-        report_gaussian_laws(report, path, found, list(times))
+        report_gaussian_laws(report, path, found, times)
     elif isinstance(path, AbstractGaussianPath):
         report.law(
             "start",
@@ -96,7 +108,6 @@ def check_path(
             "start", "x_t at t = 0 has the prior's moments (in standard errors)", found["start"],
             7, "point",
         )  # fmt: skip
-    return report.finish()
 
 
 def _points(path: AbstractPath, prior: AbstractPrior, key: PRNGKeyArray) -> Array:
