@@ -94,7 +94,9 @@ def fit(
     check_data(ready, named, getattr(data, "chains", None))
     warn_of_own_noise(ready.path, ready.noise)
     run = _Run(ready, points, held_out, key, as_solver(solver_settings), callbacks, progress)
-    with Checkpoints(checkpoint_dir, run.identity(), resume) as checkpoints:
+    # Reading all data for their fingerprint is for those who keep checkpoints.
+    identity = {} if checkpoint_dir is None else run.identity()
+    with Checkpoints(checkpoint_dir, identity, resume) as checkpoints:
         return run.train(checkpoints)
 
 
