@@ -1,5 +1,6 @@
 """The command line: `hiflow train | compare | evaluate | sample | list | check`."""
 
+import io
 import sys
 import tomllib
 import warnings
@@ -14,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hiflow._checks import nearest
-from hiflow._disk import write_arrays
+from hiflow._disk import trusting, write_arrays
 from hiflow.registry import Registry
 from hiflow.registry import families as registries
 
@@ -25,6 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console()
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(help="A package of your own that files may name; repeatable. It is run."),
+]
 
 
 @app.command()
@@ -34,11 +39,12 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Train this seed alone.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Train seeds 0 … N−1.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with an existing run folder.")] = False,
+    trust: Trust = None,
 ) -> None:
     """Train every arm of an experiment, score it, and compare the arms."""
     from hiflow import experiments
 
-    with _plain_errors():
+    with _plain_errors(), trusting(*trust or ()):
         if seed is not None and seeds is not None:
             raise ValueError("--seed and --seeds exclude each other.")
         what = experiments.read(file)
@@ -59,11 +65,12 @@ def compare(
         int, typer.Option(help="Solve this many test points at several tolerances and steps.")
     ] = 0,
     samples: Annotated[int, typer.Option(help="Draw and reweight this many samples per flow.")] = 0,
+    trust: Trust = None,
 ) -> None:
     """Set the arms of run folders side by side: paired likelihoods, their cost, samples."""
     from hiflow import experiments
 
-    with _plain_errors():
+    with _plain_errors(), trusting(*trust or ()):
         found = experiments.compare(
             runs, against=against, only=only or (), sweep=sweep, samples=samples, console=console
         )
@@ -76,11 +83,12 @@ def evaluate(
     data: Annotated[Path, typer.Option(help=".npy or .npz of test points.")],
     rtol: Annotated[float | None, typer.Option(help="Solver's relative tolerance.")] = None,
     atol: Annotated[float | None, typer.Option(help="Solver's absolute tolerance.")] = None,
+    trust: Trust = None,
 ) -> None:
     """The NLL of a run's flows on your own test points."""
     from hiflow import experiments
 
-    with _plain_errors():
+    with _plain_errors(), trusting(*trust or ()):
         settings = {"rtol": rtol, "atol": atol}
         given = {name: value for name, value in settings.items() if value is not None}
         experiments.show(experiments.evaluate_file(run, data, given), console)
@@ -94,11 +102,12 @@ def sample(
     out: Annotated[
         Path, typer.Option(help="Where to write: samples and log densities, .npz.")
     ] = Path("samples.npz"),
+    trust: Trust = None,
 ) -> None:
     """Draw samples with their log densities from a run's flows into one .npz file."""
     from hiflow import experiments, load
 
-    with _plain_errors():
+    with _plain_errors(), trusting(*trust or ()):
         if out.exists():
             raise ValueError(f"{out} exists; choose another file by --out.")
         arrays: dict[str, np.ndarray] = {}
@@ -239,6 +248,10 @@ class _plain_errors:  # noqa: N801  a context manager, used like a function
     """What a user did wrong is said in one line, without a traceback; warnings likewise."""
 
     def __enter__(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            # A terminal that doesn't know a sign shows another: no result is lost for it.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
         self._saved = warnings.showwarning
         warnings.showwarning = lambda message, *_args, **_kwargs: console.print(
             f"warning: {message}", style="yellow", markup=False

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import platform
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,18 @@ from jaxtyping import Array
 from rich.console import Console
 
 from hiflow import data
-from hiflow._disk import fingerprint, write_arrays, write_json, write_text
+from hiflow._disk import (
+    DamagedFile,
+    fingerprint,
+    kept,
+    parse_json,
+    read_arrays,
+    read_json,
+    read_text,
+    write_arrays,
+    write_json,
+    write_text,
+)
 from hiflow.experiments._toml import Experiment, read, slug
 from hiflow.flow import load
 from hiflow.metrics import standard_error
@@ -48,9 +60,7 @@ class RunFolder:
 
         **Raises:** `ValueError` if the folder is no run or holds no finished arm.
         """
-        if not (self.root / "run.json").is_file():
-            raise ValueError(f"{self.root}: not a run folder (it has no run.json).")
-        run = json.loads((self.root / "run.json").read_text())
+        run = self._run()
         files = {
             (label, seed): self.arm(seed, label) / "flow.hiflow"
             for label in run["arms"]
@@ -72,7 +82,8 @@ class RunFolder:
             "test_points": fingerprint(points=test).digest,
         }
         file = self.root / f"seed-{seed}" / "data.json"
-        before = json.loads(file.read_text()) if file.is_file() else {}
+        cure = f"Remove it; then {resuming(self.root)} writes it anew."
+        before = read_json(file, cure) if file.exists() else {}
         if before.get("test_points", described["test_points"]) != described["test_points"]:
             raise ValueError(
                 f"{file.parent}: the test points are others than before (another version of hiflow or "
@@ -86,8 +97,34 @@ class RunFolder:
         if not (self.root / "config.toml").is_file():
             raise ValueError(f"{self.root}: not a run folder (it has no config.toml).")
         experiment = read(self.root / "config.toml")
-        name = json.loads((self.root / "run.json").read_text())["name"]
-        return dataclasses.replace(experiment, name=name)
+        return dataclasses.replace(experiment, name=self._run()["name"])
+
+    def _run(self) -> dict[str, Any]:
+        """What `run.json` says: `name`, `arms` and `seeds`."""
+        file = self.root / "run.json"
+        if not file.exists():
+            raise ValueError(f"{self.root}: not a run folder (it has no run.json).")
+        cure = f"{resuming(self.root)} writes it anew."
+        run = read_json(file, cure)
+        kinds = {"arms": str, "seeds": int}
+        whole = isinstance(run.get("name"), str) and all(
+            isinstance(run.get(name), list) and all(type(each) is kind for each in run[name])
+            for name, kind in kinds.items()
+        )
+        if not whole:
+            raise DamagedFile(f"{file}: damaged, lacks a name, `arms` or `seeds`. {cure}")
+        return run
+
+    def _before(self, experiment: Experiment) -> dict[str, Any]:
+        """What `run.json` says, or, if it is damaged, what can be seen in the folder."""
+        if not (self.root / "run.json").exists():
+            return {}
+        try:
+            return self._run()
+        except DamagedFile as error:
+            warnings.warn(f"{error} It is written anew.", stacklevel=4)
+        places = [place.name.removeprefix("seed-") for place in self.root.glob("seed-*")]
+        return {"name": experiment.name, "seeds": [int(seed) for seed in places if seed.isdigit()]}
 
     def claim(self, experiment: Experiment, seeds: Sequence[int], *, resume: bool) -> None:
         """Make the folder and write what is run, or refuse one that is there. Seeds that it has already
@@ -96,7 +133,7 @@ class RunFolder:
         **Raises:** `ValueError` if the folder exists and `resume` is off, or holds another run.
         """
         run = self.root / "run.json"
-        before = json.loads(run.read_text()) if resume and run.is_file() else {}
+        before = self._before(experiment) if resume else {}
         description = {
             "name": before.get("name", experiment.name),
             "seeds": sorted({*before.get("seeds", ()), *seeds}),
@@ -111,14 +148,19 @@ class RunFolder:
                     f"{self.root} exists. Go on with it by --resume, choose another folder by --out, or "
                     "remove it."
                 )
-            same = (self.root / "config.toml").is_file() and (
-                self.root / "config.toml"
-            ).read_text() == experiment.text
-            if not same:
+            if not self._holds(experiment):
                 raise ValueError(f"{self.root} holds a run of another configuration; use --out.")
         self.root.mkdir(parents=True, exist_ok=True)
         write_text(self.root / "config.toml", experiment.text)
-        write_json(self.root / "run.json", description)
+        write_json(run, description)
+
+    def _holds(self, experiment: Experiment) -> bool:
+        """Whether the folder's configuration is that of the experiment."""
+        file = self.root / "config.toml"
+        if not file.exists():
+            return False
+        cure = "Restore it from a copy, or train into another folder by --out."
+        return read_text(file, cure) == experiment.text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,8 +181,14 @@ class Record:
 
     @property
     def rows(self) -> list[Row]:
-        """What was recorded so far."""
-        return read_history(self.place)
+        """What was recorded so far and can be read."""
+        return _rows(self.place / "history.jsonl")[0]
+
+    def ends(self, step: int) -> bool:
+        """Whether the last row is that of this step, with the scores of all test points."""
+        rows = self.rows
+        scores = rows[-1].get("log_prob") if rows and rows[-1]["step"] == step else None
+        return isinstance(scores, list) and len(scores) == len(self.test)
 
     def __call__(self, row: Row) -> None:
         """Add a row."""
@@ -174,16 +222,50 @@ def flow_files(run: str | os.PathLike[str]) -> dict[tuple[str, int], Path]:
 
 
 def read_history(place: Path) -> list[Row]:
-    """The rows of one arm's history."""
+    """The rows of one arm's history.
+
+    **Raises:** `DamagedFile` if there are lines that aren't rows.
+    """
     path = place / "history.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    rows, wrong = _rows(path)
+    if wrong is not None:
+        raise DamagedFile(
+            f"{path}: damaged: {wrong}. {resuming(place.parents[1])} scores the flow anew."
+        )
+    return rows
+
+
+def resuming(root: Path) -> str:
+    """The command that goes on with a run folder."""
+    return f"`hiflow train {root / 'config.toml'} --out {root} --resume`"
+
+
+def _rows(path: Path) -> tuple[list[Row], str | None]:
+    """The rows that can be read, and what is wrong with the first line that can't."""
+    if not path.exists():
+        return [], None
+    try:
+        lines = read_text(path, "").splitlines()
+    except DamagedFile as error:
+        return [], str(error)
+    rows, wrong = [], None
+    for number, line in enumerate(lines, 1):
+        try:
+            row = parse_json(line)
+            if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+                raise ValueError("no row with a `step`")
+            rows.append(row)
+        except ValueError as error:
+            wrong = wrong or f"line {number}: {error}"
+    return rows, wrong
 
 
 def image_samples(place: Path, seed: int) -> Array:
     """Some samples of the flow of images in an arm's folder, drawn once and kept there."""
     path = place / f"images-{IMAGES}.npz"
-    if not path.exists():
+
+    def draw() -> None:
         x = load(place / "flow.hiflow").sample(jax.random.key(seed), IMAGES)
         write_arrays(path, {"x": np.asarray(x)})
-    with np.load(path, allow_pickle=False) as stored:
-        return jnp.asarray(stored["x"])
+
+    return jnp.asarray(kept(path, draw, lambda: read_arrays(path)["x"]))

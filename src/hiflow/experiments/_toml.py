@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hiflow._checks import nearest
+from hiflow._disk import DamagedFile, read_text
 
 # As tomllib reads it.
 Table = dict[str, Any]
@@ -64,9 +65,9 @@ def read(source: str | os.PathLike[str]) -> Experiment:
     packaged = packaged_experiments()
     path = Path(source)
     if str(source) in packaged:
-        name, text = str(source), packaged[str(source)].read_text()
+        name, text = str(source), packaged[str(source)].read_text(encoding="utf-8")
     elif path.is_file():
-        name, text = path.stem, path.read_text()
+        name, text = path.stem, _text_of(path)
     else:
         raise ConfigError(
             f"{source}: no such file, and no packaged experiment of that name"
@@ -74,7 +75,7 @@ def read(source: str | os.PathLike[str]) -> Experiment:
         )
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{source}: not valid TOML: {error}.") from error
     check_names(tables, _TOP, f"{source}")
     if not tables.get("arm"):
@@ -89,6 +90,13 @@ def read(source: str | os.PathLike[str]) -> Experiment:
         for table in tables.get(kind, []):
             check_names(table, known, f"{source}: {kind} {table.get('label')!r}")
     return Experiment(name, text, tables)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return read_text(path, "Save it anew as text in UTF-8, or restore it from a copy.")
+    except DamagedFile as error:
+        raise ConfigError(str(error)) from error
 
 
 def slug(label: str) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -67,6 +68,16 @@ class MLP(AbstractVelocityField):
         self.projects_on = groups.registry.make("trivial" if projects_on is None else projects_on)
         self.event_shape = shape
         self.activation = _as_activation(activation)
+
+    def constructor_arguments(self) -> dict[str, Any]:
+        """What it was made with, except for `key`."""
+        return {
+            "shape": self.event_shape,
+            "width": self.layers[0].out_features,
+            "depth": len(self.layers) - 1,
+            "activation": self.activation,
+            "projects_on": self.projects_on,
+        }
 
     @property
     def group(self) -> AbstractGroup:
