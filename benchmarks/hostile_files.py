@@ -28,7 +28,7 @@ def main(folder: Path) -> None:
     x = jax.random.normal(jax.random.key(1), (3, 2))
     expected = hf.load(plane).log_prob(x)
     hf.load(particles)
-    cases = list(hostile(plane, particles))
+    cases = list(hostile(plane, particles, 3 * 2**30))
     limit = 16 * 2**30
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     found = []

@@ -5,7 +5,7 @@ import io
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -21,7 +21,7 @@ _HEADERS = {
 }
 
 
-class Archive(Mapping[str, np.ndarray]):
+class Archive:
     """The arrays of an open `.npz` file by name, each read when it is asked for.
 
     **Arguments:**
@@ -63,8 +63,12 @@ class Archive(Mapping[str, np.ndarray]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._members)
 
-    def __len__(self) -> int:
-        return len(self._members)
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def keys(self) -> Iterator[str]:
+        """The names of the arrays."""
+        return iter(self)
 
 
 def read_stream(stream: io.BufferedIOBase, size: int) -> np.ndarray:

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -158,6 +157,8 @@ def _known_class(module: str, attribute: str, trust: Sequence[str]) -> Any:
     if module == "equinox.nn" or module.startswith("equinox.nn."):
         return vars(eqx.nn).get(attribute, "missing")
     if package == "diffrax":
+        import diffrax  # Here, because it takes long where nothing is solved.
+
         found = vars(diffrax).get(attribute)
         methods = inspect.isclass(found) and issubclass(found, diffrax.AbstractSolver)
         return found if methods else "missing"

@@ -101,7 +101,17 @@ def _text_of(path: Path) -> str:
 
 def slug(label: str) -> str:
     """A label as a folder's name."""
-    return "".join(c if c.isalnum() else "-" for c in label.lower()).strip("-")
+    return "".join(map(_in_a_name, label.lower())).strip("-")
+
+
+def _in_a_name(character: str) -> str:
+    if not character.isalnum():
+        return "-"
+    try:
+        os.fsencode(character)
+    except UnicodeEncodeError:  # Where the locale knows ASCII alone.
+        return f"u{ord(character):x}"
+    return character
 
 
 def check_names(table: Mapping[str, object], known: Iterable[str], where: str) -> None:
