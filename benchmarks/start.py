@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-ROUNDS = 7
+ROUNDS = 5
 STACK = "import jax, jax.numpy, equinox, diffrax, optax, lineax, jaxtyping"
 IMPORTS = {
     "python": "",
