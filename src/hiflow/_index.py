@@ -6,8 +6,8 @@ import re
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-_FAMILY = re.compile(r'^(\w+) = Registry\(\s*"(\w+)"', re.MULTILINE)
-_MEMBER = re.compile(r'^@(\w+)\.register\(\s*"([^"]+)"', re.MULTILINE)
+_FAMILY = r'(?m)^(\w+) = Registry\(\s*"(\w+)"'
+_MEMBER = r'(?m)^@(\w+)\.register\(\s*"([^"]+)"'
 
 
 def origins() -> dict[str, dict[str, str]]:
@@ -50,8 +50,10 @@ def _built_in() -> dict[str, tuple[str, list[str]]]:
     found: dict[str, tuple[str, list[str]]] = {}
     for room in Path(__file__).parent.iterdir():
         texts = [file.read_text(encoding="utf-8") for file in sorted(room.glob("*.py"))]
-        variables = {variable: name for text in texts for variable, name in _FAMILY.findall(text)}
-        members = [pair for text in texts for pair in _MEMBER.findall(text)]
+        variables = {
+            variable: name for text in texts for variable, name in re.findall(_FAMILY, text)
+        }
+        members = [pair for text in texts for pair in re.findall(_MEMBER, text)]
         for variable, family in variables.items():
             found[family] = (room.name, [name for owner, name in members if owner == variable])
     return found
