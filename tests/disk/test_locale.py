@@ -16,8 +16,9 @@ import sys
 from pathlib import Path
 import jax.numpy as jnp
 from hiflow import experiments
-from hiflow.cli import _plain_errors, console
-from hiflow.experiments._run_folder import Record, RunFolder, read_history
+from hiflow._shell import console, plain_errors
+from hiflow.experiments import Record
+from hiflow.experiments._run_folder import RunFolder, read_history
 
 what = experiments.read("made.toml")
 for resume in (False, True):
@@ -28,7 +29,7 @@ place = RunFolder("run").arm(0, label)
 place.mkdir(parents=True)
 assert place.name == "u3b1-flow---1"
 row = {"step": 3, "loss": 1.0, "nll": 1.0, "nll_se": 0.1, "probe_se": 0.0, "nfe": 6.0}
-with _plain_errors():
+with plain_errors():
     Record(place, jnp.ones((2, 2)), None, console)(row | {"seconds": 1.0, "arm": label})
 assert read_history(place)[0]["arm"] == label
 """

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from hiflow._disk._arrays import Archive, open_file
-from hiflow._disk._atomic import write_arrays
+from hiflow._disk._archive import Archive
+from hiflow._disk._arrays import write_arrays
 from hiflow._disk._decode import decoded
 from hiflow._disk._encode import encoded
 from hiflow._disk._formats import FORMAT, in_todays_words
-from hiflow._disk._names import as_packages
+from hiflow._disk._open import open_file
 from hiflow._disk._text import parse_json
+from hiflow._disk._trust import as_packages
 
 # A manifest names what a person has put together; one that is larger was made to be large.
 _MOST_TEXT = 2**24

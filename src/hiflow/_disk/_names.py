@@ -3,11 +3,8 @@ and a few functions. Everything else needs a user's trust."""
 
 import importlib
 import inspect
-import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +13,8 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+
+from hiflow._disk._trust import NAME, trusted
 
 # Where hiflow's components live. The others (the command line, figures, the conformance kit) hold none,
 # and importing them has a cost.
@@ -60,32 +59,6 @@ _FUNCTIONS = {
     ),
 }
 _MODULES = {"jax.nn": jax.nn, "jax.numpy": jnp, "jax.lax": jax.lax}
-_NAME = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)", re.ASCII)
-_trusted: ContextVar[tuple[str, ...] | None] = ContextVar("trusted", default=None)
-
-
-@contextmanager
-def trusting(*packages: str) -> Iterator[None]:
-    """While a file is acted on: the names in it are looked up in these packages too, and nowhere else.
-
-    **Raises:** `ValueError` for what isn't the name of a package.
-    """
-    token = _trusted.set((*(_trusted.get() or ()), *as_packages(packages)))
-    try:
-        yield
-    finally:
-        _trusted.reset(token)
-
-
-def as_packages(trust: Sequence[str]) -> tuple[str, ...]:
-    """Names of packages, checked."""
-    packages = (trust,) if isinstance(trust, str) else tuple(trust)
-    for package in packages:
-        if not isinstance(package, str) or _NAME.fullmatch(f"{package}:x") is None:
-            raise ValueError(
-                f"`trust` must hold names of packages, as ('my_package',), got {package!r}."
-            )
-    return packages
 
 
 def named_class(name: str, trust: Sequence[str] = ()) -> type[eqx.Module]:
@@ -94,7 +67,7 @@ def named_class(name: str, trust: Sequence[str] = ()) -> type[eqx.Module]:
     **Raises:** `ValueError` if it may not name it, or there is no such class of modules.
     """
     module, attribute = _parts(name)
-    trust = (*trust, *(_trusted.get() or ()))
+    trust = (*trust, *(trusted.get() or ()))
     found = _known_class(module, attribute, trust)
     if found is None:
         found = getattr(_trusted_module(module, name, trust), attribute, None)
@@ -115,7 +88,7 @@ def named_function(name: str, trust: Sequence[str] = ()) -> Any:
     module, attribute = _parts(name)
     if attribute in _FUNCTIONS.get(module, ()):
         return getattr(_MODULES[module], attribute)
-    trust = (*trust, *(_trusted.get() or ()))
+    trust = (*trust, *(trusted.get() or ()))
     if _known_class(module, attribute, trust) is not None:
         return named_class(name, trust)
     found = getattr(_trusted_module(module, name, trust), attribute, None)
@@ -132,7 +105,7 @@ def function_of_configuration(name: str) -> Any:
     **Raises:** `ValueError`, `ImportError`, `AttributeError`.
     """
     module, attribute = _parts(name)
-    if _trusted.get() is not None:
+    if trusted.get() is not None:
         return named_function(name)
     return getattr(importlib.import_module(module), attribute)
 
@@ -145,7 +118,7 @@ def public_functions() -> Iterator[tuple[str, Any]]:
 
 
 def _parts(name: str) -> tuple[str, str]:
-    match = _NAME.fullmatch(name)
+    match = NAME.fullmatch(name)
     if match is None or "__" in name:
         raise ValueError(f"names {name[:200]!r}; expected 'package.module:name'.")
     return match[1], match[2]

@@ -8,7 +8,7 @@ from typing import Any
 from hiflow._disk._names import named_function, public_functions
 
 
-def register() -> None:
+def let_functions_be_pickled() -> None:
     """Let `pickle` and `copy` store the functions that files may name by those names."""
     kinds = {type(function) for _, function in public_functions()}
     for kind in kinds - {types.FunctionType, type}:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hiflow._disk._arrays import open_file
+from hiflow._disk._open import open_file
 
 T = TypeVar("T")
 _MOST_DIGITS = 400

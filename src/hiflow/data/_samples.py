@@ -146,7 +146,7 @@ def load(
                 points, chains = stored, None
             else:
                 points = stored[_pick(list(stored), key_name, path)]
-                chains = stored["chains"] if "chains" in stored else None
+                chains = stored.get("chains")
     except ValueError as error:
         if str(error).startswith("load:"):
             raise

@@ -10,8 +10,8 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from hiflow._checks import nearest
 from hiflow._disk import DamagedFile, read_text
+from hiflow._words import nearest
 
 # As tomllib reads it.
 Table = dict[str, Any]
