@@ -146,10 +146,15 @@ def unet_gradient(*sizes, **named) -> float:
 
 
 def unet_activations(*sizes, **named) -> float:
-    """Bytes that the backward pass keeps: nine numbers per pixel and channel of a block."""
+    """Bytes that the backward pass keeps: 13 numbers per pixel and channel of a block."""
     return FLOAT * sum(
-        9 * n * to for kind, n, _, to in unet_blocks(*sizes, **named) if kind == "block"
+        13 * n * to for kind, n, _, to in unet_blocks(*sizes, **named) if kind == "block"
     )
+
+
+def unet_traffic(*sizes, **named) -> float:
+    """Bytes read and written for a gradient, 11.5 times those that are kept."""
+    return 11.5 * unet_activations(*sizes, **named)
 
 
 def unet_parameters(

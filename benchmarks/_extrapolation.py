@@ -53,7 +53,7 @@ def systems() -> Iterator[System]:
         forward, kept = c.unet_forward(**unet), c.unet_activations(**unet) / 2
         yield System(
             f"CIFAR size, U-Net base, {basis}", 3_072, modes, 50_000, 128,
-            c.unet_gradient(**unet), 4 * kept, BFLOAT16, c.unet_parameters(**unet),
+            c.unet_gradient(**unet), c.unet_traffic(**unet) / 2, BFLOAT16, c.unet_parameters(**unet),
             3_073 * forward, 1_000, kept, vectors,
         )  # fmt: skip
 

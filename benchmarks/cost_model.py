@@ -33,9 +33,13 @@ class Part(NamedTuple):
     """Bytes that it reads and writes."""
 
 
-def parts(scale: int = 1) -> Iterator[Part]:
+def parts(scale: int = 1, particles: tuple[int, ...] = (13,)) -> Iterator[Part]:
     """All parts that XLA can count, in batches so many times larger than the least."""
-    yield from _networks(16 * scale, 4 * scale, 2 * scale)
+    yield from _dense_network(16 * scale)
+    for count in particles:
+        # About as many pairs in every batch.
+        yield from _particle_network(count, max(2, round(4 * scale * (13 / count) ** 2)))
+    yield from _image_network(2 * scale)
     yield from _paths(16 * scale)
     yield _optimiser()
 
@@ -49,45 +53,55 @@ def counted(part: Part) -> float:
     return analysis["flops"] / part.batch
 
 
-def _networks(mlps: int, egnns: int, unets: int) -> Iterator[Part]:
+def _dense_network(batch: int) -> Iterator[Part]:
     import _cost as c
     import jax
 
     import hiflow as hf
 
-    key = jax.random.key(0)
     mlp = {"dim": 39, "width": 128, "depth": 3}
-    network = hf.networks.MLP(39, 128, 3, key=key)
+    network = hf.networks.MLP(39, 128, 3, key=jax.random.key(0))
     forward, gradient, divergence = _programs(network)
-    x, t = _inputs((39,), mlps)
-    yield Part("MLP 128×3, D = 39: forward", c.mlp_forward(**mlp), forward, (network, t, x), mlps)
-    yield Part(
-        "MLP: gradient", c.mlp_gradient(**mlp), gradient, (network, t, x), mlps,
-        c.mlp_activations(**mlp),
-    )  # fmt: skip
-    yield Part("MLP: exact divergence", c.mlp_divergence(**mlp), divergence, (network, t, x), mlps)
-    for particles in (13, 55):
-        egnn = {"particles": particles, "dim": 3, "width": 32, "depth": 3}
-        field = hf.networks.EGNN(**egnn, key=key)
-        x, t = _inputs((particles, 3), egnns)
-        name, (forward, gradient, divergence) = f"EGNN 32×3, N = {particles}", _programs(field)
-        yield Part(f"{name}: forward", c.egnn_forward(**egnn), forward, (field, t, x), egnns)
-        yield Part(
-            f"{name}: gradient", c.egnn_gradient(**egnn), gradient, (field, t, x), egnns,
-            c.egnn_activations(particles, 32, 3), c.egnn_traffic(particles, 32, 3),
-        )  # fmt: skip
-        yield Part(
-            f"{name}: exact divergence", c.egnn_divergence(**egnn), divergence, (field, t, x), egnns
-        )
+    x, t = _inputs((39,), batch)
+    given, kept = (network, t, x), c.mlp_activations(**mlp)
+    yield Part("MLP 128×3, D = 39: forward", c.mlp_forward(**mlp), forward, given, batch)
+    yield Part("MLP: gradient", c.mlp_gradient(**mlp), gradient, given, batch, kept)
+    yield Part("MLP: exact divergence", c.mlp_divergence(**mlp), divergence, given, batch)
+
+
+def _particle_network(particles: int, batch: int) -> Iterator[Part]:
+    import _cost as c
+    import jax
+
+    import hiflow as hf
+
+    egnn = {"particles": particles, "dim": 3, "width": 32, "depth": 3}
+    network = hf.networks.EGNN(**egnn, key=jax.random.key(0))
+    forward, gradient, divergence = _programs(network)
+    x, t = _inputs((particles, 3), batch)
+    name, given = f"EGNN 32×3, N = {particles}", (network, t, x)
+    kept, traffic = c.egnn_activations(particles, 32, 3), c.egnn_traffic(particles, 32, 3)
+    exact = c.egnn_divergence(**egnn)
+    yield Part(f"{name}: forward", c.egnn_forward(**egnn), forward, given, batch)
+    yield Part(f"{name}: gradient", c.egnn_gradient(**egnn), gradient, given, batch, kept, traffic)
+    moved = c.DIVERGENCE_TRAFFIC * exact
+    yield Part(f"{name}: exact divergence", exact, divergence, given, batch, traffic=moved)
+
+
+def _image_network(batch: int) -> Iterator[Part]:
+    import _cost as c
+    import jax
+
+    import hiflow as hf
+
     unet = {"side": 28, "channels": 1, **c.UNETS["tiny"]}
-    image = hf.networks.UNet((28, 28), key=key)
-    x, t = _inputs((28, 28), unets)
-    forward, gradient, _ = _programs(image)
-    yield Part("U-Net tiny, 28×28: forward", c.unet_forward(**unet), forward, (image, t, x), unets)
-    yield Part(
-        "U-Net tiny, 28×28: gradient", c.unet_gradient(**unet), gradient, (image, t, x), unets,
-        c.unet_activations(**unet),
-    )  # fmt: skip
+    network = hf.networks.UNet((28, 28), key=jax.random.key(0))
+    forward, gradient, _ = _programs(network)
+    x, t = _inputs((28, 28), batch)
+    name, given = "U-Net tiny, 28×28", (network, t, x)
+    kept, traffic = c.unet_activations(**unet), c.unet_traffic(**unet)
+    yield Part(f"{name}: forward", c.unet_forward(**unet), forward, given, batch)
+    yield Part(f"{name}: gradient", c.unet_gradient(**unet), gradient, given, batch, kept, traffic)
 
 
 def _inputs(shape: tuple[int, ...], batch: int) -> tuple[Any, Any]:
@@ -233,19 +247,21 @@ def main() -> None:
     pin(options.core)
     import _extrapolation
 
-    found = []
+    found = ["<!-- --8<-- [start:measured] -->"]
     for line in _lines(options.rounds):
         print(line, flush=True)
         found.append(line)
     said = ", ".join(f"{name} {value}" for name, value in machine().items())
-    found += ["", f"One core of: {said}.", "", *_extrapolation.lines()]
+    found += ["", f"One core of: {said}.", "<!-- --8<-- [end:measured] -->", ""]
+    found += ["<!-- --8<-- [start:larger] -->", *_extrapolation.lines()]
+    found += ["<!-- --8<-- [end:larger] -->"]
     options.output.write_text("\n".join(found) + "\n")
 
 
 def _lines(rounds: int) -> Iterator[str]:
     yield "| part | operations | XLA's, of that | bytes moved | bytes kept | µs | operations/ns |"
     yield "|---|---|---|---|---|---|---|"
-    for part in parts(scale=16):
+    for part in parts(16, (13, 22, 55, 147)):
         yield _measured(part, rounds)
     yield from ("", "| alone | ms | power |", "|---|---|---|")
     yield from _decompositions(rounds)

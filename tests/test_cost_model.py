@@ -13,7 +13,6 @@ from hiflow import networks
 
 KEY = jax.random.key(0)
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-# The particle network of 55 is traced for many seconds.
 PARTS = (
     "MLP 128×3, D = 39: forward",
     "MLP: gradient",

@@ -14,7 +14,7 @@ from _peers.torch_network import Network, facts, training
 
 
 def step(sizes: Sizes, compiled: bool = False) -> Any:
-    """The loop of its examples."""
+    """The loop of its examples, and what hiflow does beyond."""
     network, path = Network(problem.initial_weights()), AffineProbPath(scheduler=CondOTScheduler())
     field: Any = torch.compile(network) if compiled else network
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from ott.neural.methods import flow_matching
+from ott.neural.networks.velocity_field.ema import EMA
 
 from _peers import problem
 from _peers.by_hand import field
@@ -32,21 +33,25 @@ class Network(nnx.Module):
 
 
 def step(sizes: Sizes) -> Any:
-    """Its interpolation and step, with the draws, in one compiled function."""
+    """Its interpolation, step and average, with the draws, in one compiled function."""
     network, points = Network(problem.initial_weights()), jnp.asarray(problem.points())
-    optimiser = nnx.Optimizer(network, optax.adam(1e-3), wrt=nnx.Param)
+    schedule = optax.warmup_cosine_decay_schedule(0.0, 1e-3, 50, 10_000, 1e-5)
+    adam = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
+    optimiser, average = nnx.Optimizer(network, adam, wrt=nnx.Param), EMA(network, decay=0.999)
     keys = list(jax.random.split(jax.random.key(0), sizes["steps"]))
 
     @nnx.jit
-    def advance(network: Any, optimiser: Any, key: Any) -> Any:
+    def advance(network: Any, optimiser: Any, average: Any, key: Any) -> Any:
         k1, k2, k3 = jax.random.split(key, 3)
         x1 = points[jax.random.randint(k1, (sizes["batch"],), 0, points.shape[0])]
         batch = flow_matching.interpolate_samples(k3, jax.random.normal(k2, x1.shape), x1)
-        return flow_matching.flow_matching_step(network, optimiser, batch)["loss"]
+        return flow_matching.flow_matching_step(
+            network, optimiser, batch, model_callback_fn=average
+        )["loss"]
 
     def run() -> dict[str, float]:
         begun = time.perf_counter()
-        losses = [advance(network, optimiser, key) for key in keys]
+        losses = [advance(network, optimiser, average, key) for key in keys]
         jax.block_until_ready(losses)
         return {"seconds": (time.perf_counter() - begun) / sizes["steps"]}
 

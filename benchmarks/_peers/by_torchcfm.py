@@ -15,11 +15,17 @@ from _peers.problem import Sizes
 from _peers.torch_network import Network, facts, training
 
 
-def step(sizes: Sizes, matcher: Any = ConditionalFlowMatcher) -> Any:
-    """The loop of its tutorials."""
+def step(sizes: Sizes, matcher: Any = ConditionalFlowMatcher, full: bool = True) -> Any:
+    """The loop of its tutorials, and what hiflow does beyond."""
     network = Network(problem.initial_weights())
     interpolated = matcher(sigma=0.0).sample_location_and_conditional_flow
-    return training(network, interpolated, sizes), facts(network, sizes)
+    said = facts(network, sizes)
+    return training(network, interpolated, sizes, full), said
+
+
+def bare_step(sizes: Sizes) -> Any:
+    """The loop of its tutorials: Adam alone."""
+    return step(sizes, full=False)
 
 
 def ot_step(sizes: Sizes) -> Any:
@@ -39,4 +45,4 @@ def ot(sizes: Sizes) -> Any:
     return (lambda: pair() is None), {"cost": float(np.sum((pair() - x1) ** 2))}
 
 
-VARIANTS = {"step": step, "ot_step": ot_step, "ot": ot}
+VARIANTS = {"step": step, "bare_step": bare_step, "ot_step": ot_step, "ot": ot}

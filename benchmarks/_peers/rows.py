@@ -55,6 +55,7 @@ ROWS = (
             HAND: ("hand", "full_step"),
             BARE: ("hand", "bare_step"),
             "torchcfm": ("torchcfm", "step"),
+            "torchcfm, Adam alone": ("torchcfm", "bare_step"),
             "flow_matching": ("flow_matching", "step"),
             "flow_matching, compiled": ("flow_matching", "compiled_step"),
             "ott-jax": ("ott", "step"),

@@ -15,8 +15,8 @@ _ABOUT = (
     "Written by `python benchmarks/peers.py`. Ratios are time ÷ time, of each round in which all ran",
     "in turns on one pinned core: median (least–most). Below 1 hiflow is faster. Points have 39",
     "dimensions, the network is an MLP of 3 layers of 128 and batches have 256, unless a row says",
-    "otherwise. The peers train as their documentation shows, with Adam alone; hiflow also clips",
-    "gradients, follows a schedule and averages weights.",
+    "otherwise. All clip gradients, follow a schedule and average weights as hiflow does, unless a row",
+    "says otherwise; jaxfm has no average.",
 )
 
 

@@ -1,6 +1,7 @@
 # pyright: reportMissingImports=false
-"""The common network in PyTorch, and the training loop that its libraries document."""
+"""The common network in PyTorch, and the training loop around its libraries."""
 
+import time
 from typing import Any
 
 import numpy as np
@@ -44,21 +45,33 @@ def facts(network: Network, sizes: Sizes) -> dict[str, float]:
     return {"parameters": count, "velocity": problem.probe(sizes, v)}
 
 
-def training(network: Any, interpolated: Any, sizes: Sizes) -> Any:
-    """Adam alone; `interpolated(x0, x1)` gives times, points and targets."""
-    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
+def training(network: Any, interpolated: Any, sizes: Sizes, full: bool = True) -> Any:
+    """Adam; `full` with clipping, a schedule and an average of the weights, as hiflow has them.
+    `interpolated(x0, x1)` gives times, points and targets."""
+    weights = list(network.parameters())
+    optimiser = torch.optim.Adam(weights, lr=1e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 10_000)
+    mean = torch.optim.swa_utils.get_ema_multi_avg_fn(0.999)
+    average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=mean)
     points = torch.tensor(problem.points())
-    import time
+
+    def step() -> None:
+        x1 = points[torch.randint(len(points), (sizes["batch"],))]
+        t, x, target = interpolated(torch.randn_like(x1), x1)
+        optimiser.zero_grad()
+        loss = torch.mean((network(t, x) - target) ** 2)
+        loss.backward()
+        if full:
+            torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimiser.step()
+        if full:
+            schedule.step()
+            average.update_parameters(network)
 
     def run() -> dict[str, float]:
         begun = time.perf_counter()
         for _ in range(sizes["steps"]):
-            x1 = points[torch.randint(len(points), (sizes["batch"],))]
-            t, x, target = interpolated(torch.randn_like(x1), x1)
-            optimiser.zero_grad()
-            loss = torch.mean((network(t, x) - target) ** 2)
-            loss.backward()
-            optimiser.step()
+            step()
         return {"seconds": (time.perf_counter() - begun) / sizes["steps"]}
 
     return run

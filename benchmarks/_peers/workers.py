@@ -58,7 +58,6 @@ class Workers:
             "PYTHONPATH": os.pathsep.join(paths),
             "JAX_PLATFORMS": "cpu",
             "JAX_COMPILATION_CACHE_DIR": str(self.folder / "xla"),
-            "TQDM_DISABLE": "1",
         }
         with (self.folder / f"{module}.log").open("w") as log:
             self.processes[module] = subprocess.Popen(
