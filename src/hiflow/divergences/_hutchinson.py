@@ -36,4 +36,5 @@ class Hutchinson(AbstractDivergence):
         x: Float[Array, "*event"],
         drawn: Float[Array, "..."] | None,
     ) -> tuple[Float[Array, "*event"], Float[Array, " probes"]]:
+        assert drawn is not None
         return quadratic_forms(field, t, x, drawn)
