@@ -15,6 +15,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import hiflow as hf
@@ -90,11 +91,12 @@ def kinds(folder: Path) -> list[Kind]:
     os.environ["HIFLOW_CACHE"] = str(folder / "cache")
     _write_cache(folder)
     path = hf.paths.Langevin(energy=energy, hessian="analytic")
-    store = hf.paths.store_anchors(path, points, folder / "anchors")
+    drawn = jnp.asarray(points)
+    store = hf.paths.store_anchors(path, drawn, folder / "anchors")
     leaf = sorted(store.folder.glob("*.npy"))[0]
 
     def anchors() -> None:
-        hf.paths.store_anchors(path, points, folder / "anchors")
+        hf.paths.store_anchors(path, drawn, folder / "anchors")
 
     def members() -> list[Any]:
         return members_of(RunFolder(root))

@@ -31,7 +31,6 @@ def test_a_damaged_file_is_named_in_the_error(every_kind, name):
     wrong = [each for each in found if each.outcome not in ("refused", "made anew", "read")]
     assert wrong == []
     assert any(each.outcome != "read" for each in found)
-    assert max(each.seconds for each in found) < 20
 
 
 def test_no_kind_is_left_out(every_kind):
