@@ -7,7 +7,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
-from rich.progress import track
 
 from hiflow.data import Source
 from hiflow.paths._base import AbstractPath, SpectralAnchor
@@ -113,6 +112,8 @@ def anchor_chunks(
     first: int = 0,
 ) -> Iterator[tuple[int, PyTree]]:
     """The anchors from point `first` on, chunk by chunk, each checked, with the index it starts at."""
+    from rich.progress import track
+
     if chunk_size is None:
         row = anchor_bytes(path, points, dtype) // points.shape[0]
         chunk_size = min(512, max(1, _ROOM // row))

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
-from rich.progress import track
 
 from hiflow import energies, times
 from hiflow.data import Source
@@ -115,6 +114,8 @@ def share_minima(
     where they miss one, the table has a row twice, which is as right. Groups that can't align share
     minima at the same place only.
     """
+    from rich.progress import track
+
     table = _Table(path)
     starts = range(0, len(points), _CHUNK)
     for start in track(starts, "minima", disable=not progress, transient=True):
