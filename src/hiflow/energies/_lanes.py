@@ -121,7 +121,7 @@ def _direction(
     newton, memory = _lbfgs.update(gradient, lane.memory, moved)
     assert isinstance(newton, jax.Array)
     curved_up = jnp.vdot(moved - lane.moved, gradient - lane.gradient) > 0
-    length = jnp.linalg.norm(lane.step) / jnp.linalg.norm(gradient)
+    length = jnp.nan_to_num(jnp.linalg.norm(lane.step) / jnp.linalg.norm(gradient))
     memory = _where(curved_up, memory, lane.memory._replace(params=moved, updates=gradient))
     return jnp.where(curved_up, -newton, -length * gradient), memory
 

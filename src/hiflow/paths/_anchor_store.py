@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from hiflow._disk import fingerprint, read_json, write_json
+from hiflow.data import Source
 from hiflow.paths._anchors import anchor_chunks, batch_of_anchors, check_anchor_dtype
 from hiflow.paths._base import AbstractPath
 
@@ -66,11 +67,11 @@ class AnchorStore:
 
 def store_anchors(
     path: AbstractPath,
-    points: Float[Array, "n *event"],
-    directory: str | os.PathLike[str],
+    points: Float[Array, "n *event"] | Source,
+    directory: str | os.PathLike[str] | None,
     *,
     dtype: str = "float32",
-    chunk_size: int = 512,
+    chunk_size: int | None = None,
     progress: bool = False,
 ) -> AnchorStore:
     """Anchors as [`make_anchors`][hiflow.paths.make_anchors] gives them, in files instead of memory.
@@ -82,16 +83,20 @@ def store_anchors(
 
     **Arguments:** as `make_anchors`'s, and
 
-    - `directory`: where the folder is put.
+    - `directory`: where the folder is put; `None` for the system's temporary folder (`TMPDIR`), from
+      which it is deleted with the store.
 
     **Raises:** `ValueError` for anchors that `make_anchors` refuses, and for a folder that is corrupt.
     `OSError` if the disk has too little room.
     """
     check_anchor_dtype(dtype, "store_anchors: `dtype`")
-    anchors = eqx.filter_eval_shape(batch_of_anchors, path, points, dtype)
-    precision = str(jnp.result_type(float))
-    name = fingerprint(path=path, points=points, dtype=dtype, precision=precision).lasting
-    folder = _unshared(path, Path(directory)) if name is None else Path(directory) / name
+    shape = jax.ShapeDtypeStruct(points.shape, points.dtype)
+    anchors = eqx.filter_eval_shape(batch_of_anchors, path, shape, dtype)
+    if directory is None:
+        name, folder = None, Path(tempfile.mkdtemp(prefix="hiflow-anchors-"))
+    else:
+        name = _name(path, points, dtype)
+        folder = _unshared(path, Path(directory)) if name is None else Path(directory) / name
     files = _Files(folder.absolute(), anchors)
     try:
         done = files.rows_done()
@@ -106,6 +111,12 @@ def store_anchors(
         if name is None:
             shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _name(path: AbstractPath, points: Array | Source, dtype: str) -> str | None:
+    precision = str(jnp.result_type(float))
+    held = points.identity if isinstance(points, Source) else points
+    return fingerprint(path=path, points=held, dtype=dtype, precision=precision).lasting
 
 
 class _Files:
