@@ -34,7 +34,7 @@ FAULTS = [
     ),
     Mutation(
         "control variate of the wrong sign", "experiments/_member.py",
-        "self.nll - self.luck", "self.nll + self.luck",
+        "self.nll - self.control.luck", "self.nll + self.control.luck",
         "tests/test_compare.py::"
         "test_the_energy_as_control_variate_moves_the_nll_by_the_test_points_luck",
     ),
@@ -250,21 +250,39 @@ FAULTS = [
         "tests/test_plotting.py::test_errors_of_a_solver_are_means_of_paired_differences",
     ),
     Mutation(
+        "a finished run whose history was changed", "experiments/_finished.py",
+        "        files += [flow.parent / \"history.jsonl\", flow.parents[1] / \"data.json\"]\n",
+        "        files += [flow.parents[1] / \"data.json\"]\n",
+        "tests/test_experiment.py::test_what_changed_in_a_finished_run_is_made_anew",
+    ),
+    Mutation(
+        "compiled code of another processor", "_compilation.py", "\"flags\", ", "",
+        "tests/test_compilation.py::test_code_is_kept_apart_by_processor",
+    ),
+    Mutation(
+        "help that waits for JAX", "_shell.py", "import typer\n", "import jax\nimport typer\n",
+        "tests/test_start.py::test_what_needs_no_numbers_needs_no_jax",
+    ),
+    Mutation(
+        "names that no list has", "_index.py", r'\.register\(\s*"([^"]+)"', r'\.register\("([a-z]+)"',
+        "tests/test_start.py::test_names_that_are_read_from_the_source_are_those_that_register",
+    ),
+    Mutation(
         "broken laws exit well", "cli.py", "            sys.exit(1)", "            sys.exit(0)",
         "tests/testing/test_any.py::test_the_shell_fails_where_a_law_is_broken",
     ),
     Mutation(
         "control variates of few points only", "experiments/_compare.py",
-        "if points.shape[0] < _ENOUGH:", "if points.shape[0] >= _ENOUGH:",
+        "if points.shape[0] <= test.shape[0]:", "if points.shape[0] > test.shape[0]:",
         "tests/test_compare.py::"
         "test_the_energy_as_control_variate_moves_the_nll_by_the_test_points_luck",
     ),
     Mutation(
         "two seeds are one", "experiments/_caption.py", "if seeds > 1", "if seeds > 2",
-        "tests/test_experiment.py::test_several_seeds_give_a_standard_error_over_seeds",
+        "tests/test_experiment.py::test_several_seeds_give_an_error_over_seeds_and_points",
     ),
     Mutation(
-        "numbers without what they refer to", "experiments/_report.py",
+        "numbers without what they refer to", "experiments/_show.py",
         "    console.print(comparison.caption, soft_wrap=True, highlight=False)\n", "",
         "tests/test_experiment.py::test_train_evaluate_and_sample",
     ),
@@ -292,5 +310,15 @@ FAULTS = [
         "arms of other test points in one folder", "experiments/_run_folder.py",
         '!= described["test_points"]:', 'is None:',
         "tests/test_compare.py::test_a_run_takes_no_arms_of_other_test_points",
+    ),
+    Mutation(
+        "the luck of shared test points averages out", "_statistics.py",
+        "if tests[i] == tests[j]]", "if tests[i] != tests[j] or number == 1]",
+        "tests/test_statistics.py::test_equal_seeds_are_one_seed",
+    ),
+    Mutation(
+        "copies of points are new points", "_statistics.py",
+        "np.arange(n) if chains is None else", "np.arange(n) if True else",
+        "tests/test_statistics.py::test_copies_of_points_are_no_new_points",
     ),
 ]  # fmt: skip

@@ -1,13 +1,20 @@
 """The figures of a comparison."""
 
+from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
 from rich.console import Console
 
+from hiflow._disk import write_arrays
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._member import data_of
-from hiflow.experiments._run_folder import image_samples
+from hiflow.flow import load
+
+IMAGES = 24
 
 
 def figures_of(comparison: Comparison, console: Console) -> dict[str, Any]:
@@ -24,7 +31,10 @@ def figures_of(comparison: Comparison, console: Console) -> dict[str, Any]:
     # A curve takes two points.
     if any(len(member.history) > 1 for group in shown.values() for member in group):
         histories = {label: [m.history for m in group] for label, group in shown.items()}
-        figures["learning"] = plotting.learning_curves(histories, floor=comparison.floor)
+        same = len({member.test for member in comparison.members}) == 1
+        figures["learning"] = plotting.learning_curves(
+            histories, floor=comparison.floor, same_points=same
+        )
     if (pixels := comparison.pixels) is not None:
         images = {
             label: pixels.to_pixels(image_samples(member.place, member.seed))
@@ -45,3 +55,13 @@ def figures_of(comparison: Comparison, console: Console) -> dict[str, Any]:
         reference = jnp.concatenate(data_of(comparison.members[0], energy))
         figures["samples"] = plotting.sample_histograms(weighed, reference, energy)
     return figures
+
+
+def image_samples(place: Path, seed: int) -> Array:
+    """Some samples of the flow of images in an arm's folder, drawn once and kept there."""
+    path = place / f"images-{IMAGES}.npz"
+    if not path.exists():
+        x = load(place / "flow.hiflow").sample(jax.random.key(seed), IMAGES)
+        write_arrays(path, {"x": np.asarray(x)})
+    with np.load(path, allow_pickle=False) as stored:
+        return jnp.asarray(stored["x"])
