@@ -44,6 +44,11 @@ FAULTS = [
         "tests/couplings/test_couplings.py::test_arms_that_draw_alike_share_their_pairs",
     ),
     Mutation(
+        "a program for every call", "training/_pairing.py",
+        "(jnp.asarray(step, jnp.int32) for step in call)", "call",
+        "tests/training/test_compiled_once.py::test_step_and_draws_are_compiled_once[plain]",
+    ),
+    Mutation(
         "average and weights swapped", "training/_step.py", "decay * old + (1 - decay) * new",
         "decay * new + (1 - decay) * old",
         STEP + "[12-5-adam-0.05-0.2]",

@@ -1,13 +1,17 @@
 """An experiment's arms and seeds trained by `fit`, into a run folder."""
 
+import dataclasses
+import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import jax
 from jaxtyping import Array
 from rich.console import Console
 
 from hiflow import energies
+from hiflow._disk import is_whole, trusting
 from hiflow.experiments._arm import Arm, make_arm
 from hiflow.experiments._compare import compare
 from hiflow.experiments._comparison import Comparison
@@ -16,6 +20,8 @@ from hiflow.experiments._fitted import FittedEnergies, make_energy
 from hiflow.experiments._record import Record
 from hiflow.experiments._run_folder import RunFolder
 from hiflow.experiments._toml import Experiment
+from hiflow.flow import load
+from hiflow.metrics import negative_log_likelihood
 from hiflow.training import fit
 
 
@@ -26,14 +32,29 @@ def train(
     seeds: Sequence[int] | None = None,
     resume: bool = False,
     console: Console | None = None,
+    trust: Sequence[str] = (),
 ) -> Comparison:
     """Train every arm for every seed into a run folder, and compare its arms; finished arms are skipped
     on resume.
 
     All arms are built and checked before the first one is trained. The comparison is that of
     [`compare`][hiflow.experiments.compare] on the folder: seeds that it holds already are in it too.
+
+    **Arguments:**
+
+    - `trust`: packages of your own that the configuration may name as `"package.module:function"`.
     """
-    console = console or Console()
+    with trusting(*trust):
+        return _trained(experiment, root, seeds, resume, console or Console())
+
+
+def _trained(
+    experiment: Experiment,
+    root: str | os.PathLike[str],
+    seeds: Sequence[int] | None,
+    resume: bool,
+    console: Console,
+) -> Comparison:
     seeds = experiment.seeds if seeds is None else list(seeds)
     energy = make_energy(experiment)
     folder = RunFolder(root)
@@ -77,7 +98,7 @@ def _train_arm(
     key: Array,
 ) -> None:
     weights = record.place / "flow.hiflow"
-    if not weights.exists():
+    if not is_whole(weights):
         checkpoints = record.place / "checkpoints"
         flow = fit(
             arm.network,
@@ -95,3 +116,18 @@ def _train_arm(
             progress=record.console.is_terminal,
         )
         flow.save(weights)
+    if not record.ends(arm.training.steps):
+        _score_anew(arm, record, weights)
+
+
+def _score_anew(arm: Arm, record: Record, weights: Path) -> None:
+    """The last row of a history that was lost or damaged after training."""
+    flow = load(weights, trust=_packages_of(arm.network, arm.prior))
+    seconds = record.rows[-1].get("seconds", math.nan) if record.rows else math.nan
+    row = {"step": arm.training.steps, "seconds": seconds, "loss": math.nan}
+    record(row | dataclasses.asdict(negative_log_likelihood(flow, record.test)))
+
+
+def _packages_of(*components: object) -> tuple[str, ...]:
+    """The packages whose components these are: running them is what the run is for."""
+    return tuple(type(each).__module__.partition(".")[0] for each in components)

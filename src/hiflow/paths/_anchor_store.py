@@ -1,7 +1,6 @@
 """Anchors on disk: one memory-mapped file per leaf, written chunk by chunk, read row by row."""
 
 import dataclasses
-import json
 import mmap
 import os
 import re
@@ -18,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
-from hiflow._disk import fingerprint, write_json
+from hiflow._disk import fingerprint, read_json, write_json
 from hiflow.data import Source
 from hiflow.paths._anchors import anchor_chunks, batch_of_anchors, check_anchor_dtype
 from hiflow.paths._base import AbstractPath
@@ -135,7 +134,7 @@ class _Files:
         if not self._manifest.exists():
             return 0
         try:
-            manifest = json.loads(self._manifest.read_text())
+            manifest = read_json(self._manifest, "")
             done = manifest.pop("rows")
             if manifest != self._description() or not 0 <= done <= self._length:
                 raise ValueError("the manifest describes other anchors")
@@ -176,7 +175,7 @@ class _Files:
     def mapped(self) -> PyTree:
         """The PyTree, memory-mapped."""
         try:
-            arrays = [np.load(self.folder / name, mmap_mode="r") for name in self._leaves]
+            arrays = [_mapped(self.folder / name) for name in self._leaves]
             for (name, leaf), array in zip(self._leaves.items(), arrays, strict=True):
                 if (array.shape, array.dtype) != (leaf.shape, leaf.dtype):
                     raise ValueError(f"{name} holds {array.dtype}{array.shape}")
@@ -196,6 +195,17 @@ class _Files:
             f"the anchors in {self.folder} are truncated, corrupt or of another version "
             f"({type(error).__name__}: {error}). Delete that folder; they will be made anew."
         )
+
+
+def _mapped(file: Path) -> np.ndarray:
+    if file.exists() and not file.is_file():
+        raise OSError(f"{file} is no regular file")
+    try:
+        return np.load(file, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        raise
+    except Exception as error:  # NumPy parses the header as Python, and raises what parsers raise.
+        raise ValueError(f"{file.name}: {error}") from error
 
 
 def _unshared(path: AbstractPath, directory: Path) -> Path:
