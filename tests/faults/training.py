@@ -9,7 +9,7 @@ STEP = "tests/training/test_training_step.py::test_training_is_plain_optax"
 FAULTS = [
     Mutation(
         "rows of steps that come later", "training/_source_draws.py",
-        "indices(batches, first, room)", "indices(batches, until, room)",
+        "_number(call[0]), room)", "_number(call[1]), room)",
         "tests/training/test_sources.py::"
         "test_training_from_a_source_is_training_from_memory[isotropic-minibatch-ot]",
     ),
