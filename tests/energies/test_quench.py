@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hiflow import energies, hessians, paths, priors, spectral
-from hiflow.energies import quench
+from hiflow.energies import FunctionEnergy, quench
 from hiflow.groups import linear_part
 from hiflow.testing import check_path
 
@@ -93,3 +93,13 @@ def test_a_search_that_is_cut_short_returns_its_last_point(x64):
     energy = energies.Ring()
     x = jnp.array([3.0, 1.0])
     assert jnp.isfinite(quench(energy, x, steps=1)).all()
+
+
+def test_a_gradient_that_is_not_finite_is_no_minimum():
+    def energy(x):
+        return jnp.sum((jnp.linalg.norm(x[:, None] - x[None, :], axis=-1) - 1) ** 2)
+
+    points = jax.random.normal(jax.random.key(0), (2, 3, 2))
+    broken = FunctionEnergy(energy, shape=(3, 2))
+    with pytest.raises(RuntimeError, match=r"gradient of FunctionEnergy isn't finite.*i = j"):
+        jax.block_until_ready(jax.jit(jax.vmap(lambda x: quench(broken, x)))(points))

@@ -1,11 +1,13 @@
 """Going downhill on an energy: to the minimum, and roughly, from points that are far from any."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optimistix as optx
 from jaxtyping import Array, Float
 
 from hiflow.energies._base import AbstractEnergy
+from hiflow.energies._gradient import GRADIENT_CURE
 
 
 def quench(
@@ -27,6 +29,9 @@ def quench(
     - `steps`: the largest number of BFGS steps; where they don't suffice, the last point is returned.
     - `tolerance`: the search ends when point and energy change by less than this, absolutely plus
       relatively (root mean square over coordinates).
+
+    **Raises:** `RuntimeError`, when it runs, where the energy is finite and its gradient isn't: the
+    search would stay there and look like a minimum.
     """
 
     def value(y: Array, _: object) -> Array:
@@ -34,8 +39,15 @@ def quench(
 
     solver = optx.BFGS(tolerance, tolerance, norm=optx.rms_norm)
     # No gradient through the search: minima are data, as spectra are.
-    start = jax.lax.stop_gradient(x)
+    start = _with_gradient(energy, jax.lax.stop_gradient(x))
     return optx.minimise(value, solver, start, max_steps=steps, throw=False).value
+
+
+def _with_gradient(energy: AbstractEnergy, x: Float[Array, "*event"]) -> Float[Array, "*event"]:
+    value, gradient = jax.value_and_grad(energy)(x)
+    bad = jnp.isfinite(value) & ~jnp.isfinite(gradient).all()
+    name = type(energy).__name__
+    return eqx.error_if(x, bad, f"quench: the gradient of {name} isn't finite. {GRADIENT_CURE}")
 
 
 def relax(
