@@ -117,9 +117,9 @@ def test_mixing_looks_at_what_the_group_leaves_unchanged():
     radius = 2 + 0.08 * jax.random.normal(KEY, (20, 50))
     angle = jnp.broadcast_to(jnp.linspace(0, 6, 50), (20, 50))
     trace = radius[..., None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
-    assert mixing(ring, trace, burn_in=10).r_hat < 1.05
+    assert mixing(ring, trace, burn_in=10.0).r_hat < 1.05
     hidden = FunctionEnergy(lambda x: ring(x), shape=(2,))
-    found = mixing(hidden, trace, burn_in=10)
+    found = mixing(hidden, trace, burn_in=10.0)
     assert found.r_hat > 2
     assert found.memory > 0.9
     assert found.effective_share < 0.1
@@ -127,7 +127,7 @@ def test_mixing_looks_at_what_the_group_leaves_unchanged():
 
 def test_chains_that_stand_still_are_told_of():
     trace = jnp.broadcast_to(jnp.arange(30.0)[:, None], (8, 30, 1))
-    found = mixing(Gaussian(jnp.zeros(1), 1.0), trace, burn_in=10)
+    found = mixing(Gaussian(jnp.zeros(1), 1.0), trace, burn_in=10.0)
     assert found.r_hat == np.inf
     np.testing.assert_allclose(found.memory, 1, rtol=1e-6)
 
