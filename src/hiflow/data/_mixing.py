@@ -62,10 +62,9 @@ def mixing(
     table = ndtri((ranks - 0.375) / (len(ranks) + 0.25)).reshape(draws, chains, -1)
     with np.errstate(divide="ignore", invalid="ignore"):
         # A chain that stands still has no spread of its own: R-hat is infinite, as it should be.
-        r_hat = np.nan_to_num(
-            np.asarray(array_stats.rhat(table, chain_axis=1, draw_axis=0)).ravel(), nan=np.inf
-        )
-        bulk = np.nan_to_num(np.asarray(array_stats.ess(table, chain_axis=1, draw_axis=0)).ravel())
+        r_hat = np.ravel(array_stats.rhat(table, chain_axis=1, draw_axis=0))
+        bulk = np.nan_to_num(np.ravel(array_stats.ess(table, chain_axis=1, draw_axis=0)))
+        r_hat = np.where(r_hat < 1e6, r_hat, np.inf)  # NaN too
     # In short chains the autocorrelation is cut off; the spread of the chains' means isn't.
     over_chains = (
         table.var(axis=(0, 1)) / (np.mean(table, axis=0).var(axis=0) + 1e-30) * (chains - 1)
