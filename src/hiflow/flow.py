@@ -15,6 +15,7 @@ from hiflow._integration import in_chunks
 from hiflow.networks import AbstractVelocityField
 from hiflow.priors import AbstractPrior
 from hiflow.solver import Solver, SolverStats, as_solver, check_arrived, solve
+from hiflow.standardisation import Standardised
 
 # The results, what the solver did, and who arrived.
 Solved = tuple[PyTree, SolverStats, Array]
@@ -35,6 +36,8 @@ class Flow(eqx.Module):
     - `prior`, `network`: for the same events.
     - `solver`: a [`Solver`][hiflow.Solver], its method alone, or a table of its fields. Every method
       takes the fields as keywords too, and `solver` itself.
+    - `units`: the coordinates that `prior` and `network` are for, if these aren't the data's own, as
+      `fit(standardise=True)` has it: the ODE runs there, samples and densities are in the data's.
     - `settings`: fields of the solver.
 
     **Raises:** `ValueError` for components of other events, or a wrong setting.
@@ -43,16 +46,19 @@ class Flow(eqx.Module):
     prior: AbstractPrior
     network: AbstractVelocityField
     solver: Solver
+    units: Standardised | None = None
 
     def __init__(
         self,
         prior: AbstractPrior,
         network: AbstractVelocityField,
         solver: Solver | diffrax.AbstractSolver | str | Mapping[str, object] | None = None,
+        *,
+        units: Standardised | None = None,
         **settings: Any,
     ):
         self.prior, self.network = prior, network
-        self.solver = as_solver(solver, **settings)
+        self.solver, self.units = as_solver(solver, **settings), units
 
     def __check_init__(self):
         if self.prior.event_shape != self.network.event_shape:
@@ -70,10 +76,12 @@ class Flow(eqx.Module):
     ) -> tuple[Float[Array, "size *event"], SolverStats]:
         """`size` samples and what the solver did."""
         flow = self.with_settings(**settings)
-        return _checked(_push(flow, _prior_samples(flow, key, size)))
+        z, stats = _checked(_push(flow, _prior_samples(flow, key, size)))
+        return _from_units(flow, z), stats
 
     def push(self, x0: Float[Array, "n *event"], **settings: Any) -> Float[Array, "n *event"]:
-        """Where the flow carries points of the prior: samples, if `x0` are samples of the prior.
+        """Where the flow carries points of the prior: samples, if `x0` are samples of the prior. With
+        `units`, `x0` are in the prior's, and what is returned is in the data's.
 
         **Raises:** `ValueError` if `x0` isn't a batch of events.
         """
@@ -82,7 +90,7 @@ class Flow(eqx.Module):
                 f"push: `x0` must have shape (n, {', '.join(map(str, self.prior.event_shape))}), got "
                 f"{x0.shape}."
             )
-        return _checked(_push(self.with_settings(**settings), x0))[0]
+        return _from_units(self, _checked(_push(self.with_settings(**settings), x0))[0])
 
     def sample_and_log_prob(
         self, key: PRNGKeyArray, size: int, **settings: Any
@@ -98,8 +106,8 @@ class Flow(eqx.Module):
         key_prior, key_probes = jax.random.split(key)
         x0 = _prior_samples(flow, key_prior, size)
         keys = jax.random.split(key_probes, size)
-        (x1, log_prob), stats = _checked(_push_with_density(flow, x0, keys))
-        return x1, log_prob, stats
+        (z, log_prob), stats = _checked(_push_with_density(flow, x0, keys))
+        return _from_units(flow, z), log_prob + _log_det(flow), stats
 
     def log_prob(
         self, x: Float[Array, "*batch_event"], *, key: PRNGKeyArray | None = None, **settings: Any
@@ -123,7 +131,8 @@ class Flow(eqx.Module):
             )
         batch = x.reshape(-1, *event)
         keys = None if key is None else jax.random.split(key, batch.shape[0])
-        result = _checked(_pull(flow, batch, keys))
+        log_prob, stats = _checked(_pull(flow, _in_units(flow, batch), keys))
+        result = (log_prob + _log_det(flow), stats)
         return jax.tree.map(lambda leaf: leaf.reshape(x.shape[: x.ndim - len(event)]), result)
 
     def with_settings(self, **settings: Any) -> "Flow":
@@ -131,7 +140,8 @@ class Flow(eqx.Module):
 
         **Raises:** `ValueError` for an unknown setting or a wrong value.
         """
-        return Flow(self.prior, self.network, self.solver.changed(**settings))
+        solver = self.solver.changed(**settings)
+        return Flow(self.prior, self.network, solver, units=self.units)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the flow to one file, atomically. [`hiflow.load`][hiflow.load] reads it.
@@ -179,6 +189,22 @@ def _prior_samples(flow: Flow, key: PRNGKeyArray, size: int) -> Float[Array, "si
     if size < 1:
         raise ValueError(f"`size` must be at least 1, got {size}.")
     return jax.vmap(flow.prior.sample)(jax.random.split(key, size))
+
+
+def _in_units(flow: Flow, x: Float[Array, "n *event"]) -> Float[Array, "n *event"]:
+    """Points of the data in the coordinates that the ODE runs in."""
+    return x if flow.units is None else jax.vmap(flow.units)(x)
+
+
+def _from_units(flow: Flow, z: Float[Array, "n *event"]) -> Float[Array, "n *event"]:
+    return z if flow.units is None else jax.vmap(flow.units.inverse)(z)
+
+
+def _log_det(flow: Flow) -> Float[Array, ""]:
+    """What takes log densities in those coordinates to the data's."""
+    if flow.units is None:
+        return jnp.zeros(())
+    return flow.units.log_det(jnp.zeros(flow.prior.event_shape), flow.prior.group)
 
 
 @eqx.filter_jit

@@ -231,7 +231,7 @@ def test_a_resumed_run_from_disk_is_an_uninterrupted_one_from_memory(tmp_path, i
         "checkpoint_every": 6,
     }
     with pytest.raises(KeyboardInterrupt):
-        train(validation=POINTS[:2], validate_at=[13], callbacks=[interrupt], **settings)
+        train(validation=0.9 * POINTS[:2], validate_at=[13], callbacks=[interrupt], **settings)
     assert eqx.tree_equal(train(resume=True, **settings), train())
 
 

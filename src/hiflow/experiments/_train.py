@@ -10,12 +10,12 @@ import jax
 from jaxtyping import Array
 from rich.console import Console
 
-from hiflow import energies
+from hiflow import data, energies
 from hiflow._disk import is_whole, trusting
 from hiflow.experiments._arm import Arm, make_arm
 from hiflow.experiments._compare import compare
 from hiflow.experiments._comparison import Comparison
-from hiflow.experiments._data import event_shape, make_data, pixel_transform
+from hiflow.experiments._data import event_shape, make_samples, pixel_transform
 from hiflow.experiments._fitted import FittedEnergies, make_energy
 from hiflow.experiments._record import Record
 from hiflow.experiments._run_folder import RunFolder
@@ -64,7 +64,8 @@ def _trained(
         make_arm(experiment, arm, energy, shape, jax.random.key(0))
     folder.claim(experiment, seeds, resume=resume)
     for seed in seeds:
-        points, test = make_data(experiment, energy, seed, progress=console.is_terminal)
+        train_set, test_set = make_samples(experiment, energy, seed, progress=console.is_terminal)
+        points, test = train_set.points, test_set.points
         _check_sizes(experiment, points.shape[0])
         folder.describe_data(seed, points, test)
         fitted = FittedEnergies(
@@ -74,9 +75,9 @@ def _trained(
             key_network, key_fit = jax.random.split(jax.random.key(seed))
             arm = make_arm(experiment, table, energy, shape, key_network, fitted)
             place = folder.arm(seed, arm.label)
-            seen = points[: arm.size]
+            seen = train_set[: arm.size]
             console.print(f"[bold]{arm.label}[/], seed {seed}: {type(arm.path).__name__}")
-            record = Record(place, test, pixels, console)
+            record = Record(place, test_set, pixels, console)
             _train_arm(arm, record, seen, energy, key_fit)
     return compare([folder.root], console=console)
 
@@ -93,7 +94,7 @@ def _check_sizes(experiment: Experiment, available: int) -> None:
 def _train_arm(
     arm: Arm,
     record: Record,
-    points: Array,
+    points: data.Samples,
     energy: energies.AbstractEnergy | None,
     key: Array,
 ) -> None:

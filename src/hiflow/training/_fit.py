@@ -13,7 +13,8 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray, PyTree
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 
 from hiflow._disk import fingerprint, structure
 from hiflow.couplings import SupportsPreparation
@@ -26,6 +27,7 @@ from hiflow.paths import AbstractPath
 from hiflow.priors import AbstractPrior
 from hiflow.registry import Named
 from hiflow.solver import Solver, as_solver
+from hiflow.standardisation import Standardised
 from hiflow.training._anchor_stream import steps_at_once, with_anchors
 from hiflow.training._anchors import kept_anchors
 from hiflow.training._checkpoints import Checkpoints
@@ -34,8 +36,10 @@ from hiflow.training._preflight import (
     Ready,
     check_data,
     checked_sample,
+    in_units,
     make_components,
     make_ready,
+    warn_of_complaint,
     warn_of_own_noise,
 )
 from hiflow.training._progress import Bar
@@ -77,7 +81,8 @@ def fit(
       [`Source`][hiflow.data.Source], a memory-mapped array or a Grain data set, of which the rows of
       coming batches are read while the device trains.
     - `key`: makes batches, times and prior samples, and the weights of a network that is only named.
-    - `validation`: test points; their NLL and NFE are logged at the steps `validate_at` and at the end.
+    - `validation`: test points, an array or [`Samples`][hiflow.data.Samples]; their NLL and NFE are
+      logged at the steps `validate_at` and at the end.
     - `settings`: the fields of [`Training`][hiflow.Training], such as `steps`, `batch_size` and
       `learning_rate`; `training` gives several at once, and single ones replace its.
     - `solver_settings`: the [`Solver`][hiflow.Solver] of the returned flow and of the validation, or a
@@ -99,8 +104,14 @@ def fit(
     read = points if source is None else checked_sample(ready, source)
     named = {"data": read, "validation": held_out}
     check_data(ready, named, getattr(data, "chains", None))
+    labels = getattr(validation, "chains", None)
     warn_of_own_noise(ready.path, ready.noise)
-    run = _Run(ready, points, held_out, key, as_solver(solver_settings), callbacks, progress)
+    ready, units = in_units(ready, read)
+    if units is not None:
+        points = read = jax.vmap(units)(points)
+    warn_of_complaint(ready.network, read)
+    solver = as_solver(solver_settings)
+    run = _Run(ready, units, points, held_out, labels, key, solver, callbacks, progress)
     # Reading all data for their fingerprint is for those who keep checkpoints.
     identity = {} if checkpoint_dir is None else run.identity()
     with Checkpoints(checkpoint_dir, identity, resume) as checkpoints:
@@ -112,8 +123,12 @@ class _Run:
     """One training run: its parts, ready and checked."""
 
     ready: Ready
+    units: Standardised | None
     points: Array | Source
+    """In these units, if there are any; the held-out ones are in the data's."""
     held_out: Array | None
+    chains: Shaped[Array | np.ndarray, " m"] | None
+    """Of the held-out points, where they come from Markov chains."""
     key: PRNGKeyArray
     solver: Solver
     callbacks: Sequence[Callable[[Row], None]]
@@ -199,12 +214,14 @@ class _Run:
     def _flow(self, state: State, static: PyTree) -> Flow:
         weights = state.average if self.settings.ema > 0 else state.parameters
         network = eqx.combine(jax.tree.map(jnp.copy, weights), static)
-        return Flow(self.ready.prior, network, self.solver)
+        return Flow(self.ready.prior, network, self.solver, units=self.units)
 
     def _report(self, row: Row, flow: Callable[[], Flow], bar: Bar) -> None:
         if self.held_out is not None:
             bar.note("validating")
-            row |= dataclasses.asdict(negative_log_likelihood(flow(), self.held_out))
+            row |= dataclasses.asdict(
+                negative_log_likelihood(flow(), self.held_out, chains=self.chains)
+            )
         for callback in self.callbacks:
             callback(row)
 

@@ -66,6 +66,12 @@ def _takes_a_rate(item: object) -> bool:
     return inspect.isfunction(item) and "learning_rate" in inspect.signature(item).parameters
 
 
+def _standardise(value: object) -> bool | str:
+    if isinstance(value, bool) or value in ("scalar", "features"):
+        return value
+    raise Refused("must be true, false, 'scalar' or 'features'")
+
+
 def _steps(value: object) -> int | tuple[int, ...]:
     every = whole(1)
     if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
@@ -102,6 +108,11 @@ class Training:
     - `coupling`, `time_sampler`: components, their names or tables.
     - `augment`: turn every sample and its target velocity by a random element of the energy's group
       (the prior's if there is no energy), for networks that don't have the symmetry built in.
+    - `standardise`: train in coordinates in which the data are as wide as the prior and about the
+      origin: `"features"` scales and shifts every coordinate, `"scalar"` scales all alike, `True` takes
+      the finer one that the group allows. `prior` and the path's numbers are then in these coordinates,
+      the path's energy is seen through them, and the flow's samples and densities are the data's
+      ([`Standardised`][hiflow.Standardised]).
     - `validate_at`: the steps at which the NLL and NFE of the validation points are logged (a number
       means "every so many"), besides the end.
     - `anchor_dir`: keep the anchors on disk, in a folder there that runs with the same path and data
@@ -133,6 +144,7 @@ class Training:
     coupling: Named[AbstractCoupling] = setting(_coupling, "independent")
     time_sampler: Named[AbstractTimeSampler] = setting(_time_sampler, "stratified")
     augment: bool = setting(flag, False)
+    standardise: bool | str = setting(_standardise, False)
     validate_at: int | Sequence[int] = setting(_steps, (), trajectory=False)
     anchor_dir: str | os.PathLike[str] | None = setting(_folder, None, trajectory=False)
     anchor_budget: int | str = setting(_budget, "auto", trajectory=False)
