@@ -101,14 +101,14 @@ def fit(
     held_out = None if validation is None else jnp.asarray(validation)
     parts = make_components(network, path, prior, energy, points.shape[1:], key)
     ready = make_ready(*parts, as_training(training).changed(**settings))
-    read = points if source is None else checked_sample(ready, source)
+    read = checked_sample(ready, points) if isinstance(points, Source) else points
     named = {"data": read, "validation": held_out}
     check_data(ready, named, getattr(data, "chains", None))
     labels = getattr(validation, "chains", None)
     warn_of_own_noise(ready.path, ready.noise)
     ready, units = in_units(ready, read)
     if units is not None:
-        points = read = jax.vmap(units)(points)
+        points = read = jax.vmap(units)(read)
     warn_of_complaint(ready.network, read)
     solver = as_solver(solver_settings)
     run = _Run(ready, units, points, held_out, labels, key, solver, callbacks, progress)
