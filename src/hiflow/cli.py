@@ -34,18 +34,26 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Train this seed alone.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Train seeds 0 … N−1.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with an existing run folder.")] = False,
+    distributed: Annotated[
+        bool, typer.Option("--distributed", help="Be one of several processes, as SLURM says or:")
+    ] = False,
+    coordinator: Annotated[str | None, typer.Option(help="HOST:PORT of process 0.")] = None,
+    processes: Annotated[int | None, typer.Option(help="How many processes there are.")] = None,
+    process: Annotated[int | None, typer.Option(help="Which one this is, from 0.")] = None,
 ) -> None:
     """Train every arm of an experiment, score it, and compare the arms."""
-    from hiflow import experiments
+    from hiflow import _processes, experiments
 
-    with _plain_errors():
+    with _processes.ending_together(), _plain_errors():
+        if distributed or (coordinator, processes, process) != (None, None, None):
+            _processes.join(coordinator, processes, process)
         if seed is not None and seeds is not None:
             raise ValueError("--seed and --seeds exclude each other.")
         what = experiments.read(file)
         root = out or Path("runs") / what.name
         chosen = [seed] if seed is not None else list(range(seeds)) if seeds else None
         found = experiments.train(what, root, seeds=chosen, resume=resume, console=console)
-        _report(found, root)
+        _processes.by_leader(lambda: _report(found, root))
         console.print(f"run folder: {root}")
 
 

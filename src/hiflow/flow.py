@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow import _disk
-from hiflow._devices import shard_batch
+from hiflow._devices import on_every_device
 from hiflow.networks import AbstractVelocityField
 from hiflow.priors import AbstractPrior
 from hiflow.solver import Solver, SolverStats, as_solver, check_arrived, solve
@@ -200,22 +200,21 @@ def _solve_with_divergence(
 
 def _in_chunks(function: Callable[..., Solved], flow: Flow, inputs: PyTree) -> PyTree:
     """The results of one sample's function for all, and the statistics."""
-    n = jax.tree.leaves(inputs)[0].shape[0]
-    chunks = -(-n // flow.solver.chunk_size)
-    results, stats, arrived = _run_chunks(function, flow, inputs, n, chunks)
+    results, stats, arrived = on_every_device(_run_chunks, (function, flow), inputs)
     return check_arrived(arrived, (results, stats))
 
 
 @eqx.filter_jit
-def _run_chunks(
-    function: Callable[..., Solved], flow: Flow, inputs: PyTree, n: int, chunks: int
-) -> Solved:
+def _run_chunks(kept: tuple[Callable[..., Solved], Flow], inputs: PyTree) -> Solved:
+    function, flow = kept
+    n = jax.tree.leaves(inputs)[0].shape[0]
+    chunks = -(-n // flow.solver.chunk_size)
     batched = jax.vmap(lambda one: function(flow, one))
     if chunks == 1:
-        return batched(shard_batch(inputs))
+        return batched(inputs)
     size = -(-n // chunks)
     index = jnp.minimum(jnp.arange(chunks * size), n - 1).reshape(chunks, size)
     results = jax.lax.map(
-        lambda rows: batched(shard_batch(jax.tree.map(lambda leaf: leaf[rows], inputs))), index
+        lambda rows: batched(jax.tree.map(lambda leaf: leaf[rows], inputs)), index
     )
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:n], results)

@@ -66,7 +66,7 @@ def _as_tolerance(value: object) -> Float[Array, ""]:
     if isinstance(value, bool | str):
         raise Refused("must be positive and finite, a number")
     array = as_scalar(value)
-    if is_concrete(array) and not (0 < array < jnp.inf):
+    if is_concrete(array) and not 0 < float(array) < jnp.inf:
         raise Refused("must be positive and finite, a number")
     return array
 
@@ -85,7 +85,8 @@ class Solver(eqx.Module):
     - `steps`: a number of equal steps instead of adaptive ones.
     - `divergence`: [`Exact`][hiflow.divergences.Exact], or
       [`Hutchinson`][hiflow.divergences.Hutchinson], which needs `key`; its name, or a table.
-    - `chunk_size`: how many samples are solved side by side. A chunk runs until its slowest is done.
+    - `chunk_size`: how many samples a device solves side by side. A chunk runs until its slowest
+      is done.
 
     **Raises:** `ValueError` for a value of another kind or out of range, with the field's name.
     """

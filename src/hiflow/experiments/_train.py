@@ -1,13 +1,15 @@
 """An experiment's arms and seeds trained by `fit`, into a run folder."""
 
+import json
 import os
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 from jaxtyping import Array
 from rich.console import Console
 
-from hiflow import energies
+from hiflow import _processes, energies
 from hiflow.experiments._arm import Arm, make_arm
 from hiflow.experiments._compare import compare
 from hiflow.experiments._comparison import Comparison
@@ -31,8 +33,12 @@ def train(
 
     All arms are built and checked before the first one is trained. The comparison is that of
     [`compare`][hiflow.experiments.compare] on the folder: seeds that it holds already are in it too.
+    Several processes (`jax.distributed`) train every arm together, in a folder that all of them see; the
+    first one alone writes to it and to the console.
     """
     console = console or Console()
+    console.quiet |= not _processes.leads()
+    progress = console.is_terminal and not console.quiet
     seeds = experiment.seeds if seeds is None else list(seeds)
     energy = make_energy(experiment)
     folder = RunFolder(root)
@@ -40,23 +46,26 @@ def train(
     pixels = pixel_transform(experiment)
     for arm in experiment.arms:  # Refuses whatever is wrong, before data are drawn.
         make_arm(experiment, arm, energy, shape, jax.random.key(0))
-    folder.claim(experiment, seeds, resume=resume)
+    _processes.by_leader(lambda: folder.claim(experiment, seeds, resume=resume))
     for seed in seeds:
-        points, test = make_data(experiment, energy, seed, progress=console.is_terminal)
+        points, test = make_data(experiment, energy, seed, progress=progress)
         _check_sizes(experiment, points.shape[0])
-        folder.describe_data(seed, points, test)
+        _processes.by_leader(partial(folder.describe_data, seed, points, test))
         fitted = FittedEnergies(
             shape, points, test, seed=seed, folder=folder.energies(seed), console=console
         )
         for table in experiment.arms:
             key_network, key_fit = jax.random.split(jax.random.key(seed))
-            arm = make_arm(experiment, table, energy, shape, key_network, fitted)
+            # An energy that is fitted is left in the folder for the other processes.
+            arm = _processes.leader_first(
+                partial(make_arm, experiment, table, energy, shape, key_network, fitted)
+            )
             place = folder.arm(seed, arm.label)
             seen = points[: arm.size]
             console.print(f"[bold]{arm.label}[/], seed {seed}: {type(arm.path).__name__}")
             record = Record(place, test, pixels, console)
-            _train_arm(arm, record, seen, energy, key_fit)
-    return compare([folder.root], console=console)
+            _train_arm(arm, record, seen, energy, key_fit, progress)
+    return _processes.leader_first(partial(compare, [folder.root], console=console))
 
 
 def _check_sizes(experiment: Experiment, available: int) -> None:
@@ -74,10 +83,14 @@ def _train_arm(
     points: Array,
     energy: energies.AbstractEnergy | None,
     key: Array,
+    progress: bool,
 ) -> None:
-    weights = record.place / "flow.hiflow"
-    if not weights.exists():
-        checkpoints = record.place / "checkpoints"
+    weights, checkpoints = record.place / "flow.hiflow", record.place / "checkpoints"
+    # What the first process sees on disk counts: another may see it a moment later.
+    done, begun = json.loads(
+        _processes.exchange(json.dumps([weights.exists(), checkpoints.exists()]))[0]
+    )
+    if not done:
         flow = fit(
             arm.network,
             arm.path,
@@ -88,9 +101,9 @@ def _train_arm(
             validation=record.test,
             training=arm.training,
             solver_settings=arm.solver,
-            callbacks=[record],
+            callbacks=[record] if _processes.leads() else [],
             checkpoint_dir=checkpoints,
-            resume=checkpoints.exists(),
-            progress=record.console.is_terminal,
+            resume=begun,
+            progress=progress,
         )
-        flow.save(weights)
+        _processes.by_leader(lambda: flow.save(weights))

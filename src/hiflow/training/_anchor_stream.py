@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from hiflow.paths import AnchorStore
+from hiflow.training._layout import Layout
 from hiflow.training._step import Draw
 
 Call = tuple[int, int]
@@ -30,7 +31,11 @@ def steps_at_once(anchors: AnchorStore, batch_size: int, most: int) -> int:
 
 
 def with_anchors(
-    draws: Generator[Draw, None, None], calls: Iterable[Call], anchors: AnchorStore, room: int
+    draws: Generator[Draw, None, None],
+    calls: Iterable[Call],
+    anchors: AnchorStore,
+    room: int,
+    layout: Layout,
 ) -> Generator[Draw, None, None]:
     """The draws of every call in pieces of at most `room` steps, each with the anchors of its points.
 
@@ -41,6 +46,9 @@ def with_anchors(
     spare: deque[PyTree] = deque([None, None])
 
     def read(index: np.ndarray, device: Any) -> PyTree:
+        if layout.mesh is not None:
+            with jax.enable_x64(double):
+                return layout.read_rows(anchors.rows, index)
         rows = anchors.rows(index, into=spare.popleft())
         spare.append(rows)
         with jax.enable_x64(double), jax.default_device(device):
