@@ -5,14 +5,20 @@ import os
 # Several workers whose LAPACK spins in several threads wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from compilation import environment, forget_the_oldest
+from compilation import KIND, environment
 
 os.environ.update(environment() | os.environ)
 
 from jaxtyping import install_import_hook
 
 with install_import_hook("hiflow", "beartype.beartype"):
-    import hiflow  # noqa: F401
+    import hiflow
+    from hiflow import _compilation, _disk
+
+    # Both import their parts when these are first used: here, or they aren't checked.
+    for package, late in (hiflow, {"experiments", "plotting", "testing"}), (_disk, set()):
+        for name in {*package.__all__} - late:
+            getattr(package, name)
 
 import jax
 import pytest
@@ -45,7 +51,7 @@ def _compiled_code_is_let_go():
 
 def pytest_configure(config):
     if not hasattr(config, "workerinput"):
-        forget_the_oldest()
+        _compilation.forget_the_oldest(_disk.cache_folder() / KIND)
 
 
 def pytest_collection_modifyitems(items):

@@ -189,7 +189,7 @@ def test_a_runs_own_comparison_is_that_of_compare(runs):
     again = hiflow("compare", str(run), "--out", str(runs / "again"))
     assert again.exit_code == 0, again.output
     compared = {path.name: path.read_bytes() for path in (runs / "again").iterdir()}
-    assert set(compared) == set(trained) - {"config.toml", "run.json"}
+    assert set(compared) == set(trained) - {"config.toml", "run.json", "finished.json"}
     for name in ("comparison.md", "comparison.json"):
         assert compared[name] == trained[name]
     for row in compare([run]).rows():

@@ -63,6 +63,7 @@ def test_train_evaluate_and_sample(place):
     assert result.exit_code == 0, result.output
     assert "NLL in nats" in result.output
     assert "floor 1.424" in result.output
+    result_of_training = result.output.splitlines()
     run = place / "runs" / "tiny"
     written = {path.name for path in run.iterdir()}
     assert {"config.toml", "run.json", "comparison.json", "comparison.md"} <= written
@@ -88,14 +89,50 @@ def test_train_evaluate_and_sample(place):
     result = hiflow("train", "tiny.toml")
     assert result.exit_code == 2
     assert "--resume" in result.output
+    told = [line for line in result_of_training if line.startswith(("│", "NLL"))]
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
     finished = hiflow("train", "tiny.toml", "--resume")
     assert finished.exit_code == 0, finished.output
+    assert "nothing to do" in finished.output
+    assert [x for x in finished.output.splitlines() if x.startswith(("│", "NLL"))] == told
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
     weights = run / "seed-3/ot-fm/flow.hiflow"
     weights.write_bytes(weights.read_bytes()[:100])
     result = hiflow("evaluate", str(run), "--data", "test.npy")
     assert result.exit_code == 2
     assert "truncated, corrupt" in result.output
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("comparison.json", lambda text: text.replace("OT-FM", "XX-FM")),
+        ("finished.json", lambda text: text[:-9]),
+        ("seed-3/ot-fm/history.jsonl", lambda text: text.replace('"step": 3', '"step": 2')),
+    ],
+)
+def test_what_changed_in_a_finished_run_is_made_anew(place, file, change):
+    toml = TOML[: TOML.rindex("[[arm]]")]
+    (place / "one.toml").write_text(toml)
+    assert hiflow("train", "one.toml").exit_code == 0
+    path = place / "runs/one" / file
+    path.write_text(change(path.read_text()))
+    result = hiflow("train", "one.toml", "--resume")
+    assert result.exit_code == 0, result.output
+    assert "written: " in result.output
+    assert "XX-FM" not in (place / "runs/one/comparison.json").read_text()
+    assert "nothing to do" in hiflow("train", "one.toml", "--resume").output
+
+
+def test_another_seed_is_something_to_do(place):
+    what = experiments.read("tiny.toml")
+    assert experiments.finished(what, "runs/none") is None
+    (place / "one.toml").write_text(TOML[: TOML.rindex("[[arm]]")])
+    assert hiflow("train", "one.toml").exit_code == 0
+    what = experiments.read("one.toml")
+    assert experiments.finished(what, "runs/one", seeds=[3]) is not None
+    assert experiments.finished(what, "runs/one", seeds=[3, 4]) is None
 
 
 def test_the_shell_and_python_give_the_same_flow(place):

@@ -1,7 +1,6 @@
 """Converters and checks for the fields of components: every error names the argument and the cure."""
 
 import dataclasses
-import difflib
 import math
 import numbers
 from collections.abc import Callable, Iterable
@@ -13,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float
+
+from hiflow._words import nearest as nearest
 
 T = TypeVar("T")
 
@@ -184,9 +185,3 @@ def check_settings(settings: Any) -> None:
     for field in dataclasses.fields(settings):
         checked = converter(field.name, field.metadata["check"])(getattr(settings, field.name))
         object.__setattr__(settings, field.name, checked)
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown word: what was meant, if that can be guessed."""
-    close = difflib.get_close_matches(str(word), list(known), n=2)
-    return f"; did you mean {' or '.join(map(repr, close))}?" if close else "."

@@ -14,18 +14,24 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 T = TypeVar("T")
-# JAX notices in this time that a process has died, wherever the others are.
-HEARTBEAT_SECONDS = 20
 # A leader may have hours of work that the others wait for; whoever dies meanwhile is noticed anyway.
 _PATIENCE_SECONDS = 12 * 3600
 _LONGEST = 4000
 _LOST = ("Gloo", "NCCL", "RCCL", "coordination service", "Connection", "Barrier")
-_numbers, _calls = itertools.count(), itertools.count()
+_numbers = itertools.count()
+_seen = 0
 
 
-def join(coordinator: str | None, processes: int | None, process: int | None) -> None:
-    """Become one of several processes, before JAX has touched a device. Without arguments they are
-    found in the environment that SLURM and Open MPI give.
+def join(
+    coordinator: str | None, processes: int | None, process: int | None, heartbeat: int
+) -> None:
+    """Become one of several processes, before JAX has touched a device. Without the first three
+    arguments they are found in the environment that SLURM and Open MPI give.
+
+    **Arguments:**
+
+    - `coordinator`: `host:port` of process 0.
+    - `heartbeat`: after how many seconds without a sign of life a process counts as dead.
 
     **Raises:** `ValueError` for some of the three alone, or where nothing is found; `ConnectionError` if
     the others can't be reached.
@@ -43,8 +49,8 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
             coordinator,
             processes,
             process,
-            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-            shutdown_timeout_seconds=HEARTBEAT_SECONDS,
+            heartbeat_timeout_seconds=heartbeat,
+            shutdown_timeout_seconds=heartbeat,
         )
     except ValueError as error:
         raise ValueError(
@@ -127,10 +133,17 @@ def check_same(digests: Mapping[str, str]) -> None:
                 )
 
 
-def asked_to_end() -> bool:
-    """Whether one of the processes got SIGTERM; true for all at the same call, if all call it as
-    often."""
-    return several() and multihost_utils.reached_preemption_sync_point(next(_calls))
+def asked_to_end(step: int) -> bool:
+    """Whether one of the processes got SIGTERM, after so many steps of training; true for all of them
+    after the same step."""
+    global _seen
+    if not several():
+        return False
+    # JAX chooses the number after the last that any process asked for, so that none may be left out.
+    # Orbax asks for the steps that it saves.
+    passed = (_seen + 1, *range(_seen + 2 if _seen < step else 1, step + 1))
+    _seen = step
+    return any(multihost_utils.reached_preemption_sync_point(each) for each in passed)
 
 
 @contextmanager

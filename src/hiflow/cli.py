@@ -1,35 +1,62 @@
-"""The command line: `hiflow train | compare | evaluate | sample | list | check`."""
+"""The command line: `hiflow train | compare | evaluate | sample | list | check`.
+
+JAX is imported once a command has something to compute: help, lists and what a user got wrong come
+at once.
+"""
 
 import sys
-import tomllib
-import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import jax
-import numpy as np
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hiflow._checks import nearest
-from hiflow._disk import write_arrays
-from hiflow.registry import Registry
-from hiflow.registry import families as registries
+from hiflow import experiments
+from hiflow._shell import (
+    Cached,
+    Family,
+    component_names,
+    console,
+    experiment_names,
+    family_names,
+    family_of,
+    keep_compiled,
+    listed,
+    plain_errors,
+    say_version,
+    setting_of,
+    value_of,
+)
+from hiflow.registry import Registry, RegistryError, families
+
+if TYPE_CHECKING:
+    from hiflow.experiments import Comparison, Experiment
 
 app = typer.Typer(
     help="Hessian-Informed Flow Matching: train, evaluate and sample flows from TOML files.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console()
+
+
+@app.callback()
+def _hiflow(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=say_version, is_eager=True, help="Say it, and exit."),
+    ] = False,
+) -> None: ...
 
 
 @app.command()
 def train(
-    file: Annotated[str, typer.Argument(help="A TOML file, or a packaged experiment's name.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="A TOML file, or a packaged experiment's name.", autocompletion=experiment_names
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<name>.")] = None,
     seed: Annotated[int | None, typer.Option(help="Train this seed alone.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Train seeds 0 … N−1.")] = None,
@@ -40,20 +67,31 @@ def train(
     coordinator: Annotated[str | None, typer.Option(help="HOST:PORT of process 0.")] = None,
     processes: Annotated[int | None, typer.Option(help="How many processes there are.")] = None,
     process: Annotated[int | None, typer.Option(help="Which one this is, from 0.")] = None,
+    heartbeat: Annotated[
+        int, typer.Option(min=1, help="Seconds of silence after which a process counts as dead.")
+    ] = 20,
+    cache: Cached = True,
 ) -> None:
     """Train every arm of an experiment, score it, and compare the arms."""
-    from hiflow import _processes, experiments
-
-    with _processes.ending_together(), _plain_errors():
-        if distributed or (coordinator, processes, process) != (None, None, None):
-            _processes.join(coordinator, processes, process)
+    with plain_errors():
         if seed is not None and seeds is not None:
             raise ValueError("--seed and --seeds exclude each other.")
         what = experiments.read(file)
         root = out or Path("runs") / what.name
         chosen = [seed] if seed is not None else list(range(seeds)) if seeds else None
-        found = experiments.train(what, root, seeds=chosen, resume=resume, console=console)
-        _processes.by_leader(lambda: _report(found, root))
+        place = (coordinator, processes, process)
+        if distributed or place != (None, None, None):
+            keep_compiled(cache)
+            _train_together(what, root, chosen, resume, (*place, heartbeat))
+            return
+        experiments.RunFolder(root).refuse(what, resume=resume)
+        if resume and (kept := experiments.finished(what, root, seeds=chosen)) is not None:
+            experiments.show(kept, console)
+            console.print("nothing to do: every arm is trained, and nothing has changed since")
+        else:
+            keep_compiled(cache)
+            found = experiments.train(what, root, seeds=chosen, resume=resume, console=console)
+            experiments.remember(root, _report(found, root))
         console.print(f"run folder: {root}")
 
 
@@ -67,11 +105,13 @@ def compare(
         int, typer.Option(help="Solve this many test points at several tolerances and steps.")
     ] = 0,
     samples: Annotated[int, typer.Option(help="Draw and reweight this many samples per flow.")] = 0,
+    cache: Cached = True,
 ) -> None:
     """Set the arms of run folders side by side: paired likelihoods, their cost, samples."""
-    from hiflow import experiments
-
-    with _plain_errors():
+    with plain_errors():
+        for run in runs:
+            experiments.RunFolder(run).flows()
+        keep_compiled(cache)
         found = experiments.compare(
             runs, against=against, only=only or (), sweep=sweep, samples=samples, console=console
         )
@@ -84,11 +124,14 @@ def evaluate(
     data: Annotated[Path, typer.Option(help=".npy or .npz of test points.")],
     rtol: Annotated[float | None, typer.Option(help="Solver's relative tolerance.")] = None,
     atol: Annotated[float | None, typer.Option(help="Solver's absolute tolerance.")] = None,
+    cache: Cached = True,
 ) -> None:
     """The NLL of a run's flows on your own test points."""
-    from hiflow import experiments
-
-    with _plain_errors():
+    with plain_errors():
+        experiments.flow_files(run)
+        if not data.is_file():
+            raise ValueError(f"--data: no such file: {data}.")
+        keep_compiled(cache)
         settings = {"rtol": rtol, "atol": atol}
         given = {name: value for name, value in settings.items() if value is not None}
         experiments.show(experiments.evaluate_file(run, data, given), console)
@@ -102,15 +145,22 @@ def sample(
     out: Annotated[
         Path, typer.Option(help="Where to write: samples and log densities, .npz.")
     ] = Path("samples.npz"),
+    cache: Cached = True,
 ) -> None:
     """Draw samples with their log densities from a run's flows into one .npz file."""
-    from hiflow import experiments, load
-
-    with _plain_errors():
+    with plain_errors():
         if out.exists():
             raise ValueError(f"{out} exists; choose another file by --out.")
+        files = experiments.flow_files(run)
+        keep_compiled(cache)
+        import jax
+        import numpy as np
+
+        from hiflow import load
+        from hiflow._disk import write_arrays
+
         arrays: dict[str, np.ndarray] = {}
-        for (label, k), path in experiments.flow_files(run).items():
+        for (label, k), path in files.items():
             x, log_prob = load(path).sample_and_log_prob(jax.random.key(seed), size)
             name = f"{label}-{k}"
             arrays |= {f"{name}/samples": np.asarray(x), f"{name}/log_prob": np.asarray(log_prob)}
@@ -121,33 +171,37 @@ def sample(
 
 @app.command(name="list")
 def list_components(
-    family: Annotated[str | None, typer.Argument(help="One family; default all.")] = None,
+    family: Annotated[
+        str | None,
+        typer.Argument(help="One family; default all.", autocompletion=family_names),
+    ] = None,
     load: Annotated[bool, typer.Option("--load", help="Load each, and say which fail.")] = False,
 ) -> None:
     """The components that this installation knows, plug-ins included, and the packaged experiments."""
-    from hiflow import experiments
-
-    with _plain_errors():
+    with plain_errors():
         table = Table("family", "name", "from", *(["loads"] if load else []))
-        for name, registry in _families(family).items():
-            for component in registry.names():
-                state = [_state(registry, component)] if load else []
-                table.add_row(name, component, registry.origin(component), *state)
+        for name, components in listed(family).items():
+            for component, origin in components.items():
+                state = [_state(families()[name], component)] if load else []
+                table.add_row(name, component, origin, *state)
         console.print(table)
         if family is None:
-            console.print("experiments: " + ", ".join(sorted(experiments.packaged_experiments())))
+            console.print("experiments: " + ", ".join(experiment_names()))
 
 
 @app.command()
 def check(
-    name: Annotated[str, typer.Argument(help="A component's name, as `hiflow list` shows it.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A component's name, as `hiflow list` shows it.", autocompletion=component_names
+        ),
+    ],
     settings: Annotated[
         list[str] | None,
         typer.Argument(help="The component's arguments as key=value, values as in TOML."),
     ] = None,
-    family: Annotated[
-        str | None, typer.Option(help="The family, if several know the name.")
-    ] = None,
+    family: Annotated[str | None, Family] = None,
     energy: Annotated[
         str | None, typer.Option(help="For Hessian providers: name or table.")
     ] = None,
@@ -155,54 +209,55 @@ def check(
     event_shape: Annotated[str | None, typer.Option(help="For groups, as [4, 3].")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random inputs.")] = 0,
     single: Annotated[bool, typer.Option("--single", help="Single precision.")] = False,
+    cache: Cached = True,
 ) -> None:
     """Check that a component obeys the laws of its family; print each with its largest violation."""
-    from hiflow import testing
-
-    with _plain_errors(), jax.enable_x64(not single):
-        options = dict(_setting(setting) for setting in settings or [])
-        registry = _registry_of(name, _families(family))
-        component = testing.example(registry, name, **options)
+    with plain_errors():
+        options = dict(setting_of(setting) for setting in settings or [])
         given = {"energy": energy, "prior": prior, "event_shape": event_shape}
-        surroundings = {k: _value(v) for k, v in given.items() if v is not None}
-        try:
-            found = testing.check(component, key=jax.random.key(seed), **surroundings)
-        except testing.BrokenLawsError as error:
-            found = error.findings
+        surroundings = {k: value_of(v) for k, v in given.items() if v is not None}
+        chosen = family_of(name, listed(family))
+        keep_compiled(cache)
+        import jax
+
+        from hiflow import testing
+
+        registry = families()[chosen]
+        with jax.enable_x64(not single):
+            component = testing.example(registry, name, **options)
+            try:
+                found = testing.check(component, key=jax.random.key(seed), **surroundings)
+            except testing.BrokenLawsError as error:
+                found = error.findings
         _print_laws(found, f"{name} ({registry.family}, from {registry.origin(name)})")
         if any(law.broken_at is not None for law in found.laws):
             sys.exit(1)
 
 
-def _report(found: Any, out: Path) -> None:
-    """Print a comparison, and write its page, numbers and figures."""
-    from hiflow import experiments
+def _train_together(
+    what: "Experiment",
+    root: Path,
+    seeds: list[int] | None,
+    resume: bool,
+    place: tuple[str | None, int | None, int | None, int],
+) -> None:
+    """Train as one of several processes, of which the first alone writes and prints."""
+    from hiflow import _processes
 
+    with _processes.ending_together(), plain_errors():
+        _processes.join(*place)
+        found = experiments.train(what, root, seeds=seeds, resume=resume, console=console)
+        _processes.by_leader(lambda: experiments.remember(root, _report(found, root)))
+        console.print(f"run folder: {root}")
+
+
+def _report(found: "Comparison", out: Path) -> list[Path]:
+    """Print a comparison, and write its page, numbers and figures; the files."""
     experiments.show(found, console)
-    for path in experiments.write(found, out, console=console):
+    files = experiments.write(found, out, console=console)
+    for path in files:
         console.print(f"written: {path}")
-
-
-def _families(chosen: str | None) -> dict[str, Registry]:
-    """All registries, or that of one family."""
-    families = registries()
-    if chosen is not None and chosen not in families:
-        raise ValueError(f"no family {chosen!r}; there are {', '.join(families)}.")
-    return {name: registry for name, registry in families.items() if chosen in (None, name)}
-
-
-def _registry_of(name: str, families: dict[str, Registry]) -> Registry:
-    """The one registry that knows the name."""
-    known = [registry for registry in families.values() if name in registry.names()]
-    if len(known) == 1:
-        return known[0]
-    if known:
-        what = f"is in {', '.join(registry.family for registry in known)}: choose by --family"
-        raise ValueError(f"{name!r} {what}; `hiflow list` shows all components.")
-    names = [every for registry in families.values() for every in registry.names()]
-    raise ValueError(
-        f"{name!r} is unknown{nearest(name, names)} `hiflow list` shows all components."
-    )
+    return files
 
 
 def _print_laws(found: Any, title: str) -> None:
@@ -219,48 +274,11 @@ def _print_laws(found: Any, title: str) -> None:
 
 
 def _state(registry: Registry, name: str) -> str:
-    from hiflow import RegistryError
-
     try:
         registry.get(name)
     except RegistryError as error:
         return f"[red]no[/]: {escape(str(error))}"
     return "yes"
-
-
-def _setting(text: str) -> tuple[str, object]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"{text!r}: write a setting as key=value, e.g. kappa=2.0.")
-    return key.strip(), _value(value)
-
-
-def _value(text: str) -> Any:
-    """A TOML value; a bare word is a string."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-class _plain_errors:  # noqa: N801  a context manager, used like a function
-    """What a user did wrong is said in one line, without a traceback; warnings likewise."""
-
-    def __enter__(self) -> None:
-        self._saved = warnings.showwarning
-        warnings.showwarning = lambda message, *_args, **_kwargs: console.print(
-            f"warning: {message}", style="yellow", markup=False
-        )
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: object
-    ) -> None:
-        warnings.showwarning = self._saved
-        if isinstance(error, ValueError | LookupError | OSError | ImportError | TypeError):
-            Console(stderr=True).print(
-                f"error: {error}", style="red", markup=False, highlight=False
-            )
-            sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
 """One registry per family: names to classes, by a decorator here and by entry points elsewhere."""
 
 import functools
+import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
-from importlib.metadata import EntryPoint, entry_points, version
+from importlib.metadata import EntryPoint, version
 from typing import Any, ClassVar, Generic, TypeVar
 
-from packaging.requirements import Requirement
-
-from hiflow._checks import nearest
+from hiflow import _index
+from hiflow._index import packages
+from hiflow._words import nearest
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
@@ -87,7 +88,7 @@ class Registry(Generic[T]):
         them if several claim it."""
         if name in self._registered:
             return "hiflow" if _built_in(self._registered[name]) else "this process"
-        return _packages(self._claims(name))
+        return packages(self._claims(name))
 
     def get(self, name: str) -> type[T]:
         """The class registered under `name`. One that was renamed warns of its new name.
@@ -103,7 +104,7 @@ class Registry(Generic[T]):
         if name in self._registered:
             return self._registered[name]
         entry = self._find_plugin(name)
-        source = f"plug-in {entry.value!r} of {_packages([entry])}"
+        source = f"plug-in {entry.value!r} of {packages([entry])}"
         self._check_version(entry, name)
         try:
             loaded = entry.load()
@@ -181,22 +182,21 @@ class Registry(Generic[T]):
     def _check_version(self, entry: EntryPoint, name: str) -> None:
         """Raise unless the plug-in's own requirement admits this hiflow. Installers check it too, but
         hiflow may be upgraded later, or the plug-in installed without its dependencies."""
+        from packaging.requirements import Requirement
+
         requirements = [] if entry.dist is None else entry.dist.requires or []
         for requirement in map(Requirement, requirements):
             if requirement.name != _DISTRIBUTION or requirement.marker is not None:
                 continue
             if not requirement.specifier.contains(version(_DISTRIBUTION), prereleases=True):
                 raise RegistryError(
-                    f"{self.family}: {name!r} is provided by {_packages([entry])}, which was made "
+                    f"{self.family}: {name!r} is provided by {packages([entry])}, which was made "
                     f"for {requirement}, and this is {version(_DISTRIBUTION)}. Upgrade or uninstall "
                     "it; the rest of hiflow works."
                 )
 
     def _plugins(self) -> dict[str, list[EntryPoint]]:
-        found: dict[str, list[EntryPoint]] = {}
-        for entry in entry_points(group=self.group):
-            found.setdefault(entry.name, []).append(entry)
-        return found
+        return _index.plugins(self.family)
 
     def _claims(self, name: str) -> list[EntryPoint]:
         claims = self._plugins().get(name, [])
@@ -211,7 +211,7 @@ class Registry(Generic[T]):
         claims = self._claims(name)
         if len({entry.value for entry in claims}) > 1:
             raise RegistryError(
-                f"{self.family}: {name!r} is claimed by {_packages(claims)}. Uninstall one of them, or "
+                f"{self.family}: {name!r} is claimed by {packages(claims)}. Uninstall one of them, or "
                 "pass an instance instead of the name."
             )
         return claims[0]
@@ -253,8 +253,19 @@ class SupportsPresets:
         return cls.presets[name]
 
 
+def listing() -> dict[str, dict[str, str]]:
+    """Every family's names, each with its [origin][hiflow.registry.Registry.origin]; all sorted. Imports
+    nothing: of a family that isn't imported yet its source says the names."""
+    found = _index.origins()
+    for family, registry in _families.items():
+        found[family] = {name: registry.origin(name) for name in registry.names()}
+    return dict(sorted(found.items()))
+
+
 def families() -> dict[str, "Registry[Any]"]:
-    """All registries, by the name of their family, sorted."""
+    """All registries, by the name of their family, sorted. Imports hiflow's own."""
+    for room in _index.rooms():
+        importlib.import_module(room)
     return dict(sorted(_families.items()))
 
 
@@ -279,7 +290,3 @@ def _required(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
         if parameter.default is parameter.empty
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
-
-
-def _packages(claims: list[EntryPoint]) -> str:
-    return " and ".join(sorted({e.dist.name if e.dist else e.value for e in claims}))

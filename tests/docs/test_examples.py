@@ -109,9 +109,10 @@ def public_names() -> set[str]:
     return {
         f"{path}.{name}"
         for path, module in modules.items()
-        for name, value in vars(module).items()
+        for name in dir(module)
         if not name.startswith("_")
-        and (inspect.isclass(value) or inspect.isfunction(value))
+        for value in [getattr(module, name)]
+        if (inspect.isclass(value) or inspect.isfunction(value))
         and belongs(value, path, module, name)
     }
 

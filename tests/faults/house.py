@@ -250,6 +250,24 @@ FAULTS = [
         "tests/test_plotting.py::test_errors_of_a_solver_are_means_of_paired_differences",
     ),
     Mutation(
+        "a finished run whose history was changed", "experiments/_finished.py",
+        "        files += [flow.parent / \"history.jsonl\", flow.parents[1] / \"data.json\"]\n",
+        "        files += [flow.parents[1] / \"data.json\"]\n",
+        "tests/test_experiment.py::test_what_changed_in_a_finished_run_is_made_anew",
+    ),
+    Mutation(
+        "compiled code of another processor", "_compilation.py", "\"flags\", ", "",
+        "tests/test_compilation.py::test_code_is_kept_apart_by_processor",
+    ),
+    Mutation(
+        "help that waits for JAX", "_shell.py", "import typer\n", "import jax\nimport typer\n",
+        "tests/test_start.py::test_what_needs_no_numbers_needs_no_jax",
+    ),
+    Mutation(
+        "names that no list has", "_index.py", r'\.register\(\s*"([^"]+)"', r'\.register\("([a-z]+)"',
+        "tests/test_start.py::test_names_that_are_read_from_the_source_are_those_that_register",
+    ),
+    Mutation(
         "broken laws exit well", "cli.py", "            sys.exit(1)", "            sys.exit(0)",
         "tests/testing/test_any.py::test_the_shell_fails_where_a_law_is_broken",
     ),
@@ -264,7 +282,7 @@ FAULTS = [
         "tests/test_experiment.py::test_several_seeds_give_a_standard_error_over_seeds",
     ),
     Mutation(
-        "numbers without what they refer to", "experiments/_report.py",
+        "numbers without what they refer to", "experiments/_show.py",
         "    console.print(comparison.caption, soft_wrap=True, highlight=False)\n", "",
         "tests/test_experiment.py::test_train_evaluate_and_sample",
     ),

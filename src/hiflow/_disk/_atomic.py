@@ -3,12 +3,10 @@
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
-
-import numpy as np
 
 
 @contextmanager
@@ -39,9 +37,3 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], value: object, *, indent: int | None = 2) -> None:
     """Write plain values as JSON, atomically."""
     write_text(path, json.dumps(value, indent=indent))
-
-
-def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays as an .npz file, atomically."""
-    with written(path) as file:
-        np.savez(file, allow_pickle=False, **arrays)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hiflow._disk._atomic import write_arrays
+from hiflow._disk._arrays import write_arrays
 
 FORMAT = 2
 _SETTINGS_OF_FORMAT_1 = ("rtol", "atol", "steps", "divergence", "chunk_size")

@@ -1,6 +1,7 @@
 """Data: samples and images from files, reference samplers for energies, and the virial check."""
 
-from hiflow.data._cache import cache_folder, clear_cache
+from hiflow._disk import cache_folder
+from hiflow.data._cache import clear_cache
 from hiflow.data._images import PixelTransform, images, levels, load_idx
 from hiflow.data._report import SamplingReport
 from hiflow.data._sampler import sample

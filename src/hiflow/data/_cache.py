@@ -1,24 +1,16 @@
 """Reference samples on disk: made once per energy, key and settings."""
 
 import json
-import os
 import shutil
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 
-from hiflow._disk import write_arrays
+from hiflow._disk import cache_folder, write_arrays
 from hiflow.data._report import report_from_json, report_to_json
 from hiflow.data._samples import Samples
-
-
-def cache_folder() -> Path:
-    """Where reference samples are kept: the environment variable `HIFLOW_CACHE`, or the user's
-    cache folder."""
-    return Path(os.environ.get("HIFLOW_CACHE") or platformdirs.user_cache_dir("hiflow"))
 
 
 def clear_cache() -> None:

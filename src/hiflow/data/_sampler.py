@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
-from rich.console import Console
 
 from hiflow._disk import fingerprint
 from hiflow.data import _cache
@@ -93,6 +92,8 @@ def sample(
     report = samples.report
     assert report is not None
     if progress:
+        from rich.console import Console
+
         Console().print(
             f"{report}{' [from the cache]' if cached else ''}", markup=False, soft_wrap=True
         )

@@ -1,25 +1,61 @@
 """Experiments: TOML files, the run folders that they are trained into, and what came of them."""
 
-from hiflow.experiments._arm import Arm as Arm
-from hiflow.experiments._arm import make_arm as make_arm
-from hiflow.experiments._compare import compare as compare
-from hiflow.experiments._comparison import Comparison as Comparison
-from hiflow.experiments._data import event_shape as event_shape
-from hiflow.experiments._data import make_data as make_data
-from hiflow.experiments._data import make_validation as make_validation
-from hiflow.experiments._data import pixel_transform as pixel_transform
-from hiflow.experiments._evaluate import evaluate_file as evaluate_file
-from hiflow.experiments._fitted import FittedEnergies as FittedEnergies
-from hiflow.experiments._fitted import make_energy as make_energy
-from hiflow.experiments._member import Member as Member
-from hiflow.experiments._member import test_points as test_points
-from hiflow.experiments._report import show as show
-from hiflow.experiments._report import write as write
-from hiflow.experiments._run_folder import Record as Record
-from hiflow.experiments._run_folder import RunFolder as RunFolder
-from hiflow.experiments._run_folder import flow_files as flow_files
-from hiflow.experiments._toml import ConfigError as ConfigError
-from hiflow.experiments._toml import Experiment as Experiment
-from hiflow.experiments._toml import packaged_experiments as packaged_experiments
-from hiflow.experiments._toml import read as read
-from hiflow.experiments._train import train as train
+from typing import TYPE_CHECKING
+
+from hiflow._lazy import attach
+
+if TYPE_CHECKING:
+    from hiflow.experiments._arm import Arm as Arm
+    from hiflow.experiments._arm import make_arm as make_arm
+    from hiflow.experiments._compare import compare as compare
+    from hiflow.experiments._comparison import Comparison as Comparison
+    from hiflow.experiments._data import event_shape as event_shape
+    from hiflow.experiments._data import make_data as make_data
+    from hiflow.experiments._data import make_validation as make_validation
+    from hiflow.experiments._data import pixel_transform as pixel_transform
+    from hiflow.experiments._evaluate import evaluate_file as evaluate_file
+    from hiflow.experiments._finished import finished as finished
+    from hiflow.experiments._finished import remember as remember
+    from hiflow.experiments._fitted import FittedEnergies as FittedEnergies
+    from hiflow.experiments._fitted import make_energy as make_energy
+    from hiflow.experiments._member import Member as Member
+    from hiflow.experiments._member import test_points as test_points
+    from hiflow.experiments._record import Record as Record
+    from hiflow.experiments._report import write as write
+    from hiflow.experiments._run_folder import RunFolder as RunFolder
+    from hiflow.experiments._run_folder import flow_files as flow_files
+    from hiflow.experiments._show import show as show
+    from hiflow.experiments._toml import ConfigError as ConfigError
+    from hiflow.experiments._toml import Experiment as Experiment
+    from hiflow.experiments._toml import packaged_experiments as packaged_experiments
+    from hiflow.experiments._toml import read as read
+    from hiflow.experiments._train import train as train
+else:
+    _NAMES = {
+        "Arm": "_arm",
+        "make_arm": "_arm",
+        "compare": "_compare",
+        "Comparison": "_comparison",
+        "event_shape": "_data",
+        "make_data": "_data",
+        "make_validation": "_data",
+        "pixel_transform": "_data",
+        "evaluate_file": "_evaluate",
+        "finished": "_finished",
+        "remember": "_finished",
+        "FittedEnergies": "_fitted",
+        "make_energy": "_fitted",
+        "Member": "_member",
+        "test_points": "_member",
+        "show": "_show",
+        "write": "_report",
+        "Record": "_record",
+        "RunFolder": "_run_folder",
+        "flow_files": "_run_folder",
+        "ConfigError": "_toml",
+        "Experiment": "_toml",
+        "packaged_experiments": "_toml",
+        "read": "_toml",
+        "train": "_train",
+    }
+    __getattr__, __dir__, __all__ = attach(__name__, _NAMES)

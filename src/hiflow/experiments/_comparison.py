@@ -96,6 +96,7 @@ class Comparison:
             label: [_without_points(row) for row in rows] for label, rows in self.swept().items()
         }
         return {
+            "caption": self.caption,
             "rows": self.rows(),
             "chosen": [row["label"] for row in self.choices()],
             "members": [

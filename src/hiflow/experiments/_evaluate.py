@@ -15,7 +15,8 @@ from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._data import pixel_transform
 from hiflow.experiments._fitted import make_energy
 from hiflow.experiments._member import Member, parts_of
-from hiflow.experiments._run_folder import RunFolder, bits_per_dim, flow_files
+from hiflow.experiments._record import bits_per_dim
+from hiflow.experiments._run_folder import RunFolder, flow_files
 from hiflow.experiments._toml import Experiment
 from hiflow.flow import load
 from hiflow.metrics import negative_log_likelihood

@@ -1,13 +1,20 @@
 """The figures of a comparison."""
 
+from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
 from rich.console import Console
 
+from hiflow._disk import write_arrays
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._member import data_of
-from hiflow.experiments._run_folder import image_samples
+from hiflow.flow import load
+
+IMAGES = 24
 
 
 def figures_of(comparison: Comparison, console: Console) -> dict[str, Any]:
@@ -45,3 +52,13 @@ def figures_of(comparison: Comparison, console: Console) -> dict[str, Any]:
         reference = jnp.concatenate(data_of(comparison.members[0], energy))
         figures["samples"] = plotting.sample_histograms(weighed, reference, energy)
     return figures
+
+
+def image_samples(place: Path, seed: int) -> Array:
+    """Some samples of the flow of images in an arm's folder, drawn once and kept there."""
+    path = place / f"images-{IMAGES}.npz"
+    if not path.exists():
+        x = load(place / "flow.hiflow").sample(jax.random.key(seed), IMAGES)
+        write_arrays(path, {"x": np.asarray(x)})
+    with np.load(path, allow_pickle=False) as stored:
+        return jnp.asarray(stored["x"])

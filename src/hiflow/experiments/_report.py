@@ -1,4 +1,4 @@
-"""A comparison on the console, and on disk as page, numbers and figures."""
+"""A comparison on disk, as page, numbers and figures."""
 
 import os
 from pathlib import Path
@@ -9,14 +9,6 @@ from hiflow._disk import write_json, write_text
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._figures import figures_of
 from hiflow.experiments._page import page
-from hiflow.experiments._tables import SCORES, console_table
-
-
-def show(comparison: Comparison, console: Console | None = None) -> None:
-    """Print the table, and what its numbers refer to."""
-    console = console or Console()
-    console.print(console_table(SCORES, comparison.rows()))
-    console.print(comparison.caption, soft_wrap=True, highlight=False)
 
 
 def write(

@@ -1,4 +1,7 @@
-"""Run folders: what an experiment leaves on disk, and what is read from there."""
+"""Run folders: what an experiment leaves on disk, and what is read from there.
+
+It is imported without JAX, for the errors that need none.
+"""
 
 import dataclasses
 import json
@@ -7,24 +10,17 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array
-from rich.console import Console
-
-from hiflow import data
-from hiflow._disk import fingerprint, write_arrays, write_json, write_text
+from hiflow._disk import write_json, write_text
 from hiflow.experiments._toml import Experiment, read, slug
-from hiflow.flow import load
-from hiflow.metrics import standard_error
+
+if TYPE_CHECKING:
+    from jaxtyping import Array
 
 # Of a history or a table: numbers and words by name.
 Row = dict[str, Any]
 
-IMAGES = 24
 _PACKAGES = ["hiflow-jax", "jax", "jaxlib", "equinox", "diffrax", "optax", "lineax", "numpy"]
 
 
@@ -61,11 +57,13 @@ class RunFolder:
             raise ValueError(f"{self.root}: no arm has finished training; resume it first.")
         return finished
 
-    def describe_data(self, seed: int, points: Array, test: Array) -> None:
+    def describe_data(self, seed: int, points: "Array", test: "Array") -> None:
         """Keep what tells one data set from another, so that only like is compared with like.
 
         **Raises:** `ValueError` if arms of that seed were scored on other test points.
         """
+        from hiflow._disk import fingerprint
+
         described = {
             "size": points.shape[0],
             "test": test.shape[0],
@@ -89,12 +87,28 @@ class RunFolder:
         name = json.loads((self.root / "run.json").read_text())["name"]
         return dataclasses.replace(experiment, name=name)
 
+    def refuse(self, experiment: Experiment, *, resume: bool) -> None:
+        """Raise `ValueError` if the folder exists and `resume` is off, or holds another run."""
+        if not self.root.exists() or (self.root.is_dir() and not any(self.root.iterdir())):
+            return
+        if not resume:
+            raise ValueError(
+                f"{self.root} exists. Go on with it by --resume, choose another folder by --out, or "
+                "remove it."
+            )
+        config = self.root / "config.toml"
+        if not config.is_file() or config.read_text() != experiment.text:
+            raise ValueError(f"{self.root} holds a run of another configuration; use --out.")
+
     def claim(self, experiment: Experiment, seeds: Sequence[int], *, resume: bool) -> None:
         """Make the folder and write what is run, or refuse one that is there. Seeds that it has already
         stay.
 
-        **Raises:** `ValueError` if the folder exists and `resume` is off, or holds another run.
+        **Raises:** what `refuse` raises.
         """
+        import jax
+
+        self.refuse(experiment, resume=resume)
         run = self.root / "run.json"
         before = json.loads(run.read_text()) if resume and run.is_file() else {}
         description = {
@@ -105,66 +119,9 @@ class RunFolder:
             "python": platform.python_version(),
             "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
         }
-        if self.root.exists() and any(self.root.iterdir()):
-            if not resume:
-                raise ValueError(
-                    f"{self.root} exists. Go on with it by --resume, choose another folder by --out, or "
-                    "remove it."
-                )
-            same = (self.root / "config.toml").is_file() and (
-                self.root / "config.toml"
-            ).read_text() == experiment.text
-            if not same:
-                raise ValueError(f"{self.root} holds a run of another configuration; use --out.")
         self.root.mkdir(parents=True, exist_ok=True)
         write_text(self.root / "config.toml", experiment.text)
         write_json(self.root / "run.json", description)
-
-
-@dataclasses.dataclass(frozen=True)
-class Record:
-    """The history of one arm and seed, on disk and on the console.
-
-    **Arguments:**
-
-    - `place`: the arm's folder.
-    - `test`: the test points.
-    - `pixels`: how they came of pixels, if they are images: then bits per dimension are recorded too.
-    """
-
-    place: Path
-    test: Array
-    pixels: data.PixelTransform | None
-    console: Console
-
-    @property
-    def rows(self) -> list[Row]:
-        """What was recorded so far."""
-        return read_history(self.place)
-
-    def __call__(self, row: Row) -> None:
-        """Add a row."""
-        if self.pixels is not None:
-            row = row | bits_per_dim(self.pixels, row["log_prob"], self.test)
-        # A resumed run repeats the rows after its checkpoint: the later one counts.
-        rows = [*(old for old in self.rows if old["step"] < row["step"]), row]
-        text = "".join(json.dumps(entry) + "\n" for entry in rows)
-        write_text(self.place / "history.jsonl", text)
-        probes = f" (probes {row['probe_se']:.3f})" if row["probe_se"] > 0 else ""
-        bits = f"  {row['bits']:.3f} ± {row['bits_se']:.3f} bits/dim" if "bits" in row else ""
-        self.console.print(
-            f"  step {row['step']:>6,}  loss {row['loss']:.4f}  NLL {row['nll']:.3f} ± "
-            f"{row['nll_se']:.3f}{probes} nats{bits}  NFE {row['nfe']:.1f}  ({row['seconds']:.0f} s of "
-            "training)"
-        )
-
-
-def bits_per_dim(
-    pixels: data.PixelTransform, log_prob: Sequence[float], points: Array
-) -> dict[str, float]:
-    """The same likelihoods as bits per dimension of the pixels, mean and standard error."""
-    bits = jax.vmap(pixels.bits_per_dim)(jnp.asarray(log_prob), points)
-    return {"bits": float(bits.mean()), "bits_se": standard_error(bits)}
 
 
 def flow_files(run: str | os.PathLike[str]) -> dict[tuple[str, int], Path]:
@@ -177,13 +134,3 @@ def read_history(place: Path) -> list[Row]:
     """The rows of one arm's history."""
     path = place / "history.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def image_samples(place: Path, seed: int) -> Array:
-    """Some samples of the flow of images in an arm's folder, drawn once and kept there."""
-    path = place / f"images-{IMAGES}.npz"
-    if not path.exists():
-        x = load(place / "flow.hiflow").sample(jax.random.key(seed), IMAGES)
-        write_arrays(path, {"x": np.asarray(x)})
-    with np.load(path, allow_pickle=False) as stored:
-        return jnp.asarray(stored["x"])

@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from hiflow._checks import nearest
+from hiflow._words import nearest
 
 # As tomllib reads it.
 Table = dict[str, Any]

@@ -15,7 +15,8 @@ from hiflow.experiments._compare import compare
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._data import event_shape, make_data, pixel_transform
 from hiflow.experiments._fitted import FittedEnergies, make_energy
-from hiflow.experiments._run_folder import Record, RunFolder
+from hiflow.experiments._record import Record
+from hiflow.experiments._run_folder import RunFolder
 from hiflow.experiments._toml import Experiment
 from hiflow.training import fit
 

@@ -6,7 +6,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
-from rich.progress import track
 
 from hiflow.paths._base import AbstractPath, SpectralAnchor
 from hiflow.paths._noise import choose_noise, draw_anchors
@@ -91,6 +90,8 @@ def anchor_chunks(
     first: int = 0,
 ) -> Iterator[tuple[int, PyTree]]:
     """The anchors from point `first` on, chunk by chunk, each checked, with the index it starts at."""
+    from rich.progress import track
+
     starts = range(first, points.shape[0], chunk_size)
     for start in track(starts, "anchors", disable=not progress, transient=True):
         anchors = batch_of_anchors(path, points[start : start + chunk_size], dtype)

@@ -201,7 +201,7 @@ class _Run:
         return self._flow(state, static)
 
     def _end_if_asked(self, state: State, seconds: float, checkpoints: Checkpoints) -> None:
-        if self.together and _processes.asked_to_end():
+        if self.together and _processes.asked_to_end(int(state.step)):
             checkpoints.save(state, seconds)
             raise InterruptedError(
                 f"fit: ended after step {int(state.step)}, as a process was asked to by SIGTERM. "

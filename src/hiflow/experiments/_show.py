@@ -1,0 +1,29 @@
+"""A comparison on the console."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from rich.console import Console
+
+from hiflow.experiments._run_folder import Row
+from hiflow.experiments._tables import SCORES, console_table
+
+
+class Shown(Protocol):
+    """What a console shows of a comparison."""
+
+    @property
+    def caption(self) -> str:
+        """What its numbers refer to."""
+        ...
+
+    def rows(self) -> Sequence[Row]:
+        """A row per arm."""
+        ...
+
+
+def show(comparison: Shown, console: Console | None = None) -> None:
+    """Print the table, and what its numbers refer to."""
+    console = console or Console()
+    console.print(console_table(SCORES, comparison.rows()))
+    console.print(comparison.caption, soft_wrap=True, highlight=False)
