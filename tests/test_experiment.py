@@ -168,10 +168,10 @@ def test_hutchinson_validation_needs_no_key_in_the_file(place):
     assert result.exit_code == 0, result.output
 
 
-def test_several_seeds_give_a_standard_error_over_seeds(place):
+def test_several_seeds_give_an_error_over_seeds_and_points(place):
     result = hiflow("train", "tiny.toml", "--seeds", "2")
     assert result.exit_code == 0, result.output
-    assert "standard error over 2 seeds" in result.output
+    assert "over 2 seeds and the test points together" in result.output
     rows = json.loads((place / "runs/tiny/comparison.json").read_text())["members"]
     assert [(row["label"], row["seed"]) for row in rows] == [
         ("OT-FM", 0),
@@ -192,7 +192,7 @@ def test_a_run_folder_takes_further_seeds(place):
         (label, seed) for label in ("OT-FM", "HI-FM") for seed in (0, 4)
     }
     assert len(rows) == 4
-    assert "standard error over 2 seeds" in result.output
+    assert "over 2 seeds and the test points together" in result.output
 
 
 def test_test_points_are_of_chains_of_their_own(place):

@@ -8,7 +8,11 @@ plotting = pytest.importorskip("hiflow.plotting")
 
 def _rows(nll, nfe):
     steps = zip((10, 20), nll, nfe, strict=True)
-    return [{"step": step, "nll": a, "nll_se": 0.5, "nfe": b} for step, a, b in steps]
+    # Two test points whose mean is the NLL.
+    return [
+        {"step": step, "nll": a, "nll_se": 0.5, "nfe": b, "log_prob": [-a - 1, -a + 1]}
+        for step, a, b in steps
+    ]
 
 
 def _band(ax):
@@ -17,13 +21,16 @@ def _band(ax):
     return [[f(vertices[vertices[:, 0] == step, 1]) for step in (10, 20)] for f in (min, max)]
 
 
-def test_several_seeds_are_their_mean_with_the_standard_error():
+def test_several_seeds_are_their_mean_with_an_error_over_seeds_and_points():
     seeds = [_rows([3, 2], [20, 40]), _rows([5, 4], [30, 50]), _rows([4, 6], [40, 90])]
     left, right = plotting.learning_curves({"arm": seeds}).axes
     np.testing.assert_allclose(left.lines[0].get_ydata(), [4, 4])
     np.testing.assert_allclose(right.lines[0].get_ydata(), [30, 60])
-    error = np.array([1, 2]) / np.sqrt(3)
-    np.testing.assert_allclose(_band(left), [4 - error, 4 + error])
+    # Student's quantile at 84.1 % with two degrees of freedom is 1.3213.
+    error = 1.3213 * np.array([1, 2]) / np.sqrt(3)
+    np.testing.assert_allclose(_band(left), [4 - error, 4 + error], rtol=1e-4)
+    shared, _ = plotting.learning_curves({"arm": seeds}, same_points=True).axes
+    assert np.all(np.diff(_band(shared), axis=0) > 2 * error)
 
 
 def test_one_seed_has_the_error_over_its_points():

@@ -1,10 +1,124 @@
-"""The error of a mean."""
+"""Means and their errors: over independent values or chains, over seeds and points together."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
+from scipy.special import stdtrit
+
+Values = Float[Array | np.ndarray, " n"]
+Labels = Shaped[Array | np.ndarray, " n"]
+# Of a normal variable within one standard deviation of its mean.
+_CONFIDENCE = 0.6826894921370859
 
 
-def standard_error(values: Float[Array | np.ndarray, " n"]) -> float:
+class Part(NamedTuple):
+    """A part of a mean's variance, and with how many degrees of freedom it was estimated."""
+
+    variance: float
+    degrees: float
+
+
+class Mean(NamedTuple):
+    """A mean with the half-width of its 68.3 % confidence interval: what is printed after "±".
+
+    The interval is Student's, so that it holds what it says with few seeds or few chains as well; with
+    many degrees of freedom its half-width is the standard error.
+    """
+
+    value: float
+    error: float
+
+
+def standard_error(values: Values) -> float:
     """The standard error of the mean of independent values; infinite for a single one."""
     n = values.shape[0]
     return float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else float("inf")
+
+
+def mean_of(values: Values, chains: Labels | None = None, also: Iterable[Part] = ()) -> Mean:
+    """The mean of one seed's values.
+
+    **Arguments:**
+
+    - `chains`: which values belong together: those of one chain are correlated, chains are
+      independent. By default every value is independent of the others.
+    - `also`: further parts of the mean's variance, independent of the values.
+    """
+    return mean_over([values], [None], [chains], also)
+
+
+def mean_over(
+    seeds: Sequence[Values],
+    tests: Sequence[Hashable],
+    chains: Sequence[Labels | None] | None = None,
+    also: Iterable[Part] = (),
+) -> Mean:
+    r"""The mean of several seeds' values, as an estimate for all seeds and all points.
+
+    With $m_s$ the seeds' means its variance is $\operatorname{var}(m_s)/S + \bar c$. The first part
+    holds whatever differs from seed to seed, the points too where every seed has its own. The second
+    is the mean covariance of $m_s$ and $m_{s'}$ over pairs of seeds, which those that were scored on
+    the same points have: its luck no number of seeds averages out (two-way analysis
+    of variance; degrees of freedom by Satterthwaite, Biometrics Bulletin 2, 110, 1946). With one seed
+    it is the variance over points alone.
+
+    **Arguments:**
+
+    - `seeds`: the values of each seed.
+    - `tests`: what tells the seeds' points apart; equal where they are the same, in the same order.
+    - `chains`, `also`: as for `mean_of`, the chains of each seed's points.
+    """
+    number = len(seeds)
+    chains = [None] * number if chains is None else chains
+    values = [np.asarray(one, np.float64) for one in seeds]
+    means = np.array([one.mean() for one in values])
+    parts = [_shared(values, tests, chains), *also]
+    if number > 1:
+        parts.append(Part(float(np.var(means, ddof=1)) / number, number - 1))
+    return Mean(float(means.mean()), half_width(parts))
+
+
+def half_width(parts: Iterable[Part]) -> float:
+    """Of the 68.3 % interval of an estimate whose variance has these independent parts."""
+    parts = [part for part in parts if part.variance > 0]
+    variance = sum(part.variance for part in parts)
+    if not parts or not np.isfinite(variance):
+        return float(np.sqrt(variance))
+    degrees = variance**2 / sum(part.variance**2 / part.degrees for part in parts)
+    quantile = stdtrit(max(degrees, 1), (1 + _CONFIDENCE) / 2)
+    return float(np.sqrt(variance) * quantile)
+
+
+def part_of(values: Values, chains: Labels | None = None) -> Part:
+    """The variance of the mean of values that are correlated within their chains."""
+    return Part(*_covariance(values, values, chains))
+
+
+def _shared(
+    values: list[np.ndarray], tests: Sequence[Hashable], chains: Sequence[Labels | None]
+) -> Part:
+    """The mean covariance of the seeds' means; of one seed, its variance."""
+    number = len(values)
+    pairs = [(i, j) for i in range(number) for j in range(number) if i < j or number == 1]
+    found = [_covariance(values[i], values[j], chains[i]) for i, j in pairs if tests[i] == tests[j]]
+    if not found:
+        return Part(0.0, 1)
+    covariance = sum(each for each, _ in found) / len(pairs)
+    return Part(max(covariance, 0.0), found[0][1])
+
+
+def _covariance(one: Values, other: Values, chains: Labels | None) -> tuple[float, float]:
+    """The covariance of two means over the same points, and its degrees of freedom."""
+    n = len(one)
+    index = (
+        np.arange(n) if chains is None else np.unique(np.asarray(chains), return_inverse=True)[1]
+    )
+    share = np.bincount(index) / n
+    # Chains of unequal length: the effective number is Kish's, and the long ones pull the mean along.
+    independent = 1 / float(np.sum(share**2))
+    if len(share) < 2:
+        return float("inf"), 1.0
+    sums = [np.bincount(index, each - np.mean(each)) / n for each in (one, other)]
+    return float(np.sum(sums[0] * sums[1] / (1 - share))), independent - 1

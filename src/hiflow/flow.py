@@ -12,12 +12,15 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow import _disk
 from hiflow._devices import on_every_device
+from hiflow._integration import in_chunks
 from hiflow.networks import AbstractVelocityField
 from hiflow.priors import AbstractPrior
 from hiflow.solver import Solver, SolverStats, as_solver, check_arrived, solve
 
-# Of one sample: the result, what the solver did, and whether it arrived.
+# The results, what the solver did, and who arrived.
 Solved = tuple[PyTree, SolverStats, Array]
+# How many samples the prior's density is taken of at once.
+_CHUNK = 1024
 
 
 class Flow(eqx.Module):
@@ -66,7 +69,7 @@ class Flow(eqx.Module):
     ) -> tuple[Float[Array, "size *event"], SolverStats]:
         """`size` samples and what the solver did."""
         flow = self.with_settings(**settings)
-        return _in_chunks(_push, flow, _prior_samples(flow, key, size))
+        return _solved(_push, flow, _prior_samples(flow, key, size))
 
     def push(self, x0: Float[Array, "n *event"], **settings: Any) -> Float[Array, "n *event"]:
         """Where the flow carries points of the prior: samples, if `x0` are samples of the prior.
@@ -78,7 +81,7 @@ class Flow(eqx.Module):
                 f"push: `x0` must have shape (n, {', '.join(map(str, self.prior.event_shape))}), got "
                 f"{x0.shape}."
             )
-        return _in_chunks(_push, self.with_settings(**settings), x0)[0]
+        return _solved(_push, self.with_settings(**settings), x0)[0]
 
     def sample_and_log_prob(
         self, key: PRNGKeyArray, size: int, **settings: Any
@@ -93,8 +96,8 @@ class Flow(eqx.Module):
         flow = self.with_settings(**settings)
         key_prior, key_probes = jax.random.split(key)
         x0 = _prior_samples(flow, key_prior, size)
-        start = (x0, jax.random.split(key_probes, size))
-        (x1, log_prob), stats = _in_chunks(_push_with_density, flow, start)
+        keys = jax.random.split(key_probes, size)
+        (x1, log_prob), stats = _solved(_push_with_density, flow, (x0, keys))
         return x1, log_prob, stats
 
     def log_prob(
@@ -119,7 +122,7 @@ class Flow(eqx.Module):
             )
         batch = x.reshape(-1, *event)
         keys = None if key is None else jax.random.split(key, batch.shape[0])
-        result = _in_chunks(_pull, flow, (batch, keys))
+        result = _solved(_pull, flow, (batch, keys))
         return jax.tree.map(lambda leaf: leaf.reshape(x.shape[: x.ndim - len(event)]), result)
 
     def with_settings(self, **settings: Any) -> "Flow":
@@ -155,66 +158,55 @@ def _prior_samples(flow: Flow, key: PRNGKeyArray, size: int) -> Float[Array, "si
     return jax.vmap(flow.prior.sample)(jax.random.split(key, size))
 
 
-def _push(flow: Flow, x0: Float[Array, "*event"]) -> Solved:
-    return solve(flow.solver, lambda t, x, network: network(t, x), x0, flow.network, 0.0, 1.0)
-
-
-def _push_with_density(flow: Flow, start: tuple[Array, Array]) -> Solved:
-    x0, key = start
-    (x1, gained), stats, arrived = _solve_with_divergence(flow, x0, key, 0.0, 1.0)
-    log_prob = flow.prior.log_prob(x0) - jnp.mean(gained)
-    return (x1, log_prob), _with_probes(stats, gained), arrived
-
-
-def _pull(flow: Flow, end: tuple[Array, Array | None]) -> Solved:
-    x1, key = end
-    projected = flow.prior.group.project(x1)
-    (x0, gained), stats, arrived = _solve_with_divergence(flow, projected, key, 1.0, 0.0)
-    return flow.prior.log_prob(x0) + jnp.mean(gained), _with_probes(stats, gained), arrived
-
-
-def _with_probes(stats: SolverStats, gained: Float[Array, "*estimates"]) -> SolverStats:
-    """The statistics, with the variance of the mean of the probes' integrals."""
-    if gained.ndim == 0:
-        return stats
-    variance = jnp.var(gained, ddof=1) / gained.size if gained.size > 1 else jnp.full((), jnp.nan)
-    return SolverStats(stats.nfe, stats.accepted, stats.rejected, variance)
-
-
-def _solve_with_divergence(
-    flow: Flow, x: Array, key: PRNGKeyArray | None, start: float, end: float
-) -> Solved:
-    divergence = flow.solver.divergence
-    drawn = divergence.draw(key, x)
-
-    def field(
-        t: Array, state: tuple[Array, Array], network: AbstractVelocityField
-    ) -> tuple[Array, Array]:
-        return divergence(network, t, state[0], drawn)
-
-    now = jnp.zeros((), x.dtype)
-    shape = jax.eval_shape(lambda: divergence(flow.network, now, x, drawn)[1])
-    state = (x, jnp.zeros(shape.shape, x.dtype))
-    return solve(flow.solver, field, state, flow.network, start, end)
-
-
-def _in_chunks(function: Callable[..., Solved], flow: Flow, inputs: PyTree) -> PyTree:
-    """The results of one sample's function for all, and the statistics."""
-    results, stats, arrived = on_every_device(_run_chunks, (function, flow), inputs)
-    return check_arrived(arrived, (results, stats))
+@eqx.filter_jit
+def _push(flow: Flow, x0: Float[Array, "n *event"]) -> Solved:
+    (x1, _), stats, arrived = solve(flow.solver, flow.network, x0, (0.0, 1.0))
+    return x1, stats, arrived
 
 
 @eqx.filter_jit
-def _run_chunks(kept: tuple[Callable[..., Solved], Flow], inputs: PyTree) -> Solved:
-    function, flow = kept
-    n = jax.tree.leaves(inputs)[0].shape[0]
-    chunks = -(-n // flow.solver.chunk_size)
-    batched = jax.vmap(lambda one: function(flow, one))
-    if chunks == 1:
-        return batched(inputs)
-    size = -(-n // chunks)
-    index = jnp.minimum(jnp.arange(chunks * size), n - 1).reshape(chunks, size)
-    results = jax.lax.map(
-        lambda rows: batched(jax.tree.map(lambda leaf: leaf[rows], inputs)), index
+def _push_with_density(flow: Flow, starts: tuple[Float[Array, "n *event"], Array]) -> Solved:
+    solver, (x0, keys) = flow.solver, starts
+    (x1, gained), stats, arrived = solve(
+        solver, flow.network, x0, (0.0, 1.0), solver.divergence, keys
     )
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:n], results)
+    log_prob = _prior_log_prob(flow, x0) - _mean(gained)
+    return (x1, log_prob), _with_probes(stats, gained), arrived
+
+
+@eqx.filter_jit
+def _pull(flow: Flow, ends: tuple[Float[Array, "n *event"], Array | None]) -> Solved:
+    solver, (x1, keys) = flow.solver, ends
+    projected = jax.vmap(flow.prior.group.project)(x1)
+    (x0, gained), stats, arrived = solve(
+        solver, flow.network, projected, (1.0, 0.0), solver.divergence, keys
+    )
+    log_prob = _prior_log_prob(flow, x0) + _mean(gained)
+    return log_prob, _with_probes(stats, gained), arrived
+
+
+def _prior_log_prob(flow: Flow, x: Float[Array, "n *event"]) -> Float[Array, " n"]:
+    return in_chunks(flow.prior.log_prob, x, flow.solver.chunk_size or _CHUNK)
+
+
+def _mean(gained: Float[Array, "n *estimates"]) -> Float[Array, " n"]:
+    return gained.reshape(gained.shape[0], -1).mean(1)
+
+
+def _with_probes(stats: SolverStats, gained: Float[Array, "n *estimates"]) -> SolverStats:
+    """The statistics, with the variance of the mean of the probes' integrals."""
+    if gained.ndim == 1:
+        return stats
+    probes = gained.shape[1]
+    variance = (
+        jnp.var(gained, axis=1, ddof=1) / probes if probes > 1 else stats.probe_variance + jnp.nan
+    )
+    return SolverStats(stats.nfe, stats.accepted, stats.rejected, variance)
+
+
+def _solved(
+    function: Callable[[Flow, Any], Solved], flow: Flow, rows: PyTree
+) -> tuple[PyTree, SolverStats]:
+    """The results for all rows, and the statistics."""
+    results, stats, arrived = on_every_device(function, flow, rows)
+    return check_arrived(arrived, (results, stats))

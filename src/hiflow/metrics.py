@@ -5,12 +5,14 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
 from hiflow._distances import pair_distances as pair_distances
+from hiflow._statistics import mean_of
 from hiflow._statistics import standard_error as standard_error
 from hiflow.energies import AbstractEnergy, SupportsEntropy
 from hiflow.priors import AbstractPrior
@@ -50,10 +52,11 @@ class NLL:
 
     **Arguments:**
 
-    - `nll`, `nll_se`: mean over the points, and its standard error.
+    - `nll`, `nll_se`: mean over the points, and half the width of its 68.3 % confidence interval: the
+      standard error, over chains where these are given.
     - `nfe`, `nfe_max`: velocity evaluations per point that computing it took, mean and largest.
     - `log_prob`: the log density of every point, for paired comparisons.
-    - `probe_se`: the part of the standard error that comes from estimating the divergence with probes:
+    - `probe_se`: the part of the error that comes from estimating the divergence with probes:
       0 if it is exact, NaN for a single probe. `nll_se` includes it.
     """
 
@@ -66,17 +69,27 @@ class NLL:
 
 
 def negative_log_likelihood(
-    flow: HasDensity, points: Float[Array, "n *event"], **settings: Any
+    flow: HasDensity,
+    points: Float[Array, "n *event"],
+    *,
+    chains: Shaped[Array | np.ndarray, " n"] | None = None,
+    **settings: Any,
 ) -> NLL:
     """The flow's NLL on `points`; `settings` go to `log_prob_and_stats`.
 
     A Hutchinson estimate draws its probes from a fixed key unless `settings` hold another, so that two
     flows, or one at two steps, are compared with the same probes.
+
+    **Arguments:**
+
+    - `chains`: which Markov chain each point comes from, if they aren't independent: the error is then
+      over chains.
     """
     log_prob, stats = flow.log_prob_and_stats(points, **{"key": jax.random.key(0), **settings})
+    mean = mean_of(-log_prob, chains)
     return NLL(
-        nll=-float(jnp.mean(log_prob)),
-        nll_se=standard_error(log_prob),
+        nll=mean.value,
+        nll_se=mean.error,
         nfe=float(jnp.mean(stats.nfe)),
         nfe_max=int(jnp.max(stats.nfe)),
         log_prob=np.asarray(log_prob).tolist(),
@@ -187,7 +200,7 @@ class Weighted:
 
     def _values(self, observable: ArrayLike | Callable[[Array], Array]) -> np.ndarray:
         if isinstance(observable, Callable):
-            observable = jax.jit(jax.vmap(observable))(self.x)
+            observable = of_every(observable, self.x)
         values = np.asarray(observable, np.float64)
         if values.shape[:1] != (len(self.energies),):
             raise ValueError(
@@ -224,4 +237,10 @@ def weigh(
     x: Float[Array, "n *event"], log_prob: Float[Array, " n"], energy: AbstractEnergy
 ) -> Weighted:
     """Samples whose log density is known, with the weights that make them samples of the energy."""
-    return Weighted(x, np.asarray(jax.jit(jax.vmap(energy))(x)), np.asarray(log_prob))
+    return Weighted(x, np.asarray(of_every(energy, x)), np.asarray(log_prob))
+
+
+@eqx.filter_jit
+def of_every(function: Callable[[Array], Array], x: Float[Array, "n *event"]) -> Array:
+    """Compiled once for all energies of one class: their arrays are arguments."""
+    return jax.vmap(function)(x)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from hiflow._statistics import Mean, mean_over
 from hiflow.divergences import Exact
 from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
@@ -24,30 +25,36 @@ History = Sequence[Mapping[str, float]]
 
 
 def learning_curves(
-    histories: Mapping[str, Sequence[History]], *, floor: tuple[float, float] | None = None
+    histories: Mapping[str, Sequence[History]],
+    *,
+    floor: tuple[float, float] | None = None,
+    same_points: bool = False,
 ) -> Figure:
     """Test NLL (left) and the NFE that computing it takes (right) against training steps.
 
     **Arguments:**
 
-    - `histories`: label to one history per seed, as `fit` gives them to its callbacks. Several seeds
-      are drawn as their mean with a band of one standard error, a single one with the standard error
-      over test points.
+    - `histories`: label to one history per seed, as `fit` gives them to its callbacks. Seeds are drawn
+      as their mean with a 68.3 % confidence band, over seeds and test points together.
     - `floor`: bounds of the lowest NLL possible, drawn as a line or band.
+    - `same_points`: whether all seeds were scored on the same test points; else each has its own.
     """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     for colour, (label, seeds) in zip(COLOURS * len(histories), histories.items(), strict=False):
         steps = np.array([row["step"] for row in seeds[0]])
-        nll, nfe = (np.array([[row[k] for row in rows] for rows in seeds]) for k in ("nll", "nfe"))
-        if len(seeds) > 1:
-            error = nll.std(axis=0, ddof=1) / np.sqrt(len(seeds))
-        else:
-            error = np.array([row["nll_se"] for row in seeds[0]])
-        left.plot(steps, nll.mean(0), "o-", color=colour, label=label, markersize=3.5)
-        left.fill_between(
-            steps, nll.mean(0) - error, nll.mean(0) + error, color=colour, alpha=0.2, linewidth=0
-        )
+        nfe = np.array([[row["nfe"] for row in rows] for rows in seeds])
+        tests = [0] * len(seeds) if same_points else list(range(len(seeds)))
+        # One seed's own error counts its chains too.
+        found = [
+            mean_over([-np.asarray(row["log_prob"], float) for row in rows], tests)
+            if len(rows) > 1
+            else Mean(rows[0]["nll"], rows[0]["nll_se"])
+            for rows in ([seed[at] for seed in seeds] for at in range(len(steps)))
+        ]
+        nll, error = np.transpose(found)
+        left.plot(steps, nll, "o-", color=colour, label=label, markersize=3.5)
+        left.fill_between(steps, nll - error, nll + error, color=colour, alpha=0.2, linewidth=0)
         right.plot(steps, nfe.mean(0), "o-", color=colour, label=label, markersize=3.5)
     if floor is not None:
         low, high = floor = Floor(*floor)

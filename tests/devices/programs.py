@@ -71,9 +71,15 @@ def free_port() -> int:
         return listening.getsockname()[1]
 
 
-def outputs(*running: subprocess.Popen[str], timeout: float = 300) -> list[str]:
+def outputs(*running: subprocess.Popen[str], timeout: float = 1500) -> list[str]:
     """What the processes print until they end, which they must do well."""
-    said = [process.communicate(timeout=timeout)[0] for process in running]
+    try:
+        said = [process.communicate(timeout=timeout)[0] for process in running]
+    except BaseException:
+        for process in running:
+            process.kill()
+            process.communicate()
+        raise
     for process, text in zip(running, said, strict=True):
         assert process.returncode == 0, text
     return said

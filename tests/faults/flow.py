@@ -4,32 +4,33 @@ from faults._mutation import Mutation
 
 FORMULAS = "tests/test_metric_formulas.py"
 SETTINGS = "tests/test_training.py::test_a_solver_setting_of_another_kind_is_refused_by_name"
+LANES = "tests/test_integration.py"
 ARRIVAL = "tests/test_flow.py::test_a_solve_that_does_not_arrive_is_no_number"
 
 FAULTS = [
     Mutation(
-        "log density of the wrong sign", "flow.py", "log_prob(x0) + jnp.mean(gained)",
-        "log_prob(x0) - jnp.mean(gained)",
+        "log density of the wrong sign", "flow.py", "log_prob(flow, x0) + _mean(gained)",
+        "log_prob(flow, x0) - _mean(gained)",
         "tests/test_flow.py::test_density_of_a_linear_field_is_the_transformed_gaussian",
     ),
     Mutation(
-        "sampled density forgets the Jacobian", "flow.py", "log_prob(x0) - jnp.mean(gained)",
-        "log_prob(x0)",
+        "sampled density forgets the Jacobian", "flow.py", "log_prob(flow, x0) - _mean(gained)",
+        "log_prob(flow, x0)",
         "tests/test_flow.py::test_samples_carry_the_density_that_log_prob_gives",
     ),
     Mutation(
-        "NFE off by one", "solver.py", "1 + steps * (stages - 1) if reuses",
+        "NFE off by one", "_integration/_adaptive.py", "1 + steps * (stages - 1) if reuses",
         "steps * (stages - 1) if reuses",
         "tests/test_flow.py::test_nfe_is_what_a_counter_in_the_network_sees",
     ),
     Mutation(
-        "NFE of accepted steps only", "solver.py", 'steps = stats["num_steps"]',
-        'steps = stats["num_accepted_steps"]',
+        "NFE of accepted steps only", "_integration/_adaptive.py",
+        "steps, stages = lane.accepted + lane.rejected,", "steps, stages = lane.accepted,",
         "tests/test_flow.py::test_nfe_is_what_a_counter_in_the_network_sees",
     ),
     Mutation(
-        "Hutchinson sums its probes", "flow.py", "+ jnp.mean(gained)",
-        "+ jnp.sum(gained)",
+        "Hutchinson sums its probes", "flow.py", "gained.reshape(gained.shape[0], -1).mean(1)",
+        "gained.reshape(gained.shape[0], -1).sum(1)",
         "tests/test_flow.py::test_hutchinson_averages_to_the_exact_density",
     ),
     Mutation(
@@ -50,8 +51,8 @@ FAULTS = [
         "tests/test_metrics.py::test_free_energy_and_means_are_the_targets_within_their_errors",
     ),
     Mutation(
-        "probe variance of one probe", "flow.py", "jnp.var(gained, ddof=1) / gained.size",
-        "jnp.var(gained, ddof=1)",
+        "probe variance of one probe", "flow.py", "jnp.var(gained, axis=1, ddof=1) / probes",
+        "jnp.var(gained, axis=1, ddof=1)",
         "tests/test_flow.py::test_probe_variance_is_that_of_the_estimate",
     ),
     Mutation(
@@ -84,18 +85,18 @@ FAULTS = [
         FORMULAS + "::test_the_standard_error_is_that_of_a_mean",
     ),
     Mutation(
-        "the last sample is the one before", "flow.py", "n - 1).reshape(chunks, size)",
+        "the last sample is the one before", "_integration/_lanes.py", "n - 1).reshape(chunks, size)",
         "n - 2).reshape(chunks, size)",
         "tests/test_flow.py::test_chunks_do_not_change_the_result",
     ),
     Mutation(
-        "every chunk is the first", "flow.py", "jnp.arange(chunks * size)",
+        "every chunk is the first", "_integration/_lanes.py", "jnp.arange(chunks * size)",
         "jnp.arange(chunks * size) % size",
         "tests/test_flow.py::test_chunks_do_not_change_the_result",
     ),
     Mutation(
-        "a chunk of none", "solver.py", 'converter("chunk_size", whole(1))',
-        'converter("chunk_size", whole(0))',
+        "a chunk of none", "solver.py", "None if value is None else whole(1)(value)",
+        "None if value is None else whole(0)(value)",
         "tests/test_flow.py::test_bad_settings_are_refused",
     ),
     Mutation(
@@ -114,8 +115,8 @@ FAULTS = [
         "tests/test_flow.py::test_bad_settings_are_refused",
     ),
     Mutation(
-        "every solve arrives", "solver.py", "solution.result == diffrax.RESULTS.successful",
-        "solution.result == solution.result",
+        "every solve arrives", "_integration/_lanes.py", "*counts, lane.tau >= 1)",
+        "*counts, lane.tau >= 0)",
         ARRIVAL,
     ),
     Mutation(
@@ -129,13 +130,42 @@ FAULTS = [
         ARRIVAL,
     ),
     Mutation(
-        "a number of steps is a wish", "solver.py", "adaptive = solver.steps is None",
-        "adaptive = solver.steps != 0",
+        "a number of steps is a wish", "solver.py", "if solver.steps is not None:",
+        "if solver.steps == 0:",
         "tests/test_flow.py::test_a_number_of_steps_is_taken_as_it_is",
     ),
     Mutation(
         "a tolerance is the other", "solver.py", "diffrax.PIDController(solver.rtol, solver.atol)",
         "diffrax.PIDController(solver.atol, solver.rtol)",
         "tests/test_flow.py::test_far_from_the_origin_the_relative_tolerance_decides",
+    ),
+    Mutation(
+        "a lane that is done takes its own sample again", "_integration/_lanes.py",
+        "upcoming + jnp.cumsum(done) - 1", "upcoming + jnp.cumsum(done) - 2",
+        LANES + "::test_lanes_that_take_the_next_sample_give_what_each_gives_alone",
+    ),
+    Mutation(
+        "the integral asks at the wrong stages", "_integration/_runge_kutta.py",
+        "asked = (self.b != 0) | (self.error != 0)", "asked = self.b == self.b",
+        LANES + "::test_stages_that_the_integral_does_not_use_do_not_evaluate_it",
+    ),
+    Mutation(
+        "the next step's first stage is left out", "_integration/_runge_kutta.py",
+        "asked[-1] |= self.reuses and asked[0]", "asked[-1] |= False",
+        LANES + "::test_lanes_agree_with_diffrax",
+    ),
+    Mutation(
+        "a stage is skipped that another needs", "_integration/_runge_kutta.py",
+        "needed |= needed[i] & (self.a[i] != 0)", "needed = needed",
+        LANES + "::test_order_of_convergence",
+    ),
+    Mutation(
+        "a rejected step is kept", "_integration/_adaptive.py", "jnp.where(kept, new, old)", "new",
+        LANES + "::test_lanes_agree_with_diffrax",
+    ),
+    Mutation(
+        "gradients stop at the start", "_integration/_solve.py", "found, pull, report = jax.vjp(ends,",
+        "found, pull, report = jax.vjp(lambda one: ends(jax.lax.stop_gradient(one)),",
+        LANES + "::test_gradients_are_those_of_many_small_steps",
     ),
 ]  # fmt: skip

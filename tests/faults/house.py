@@ -34,7 +34,7 @@ FAULTS = [
     ),
     Mutation(
         "control variate of the wrong sign", "experiments/_member.py",
-        "self.nll - self.luck", "self.nll + self.luck",
+        "self.nll - self.control.luck", "self.nll + self.control.luck",
         "tests/test_compare.py::"
         "test_the_energy_as_control_variate_moves_the_nll_by_the_test_points_luck",
     ),
@@ -273,13 +273,13 @@ FAULTS = [
     ),
     Mutation(
         "control variates of few points only", "experiments/_compare.py",
-        "if points.shape[0] < _ENOUGH:", "if points.shape[0] >= _ENOUGH:",
+        "if points.shape[0] <= test.shape[0]:", "if points.shape[0] > test.shape[0]:",
         "tests/test_compare.py::"
         "test_the_energy_as_control_variate_moves_the_nll_by_the_test_points_luck",
     ),
     Mutation(
         "two seeds are one", "experiments/_caption.py", "if seeds > 1", "if seeds > 2",
-        "tests/test_experiment.py::test_several_seeds_give_a_standard_error_over_seeds",
+        "tests/test_experiment.py::test_several_seeds_give_an_error_over_seeds_and_points",
     ),
     Mutation(
         "numbers without what they refer to", "experiments/_show.py",
@@ -310,5 +310,15 @@ FAULTS = [
         "arms of other test points in one folder", "experiments/_run_folder.py",
         '!= described["test_points"]:', 'is None:',
         "tests/test_compare.py::test_a_run_takes_no_arms_of_other_test_points",
+    ),
+    Mutation(
+        "the luck of shared test points averages out", "_statistics.py",
+        "if tests[i] == tests[j]]", "if tests[i] != tests[j] or number == 1]",
+        "tests/test_statistics.py::test_equal_seeds_are_one_seed",
+    ),
+    Mutation(
+        "copies of points are new points", "_statistics.py",
+        "np.arange(n) if chains is None else", "np.arange(n) if True else",
+        "tests/test_statistics.py::test_copies_of_points_are_no_new_points",
     ),
 ]  # fmt: skip

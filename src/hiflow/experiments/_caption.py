@@ -33,5 +33,8 @@ def caption(energy: AbstractEnergy | None, seeds: int, pixels: PixelTransform | 
         parts.append(f"energy convention {convention}")
     if (floor := Floor.of(energy)) is not None:
         parts.append(f"floor {floor}")
-    parts.append(f"± standard error over {f'{seeds} seeds' if seeds > 1 else 'the test points'}")
+    over = (
+        f"{seeds} seeds and the test points together" if seeds > 1 else "the test points (one seed)"
+    )
+    parts.append(f"±: 68.3 % confidence, over {over}")
     return "; ".join(parts) + "."

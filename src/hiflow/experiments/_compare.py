@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import diffrax
 import jax
@@ -15,19 +15,20 @@ import numpy as np
 from rich.console import Console
 
 from hiflow._disk import write_arrays, write_json
-from hiflow.energies import AbstractEnergy
+from hiflow._statistics import part_of
+from hiflow.energies import AbstractEnergy, SupportsSampling
 from hiflow.experiments._comparison import Comparison
-from hiflow.experiments._data import make_validation
+from hiflow.experiments._data import from_file, make_validation
 from hiflow.experiments._fitted import make_energy
-from hiflow.experiments._member import Member, data_of, members_of
+from hiflow.experiments._member import Control, Member, data_of, members_of
 from hiflow.experiments._run_folder import Row, RunFolder
-from hiflow.metrics import Weighted, negative_log_likelihood, weigh
+from hiflow.metrics import Weighted, negative_log_likelihood, of_every, weigh
 
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5)
 STEPS = (4, 8, 16, 32, 64)
 T = TypeVar("T")
 _TIGHT = 1e-6
-_ENOUGH = 5_000
+_ENOUGH = 20_000
 
 
 def compare(
@@ -113,13 +114,16 @@ def _by_data(members: list[Member]) -> list[list[Member]]:
 
 def _control(group: list[Member], energy: AbstractEnergy) -> None:
     points, test = data_of(group[0], energy)
-    # The mean over few points would move the NLL by its own error.
-    if points.shape[0] < _ENOUGH:
+    if isinstance(energy, SupportsSampling) and not from_file(group[0].experiment):
+        keys = jax.random.split(jax.random.key(group[0].seed), _ENOUGH)
+        points = jax.vmap(energy.sample)(keys)
+    # The mean over fewer points than are tested on would bring in more luck than it takes out.
+    if points.shape[0] <= test.shape[0]:
         return
-    values = jax.jit(jax.vmap(energy))
-    luck = np.asarray(values(test), np.float64) - np.asarray(values(points), np.float64).mean()
+    at_points, at_test = (np.asarray(of_every(energy, x), np.float64) for x in (points, test))
+    luck = at_test - at_points.mean()
     for member in group:
-        member.luck = luck
+        member.control = Control(luck, part_of(at_points))
 
 
 def _validate(group: list[Member], energy: AbstractEnergy | None) -> None:
@@ -147,7 +151,9 @@ def _kept(member: Member, name: str, make: Callable[[], T]) -> T:
 def _sweep(member: Member, size: int, energy: AbstractEnergy | None) -> list[Row]:
     """NLL and NFE by setting; the first row is the reference, at tight tolerances."""
     flow, (_, test) = member.flow(), data_of(member, energy)
-    settings = {f"tolerance {x:.0e}": {"rtol": x, "atol": x} for x in (_TIGHT, *TOLERANCES)}
+    settings: dict[str, dict[str, Any]] = {
+        f"tolerance {x:.0e}": {"rtol": x, "atol": x} for x in (_TIGHT, *TOLERANCES)
+    }
     settings |= {f"{steps} steps": {"steps": steps} for steps in STEPS}
     rows = []
     for name, given in settings.items():

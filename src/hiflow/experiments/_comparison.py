@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hiflow._statistics import Mean, mean_over
 from hiflow.data import PixelTransform
 from hiflow.energies import AbstractEnergy
 from hiflow.experiments._caption import caption
@@ -13,7 +14,7 @@ from hiflow.experiments._data import pixel_transform
 from hiflow.experiments._member import Member
 from hiflow.experiments._run_folder import Row
 from hiflow.experiments._toml import Experiment
-from hiflow.metrics import Floor, Weighted, standard_error
+from hiflow.metrics import Floor, Weighted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Comparison:
 
     def sample_rows(self) -> list[Row]:
         """One row per arm whose samples were weighted: ESS, energies, free energy."""
-        return [_sample_row(label, sets) for label, sets in self.weighed().items()]
+        return [sample_row(label, sets) for label, sets in self.weighed().items()]
 
     def numbers(self) -> Row:
         """All that the page says, and the scores of every seed, as JSON."""
@@ -125,15 +126,16 @@ class Comparison:
 
     def _row(self, group: list[Member]) -> Row:
         first, scores = group[0], [m.scores for m in group]
-        nll = np.array([each["nll"] for each in scores])
+        tests = [member.test for member in group]
+        nll = mean_over([member.nll for member in group], tests)
         row = {
             "label": first.label,
             "arm": first.arm,
             "variant": first.variant,
             "family": first.family,
             "seeds": len(group),
-            "nll": float(nll.mean()),
-            "se": standard_error(nll) if len(group) > 1 else scores[0]["nll_se"],
+            "nll": nll.value,
+            "se": nll.error,
             "nfe": _mean_of(each["nfe"] for each in scores),
             "nfe_max": max(each["nfe_max"] for each in scores),
             "bits": _mean_of(each.get("bits") for each in scores),
@@ -144,19 +146,17 @@ class Comparison:
             "controlled_se": None,
             "validation": _mean_of(m.validation for m in group),
         }
-        controlled = [m.controlled for m in group if m.controlled is not None]
-        if controlled:
-            row["controlled"] = _mean_of(values.mean() for values in controlled)
-            row["controlled_se"] = standard_error(np.mean(controlled, axis=0))
+        if all(member.control is not None for member in group):
+            controlled = _controlled(group)
+            row |= {"controlled": controlled.value, "controlled_se": controlled.error}
         return row | self._difference(group)
 
     def _difference(self, group: list[Member]) -> Row:
         label = self._reference(group[0].variant)
         reference = {m.seed: m for m in self.members if m.label == label}
         pairs = [(m, reference[m.seed]) for m in group if m.seed in reference]
-        names = ("difference", "difference_se", "difference_se_points")
         if label == group[0].label or not pairs:
-            return dict.fromkeys(names)
+            return {"difference": None, "difference_se": None}
         for mine, other in pairs:
             if mine.test != other.test:
                 raise ValueError(
@@ -164,17 +164,21 @@ class Comparison:
                     f"{mine.seed}; give both the same [data]."
                 )
         points = [mine.nll - other.nll for mine, other in pairs]
-        means = np.array([values.mean() for values in points])
-        # Seeds that share their test points are averaged first: their errors aren't independent.
-        if len({mine.test for mine, _ in pairs}) == 1:
-            over_points = standard_error(np.mean(points, axis=0))
-        else:
-            _, over_points = _pooled([(values.mean(), standard_error(values)) for values in points])
-        over_seeds = standard_error(means) if len(means) > 1 else over_points
-        return dict(zip(names, (float(means.mean()), over_seeds, over_points), strict=True))
+        found = mean_over(points, [mine.test for mine, _ in pairs])
+        return {"difference": found.value, "difference_se": found.error}
 
 
-def _sample_row(label: str, sets: list[Weighted]) -> Row:
+def _controlled(group: list[Member]) -> Mean:
+    """The mean NLL with the energy as control variate."""
+    tests = [member.test for member in group]
+    known = [member.control.level for member in group if member.control is not None]
+    # Seeds of other data have other means of the energy: how these differ is in the seeds' spread.
+    also = known[:1] if len(set(tests)) == 1 else []
+    values = [member.controlled for member in group if member.controlled is not None]
+    return mean_over(values, tests, also=also)
+
+
+def sample_row(label: str, sets: list[Weighted]) -> Row:
     mean, mean_se = _pooled([one.mean(one.energies) for one in sets])
     free, free_se = _pooled([one.free_energy for one in sets])
     return {

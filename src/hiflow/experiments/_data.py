@@ -48,6 +48,11 @@ def event_shape(experiment: Experiment, energy: energies.AbstractEnergy | None) 
     return shape
 
 
+def from_file(experiment: Experiment) -> bool:
+    """Whether the points are read from files: nothing but they is known of their distribution."""
+    return any(name in experiment.tables.get("data", {}) for name in _FILE)
+
+
 def pixel_transform(experiment: Experiment) -> data.PixelTransform | None:
     """How the experiment's points came of pixels, if they are images."""
     table = experiment.tables.get("data", {})

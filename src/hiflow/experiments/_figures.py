@@ -31,7 +31,10 @@ def figures_of(comparison: Comparison, console: Console) -> dict[str, Any]:
     # A curve takes two points.
     if any(len(member.history) > 1 for group in shown.values() for member in group):
         histories = {label: [m.history for m in group] for label, group in shown.items()}
-        figures["learning"] = plotting.learning_curves(histories, floor=comparison.floor)
+        same = len({member.test for member in comparison.members}) == 1
+        figures["learning"] = plotting.learning_curves(
+            histories, floor=comparison.floor, same_points=same
+        )
     if (pixels := comparison.pixels) is not None:
         images = {
             label: pixels.to_pixels(image_samples(member.place, member.seed))

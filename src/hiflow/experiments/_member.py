@@ -8,12 +8,27 @@ import jax
 import numpy as np
 
 from hiflow._disk import fingerprint
+from hiflow._statistics import Part
 from hiflow.energies import AbstractEnergy
 from hiflow.experiments._data import make_data
 from hiflow.experiments._run_folder import Row, RunFolder, read_history
 from hiflow.experiments._toml import Experiment
 from hiflow.flow import Flow, load
 from hiflow.metrics import Weighted
+
+
+@dataclasses.dataclass(frozen=True)
+class Control:
+    r"""The energy as a control variate of a seed's NLL.
+
+    **Arguments:**
+
+    - `luck`: $V(x) - \langle V\rangle$ at every test point $x$.
+    - `level`: how well $\langle V\rangle$ is known.
+    """
+
+    luck: np.ndarray
+    level: Part
 
 
 @dataclasses.dataclass
@@ -31,9 +46,7 @@ class Member:
     test: str
     """What tells its test points from others."""
     experiment: Experiment
-    luck: np.ndarray | None = None
-    r"""$V(x) - \langle V\rangle$: the energy at every test point, less its mean over the experiment's
-    training points, many more."""
+    control: Control | None = None
     validation: float | None = None
     sweep: list[Row] | None = None
     weighted: Weighted | None = None
@@ -55,7 +68,7 @@ class Member:
         It has the mean of `nll` and, the nearer $q$ is to $e^{-V}/Z$, the less spread: which test points
         were drawn hardly matters.
         """
-        return None if self.luck is None else self.nll - self.luck
+        return None if self.control is None else self.nll - self.control.luck
 
     def flow(self) -> Flow:
         """Its trained flow."""

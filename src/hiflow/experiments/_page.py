@@ -33,14 +33,16 @@ def _explanation(comparison: Comparison, rows: list[Row]) -> str:
     return (
         f"{comparison.caption} Differences are from "
         f"{comparison.against or 'the first arm'}{' of the same variant' if variants else ''}, paired "
-        "over test points and seeds: ± over seeds (over points where there is one seed), and in the "
-        "next column ± over test points." + _CONTROLLED * controlled + _PROBES * probes
+        "over test points and seeds. Every ± is half of a 68.3 % confidence interval (Student's) that "
+        "covers seeds and test points together; with one seed, the test points alone."
+        + _CONTROLLED * controlled
+        + _PROBES * probes
     )
 
 
 _CONTROLLED = (
     " `controlled` is the NLL with the energy as control variate: the mean of −log q − V over the test "
-    "points plus that of V over all training points, ± over test points. Which test points were drawn "
+    "points plus that of V over many others, whose error is in its ±. Which test points were drawn "
     "hardly moves it: hold this one against the floor."
 )
 _PROBES = (
@@ -79,7 +81,7 @@ def _pivot(rows: list[Row]) -> list[str]:
         [variant, *(cells.get((arm, variant), "") for arm in arms)]
         for variant in dict.fromkeys(row["variant"] for row in rows)
     ]
-    note = "NLL ± standard error, and in brackets the paired difference."
+    note = "NLL, and in brackets the paired difference, each with its ± as above."
     return [*markdown(["variant", *arms], lines), "", note]
 
 

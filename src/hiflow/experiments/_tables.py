@@ -25,7 +25,6 @@ LIKELIHOOD = (
     Column("±", "controlled_se"),
     Column("difference", "difference", "{:+.3f}"),
     Column("±", "difference_se"),
-    Column("± points", "difference_se_points"),
     Column("± probes", "probe_se"),
     Column("bits/dim", "bits"),
     Column("NFE", "nfe", "{:.1f}"),
@@ -33,7 +32,8 @@ LIKELIHOOD = (
     Column("training s", "seconds", "{:.0f}"),
 )
 _BRIEFLY = ("nll", "se", "difference", "difference_se", "nfe")
-SCORES = tuple(c for c in LIKELIHOOD if c.key in ("label", *_BRIEFLY, "bits", "seconds"))
+_CONTROLLED = ("controlled", "controlled_se")
+SCORES = tuple(c for c in LIKELIHOOD if c.key in ("label", *_BRIEFLY, *_CONTROLLED, "bits"))
 """What fits a console of 80 columns."""
 CHOICE = (
     Column("family", "family", "{}"),

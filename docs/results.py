@@ -1,0 +1,176 @@
+"""Writes the README's tables of results from the committed comparisons: python docs/results.py
+
+A number in these tables is never typed: `tests/docs/test_results.py` holds the README to them.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hiflow._disk import write_text
+from hiflow._statistics import Part, half_width
+
+ROOT = Path(__file__).parents[1]
+Row = dict[str, Any]
+Cell = Callable[[Row], str]
+_MARKS = ("<!-- results: python docs/results.py -->", "<!-- end of results -->")
+_LARGE = 1e6
+
+
+def rows_of(experiment: str) -> dict[str, Row]:
+    """Label to row of a committed comparison."""
+    text = (ROOT / "experiments" / experiment / "comparison.json").read_text(encoding="utf-8")
+    return {row["label"]: row for row in json.loads(text)["rows"]}
+
+
+def error(row: Row, name: str, *, points: str | None = None) -> float:
+    """The half-width that covers seeds and points together.
+
+    Comparisons that were made before the two were combined have an error over seeds, a standard error,
+    and one over points beside it: with `points`, for seeds that share their test points, both count.
+    """
+    if "difference_se_points" not in row:
+        return row[name]
+    parts = [Part(row[name] ** 2, row["seeds"] - 1)]
+    return half_width([*parts, Part(row[points] ** 2, _LARGE)] if points else parts)
+
+
+def nll(digits: int = 2) -> Cell:
+    """NLL ± error, of seeds that have test points of their own."""
+    return lambda row: f"{row['nll']:.{digits}f} ± {error(row, 'se'):.{digits}f}"
+
+
+def value(row: Row) -> str:
+    """The NLL alone, where the comparison doesn't hold its error over points."""
+    return f"{row['nll']:.1f}"
+
+
+def controlled(row: Row) -> str:
+    """The NLL controlled by the energy ± error, of seeds that share their test points."""
+    return f"{row['controlled']:.2f} ± {error(row, 'se', points='controlled_se'):.2f}"
+
+
+def difference(digits: int = 2, *, shared: bool = False, sign: int = 1) -> Cell:
+    """Paired difference ± error; `shared` says whether the seeds share their test points."""
+
+    def cell(row: Row) -> str:
+        if row["difference"] is None:
+            return ""
+        points = "difference_se_points" if shared else None
+        value = f"{sign * row['difference']:+.{digits}f}".replace("-", "−")
+        return f"{value} ± {error(row, 'difference_se', points=points):.{digits}f}"
+
+    return cell
+
+
+def nfe(row: Row) -> str:
+    """NFE per point."""
+    return f"{row['nfe']:.0f}"
+
+
+def bits(row: Row) -> str:
+    """Bits per dimension."""
+    return f"{row['bits']:.3f}"
+
+
+def table(
+    experiment: str,
+    arms: dict[str, str],
+    title: str,
+    columns: dict[str, Cell],
+    last: Sequence[str] = (),
+) -> str:
+    """A table in Markdown.
+
+    **Arguments:**
+
+    - `arms`: what the README calls an arm, to its label.
+    - `columns`: title to what a row shows there.
+    - `last`: further lines.
+    """
+    rows = rows_of(experiment)
+    lines = [f"| {' | '.join([title, *columns])} |", "|---" * (1 + len(columns)) + "|"]
+    for name, label in arms.items():
+        cells = [cell(rows[label]) for cell in columns.values()]
+        lines.append(f"| {' | '.join([name, *cells])} |")
+    return "\n".join([*lines, *last])
+
+
+def results() -> str:
+    """All tables."""
+    hessian = "HI-FM, Saturating at the minimum's Hessian"
+    tables = [
+        table(
+            "ring",
+            {
+                "OT-FM": "OT-FM",
+                "best of seven isotropic end laws": "isotropic, variance 0.03",
+                "control: the Hessian's variances on swapped axes": "shuffled, s 0.3",
+                "HI-FM: `Langevin` end law, s = 1": "Langevin, s 1",
+                "**HI-FM: `Relaxed` end law, s = 1**": "Relaxed, s 1",
+            },
+            "ring, 20 samples, 5 seeds; scales chosen on validation points; floor 1.42",
+            {"test NLL": nll(), "less OT-FM": difference(), "NFE": nfe},
+        ),
+        table(
+            "dw4/ten",
+            {
+                "OT-FM": "OT-FM, EGNN, 10 samples",
+                "isotropic end law": "isotropic end law, EGNN, 10 samples",
+                "control: its mean for every mode": "control, MeanRate, EGNN, 10 samples",
+                "control: on the wrong modes": "control, Shuffled, EGNN, 10 samples",
+                "**HI-FM: `Relaxed`, the minimum's Hessian**": "HI-FM, Relaxed, EGNN, 10 samples",
+            },
+            "DW4, 10 samples, EGNN, 10 seeds",
+            {"test NLL": nll(), "HI-FM less this": difference(sign=-1), "NFE": nfe},
+        ),
+        table(
+            "lj13/figure4",
+            {
+                "OT-FM": "OT-FM",
+                "control: on the wrong modes": "control, Shuffled",
+                "control: their mean for every mode": "control, MeanRate",
+                "HI-FM: `Saturating` rates, the minimum's Hessian": hessian,
+            },
+            "LJ13, 20,000 samples, 10,000 steps, 3 seeds, pairs aligned by symmetry; floor 16.9 to 17.0",
+            {"controlled NLL": controlled, "less OT-FM": difference(shared=True), "NFE": nfe},
+        ),
+        table(
+            "mnist/mnist-cpu",
+            {
+                "OT-FM": "OT-FM",
+                "control: on the wrong modes": "control, Shuffled",
+                "control: their mean for every mode": "control, MeanRate",
+                "HI-FM: `Saturating` rates, a fitted Gaussian": "HI-FM, Saturating, Gaussian",
+            },
+            "MNIST 28×28, U-Net, 2,000 steps, 3 seeds",
+            {"bits/dim": bits, "less OT-FM, nats": difference(0), "NFE": nfe},
+        ),
+        table(
+            "digits/scarce",
+            {
+                "OT-FM": "OT-FM",
+                "best of four isotropic end laws": "isotropic end law, variance 1/5",
+                "control: their mean for every mode": "control, MeanRate, s 1",
+                "HI-FM: `Relaxed`, a fitted network": "HI-FM, Relaxed, network, s 1",
+            },
+            "200 digits of 8×8, MLP, 3 seeds; chosen on validation images",
+            # All seeds are scored on all test images.
+            {"test NLL": value, "less OT-FM": difference(1, shared=True), "NFE": nfe},
+        ),
+    ]
+    return "\n\n".join(tables)
+
+
+def with_results(readme: str) -> str:
+    """The README with its tables as they come of the committed comparisons."""
+    begin, end = _MARKS
+    pattern = re.escape(begin) + r".*?" + re.escape(end)
+    return re.sub(pattern, lambda _: f"{begin}\n\n{results()}\n\n{end}", readme, flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    page = ROOT / "README.md"
+    write_text(page, with_results(page.read_text(encoding="utf-8")))

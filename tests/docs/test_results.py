@@ -1,0 +1,43 @@
+"""The README's numbers are those of the committed comparisons."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def results():
+    spec = importlib.util.spec_from_file_location("results", ROOT / "docs" / "results.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_readme_has_the_committed_numbers(results):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert results.with_results(readme) == readme, "run `python docs/results.py`"
+
+
+def test_another_number_is_noticed(results):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    row = results.rows_of("ring")["Relaxed, s 1"]
+    typed = readme.replace(results.nll()(row), "1.50 ± 0.01")
+    assert typed != readme
+    assert results.with_results(typed) == readme
+
+
+def test_errors_over_seeds_and_over_points_are_combined(results):
+    row = {"seeds": 3, "difference_se": 0.3, "difference_se_points": 0.4}
+    # Student's quantile at 84.1 % with 2 degrees of freedom is 1.3213.
+    alone = results.error(row, "difference_se")
+    np.testing.assert_allclose(alone, 1.3213 * 0.3, rtol=1e-4)
+    both = results.error(row, "difference_se", points="difference_se_points")
+    assert 0.5 < both < np.hypot(alone, 0.4)
+    combined = {"seeds": 3, "difference_se": 0.3}
+    assert results.error(combined, "difference_se", points="difference_se_points") == 0.3
