@@ -1,5 +1,6 @@
 """What the commands of the shell share: console, errors in one line, options and what completes them."""
 
+import io
 import platform
 import sys
 import tomllib
@@ -102,6 +103,10 @@ class plain_errors:  # noqa: N801  a context manager, used like a function
     """What a user did wrong is said in one line, without a traceback; warnings likewise."""
 
     def __enter__(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            # A terminal that doesn't know a sign shows another: no result is lost for it.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
         self._saved = warnings.showwarning
         warnings.showwarning = lambda message, *_args, **_kwargs: console.print(
             f"warning: {message}", style="yellow", markup=False

@@ -1,15 +1,19 @@
 """An experiment's arms and seeds trained by `fit`, into a run folder."""
 
+import dataclasses
 import json
+import math
 import os
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import jax
 from jaxtyping import Array
 from rich.console import Console
 
 from hiflow import _processes, energies
+from hiflow._disk import is_whole, trusting
 from hiflow.experiments._arm import Arm, make_arm
 from hiflow.experiments._compare import compare
 from hiflow.experiments._comparison import Comparison
@@ -18,6 +22,8 @@ from hiflow.experiments._fitted import FittedEnergies, make_energy
 from hiflow.experiments._record import Record
 from hiflow.experiments._run_folder import RunFolder
 from hiflow.experiments._toml import Experiment
+from hiflow.flow import load
+from hiflow.metrics import negative_log_likelihood
 from hiflow.training import fit
 
 
@@ -28,6 +34,7 @@ def train(
     seeds: Sequence[int] | None = None,
     resume: bool = False,
     console: Console | None = None,
+    trust: Sequence[str] = (),
 ) -> Comparison:
     """Train every arm for every seed into a run folder, and compare its arms; finished arms are skipped
     on resume.
@@ -36,8 +43,22 @@ def train(
     [`compare`][hiflow.experiments.compare] on the folder: seeds that it holds already are in it too.
     Several processes (`jax.distributed`) train every arm together, in a folder that all of them see; the
     first one alone writes to it and to the console.
+
+    **Arguments:**
+
+    - `trust`: packages of your own that the configuration may name as `"package.module:function"`.
     """
-    console = console or Console()
+    with trusting(*trust):
+        return _trained(experiment, root, seeds, resume, console or Console())
+
+
+def _trained(
+    experiment: Experiment,
+    root: str | os.PathLike[str],
+    seeds: Sequence[int] | None,
+    resume: bool,
+    console: Console,
+) -> Comparison:
     console.quiet |= not _processes.leads()
     progress = console.is_terminal and not console.quiet
     seeds = experiment.seeds if seeds is None else list(seeds)
@@ -89,7 +110,7 @@ def _train_arm(
     weights, checkpoints = record.place / "flow.hiflow", record.place / "checkpoints"
     # What the first process sees on disk counts: another may see it a moment later.
     done, begun = json.loads(
-        _processes.exchange(json.dumps([weights.exists(), checkpoints.exists()]))[0]
+        _processes.exchange(json.dumps([is_whole(weights), checkpoints.exists()]))[0]
     )
     if not done:
         flow = fit(
@@ -108,3 +129,22 @@ def _train_arm(
             progress=progress,
         )
         _processes.by_leader(lambda: flow.save(weights))
+    _processes.by_leader(lambda: _score_if_missing(arm, record, weights))
+
+
+def _score_if_missing(arm: Arm, record: Record, weights: Path) -> None:
+    if not record.ends(arm.training.steps):
+        _score_anew(arm, record, weights)
+
+
+def _score_anew(arm: Arm, record: Record, weights: Path) -> None:
+    """The last row of a history that was lost or damaged after training."""
+    flow = load(weights, trust=_packages_of(arm.network, arm.prior))
+    seconds = record.rows[-1].get("seconds", math.nan) if record.rows else math.nan
+    row = {"step": arm.training.steps, "seconds": seconds, "loss": math.nan}
+    record(row | dataclasses.asdict(negative_log_likelihood(flow, record.test)))
+
+
+def _packages_of(*components: object) -> tuple[str, ...]:
+    """The packages whose components these are: running them is what the run is for."""
+    return tuple(type(each).__module__.partition(".")[0] for each in components)

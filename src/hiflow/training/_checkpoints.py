@@ -1,6 +1,5 @@
 """Training state on disk, by Orbax: atomic, and refused where it belongs to another run."""
 
-import json
 import logging
 import os
 from pathlib import Path
@@ -10,7 +9,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from hiflow._disk import write_json
+from hiflow._disk import read_json, write_json
 from hiflow._processes import by_leader
 from hiflow.training._step import State
 
@@ -94,7 +93,7 @@ def _claim(root: Path, run: dict[str, str], resume: bool) -> None:
             f"fit: {root} holds a run already. Pass resume=True to go on with it, or another "
             "`checkpoint_dir`."
         )
-    found = json.loads(mark.read_text())
+    found = read_json(mark, "Remove the folder to start anew, or restore the file from a copy.")
     different = [name for name in run if found.get(name) != run[name]]
     if different:
         raise ValueError(

@@ -19,6 +19,7 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 from hiflow import _processes
 from hiflow._devices import as_mesh, spread_over
 from hiflow._disk import fingerprint, structure
+from hiflow.data import Source, as_source
 from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
 from hiflow.metrics import negative_log_likelihood
@@ -33,6 +34,7 @@ from hiflow.training._preflight import (
     Ready,
     check_data,
     check_mesh,
+    checked_sample,
     make_components,
     make_ready,
     warn_of_own_noise,
@@ -73,7 +75,9 @@ def fit(
 
     - `network`, `path`, `prior`, `energy`: components, their names or tables. Without an `energy` it is
       the path's; it is for the data–energy check and `augment`.
-    - `data`: `(n, *event)`, an array or [`Samples`][hiflow.data.Samples].
+    - `data`: `(n, *event)`, an array or [`Samples`][hiflow.data.Samples]; or a
+      [`Source`][hiflow.data.Source], a memory-mapped array or a Grain data set, of which the rows of
+      coming batches are read while the device trains.
     - `key`: makes batches, times and prior samples, and the weights of a network that is only named.
     - `validation`: test points; their NLL and NFE are logged at the steps `validate_at` and at the end.
     - `settings`: the fields of [`Training`][hiflow.Training], such as `steps`, `batch_size` and
@@ -92,11 +96,13 @@ def fit(
     network don't fit together, or if `checkpoint_dir` belongs to another run; `TypeError` for an
     unknown setting; `OSError` if `anchor_dir` has too little room.
     """
-    points = jnp.asarray(data)
+    source = as_source(data)
+    points = jnp.asarray(data) if source is None else source
     held_out = None if validation is None else jnp.asarray(validation)
     parts = make_components(network, path, prior, energy, points.shape[1:], key)
     ready = make_ready(*parts, as_training(training).changed(**settings))
-    named = {"data": points, "validation": held_out}
+    read = points if source is None else checked_sample(ready, source)
+    named = {"data": read, "validation": held_out}
     check_data(ready, named, getattr(data, "chains", None))
     warn_of_own_noise(ready.path, ready.noise)
     line = as_mesh(mesh)
@@ -130,7 +136,7 @@ class _Run:
     """One training run: its parts, ready and checked."""
 
     ready: Ready
-    points: Array
+    points: Array | Source
     held_out: Array | None
     key: PRNGKeyArray
     solver: Solver
@@ -152,7 +158,7 @@ class _Run:
         """What the trained weights depend on, by name."""
         # The network's initial weights follow from a key, and may differ in their last digit elsewhere.
         parts = {
-            "data": self.points,
+            "data": getattr(self.points, "identity", self.points),
             "network": structure(self.ready.network),
             "path": self.ready.path,
             "prior": self.ready.prior,

@@ -9,8 +9,9 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from hiflow import _processes
 from hiflow.couplings import SupportsPreparation
-from hiflow.paths import AnchorStore, make_anchors, store_anchors
+from hiflow.data import Source
 from hiflow.training._anchor_stream import Call, steps_at_once, with_anchors
+from hiflow.training._anchors import Kept, kept_anchors
 from hiflow.training._layout import Layout
 from hiflow.training._pairing import paired_draws
 from hiflow.training._placed_draws import even_draws, placed_draws
@@ -30,7 +31,7 @@ class Prepared(NamedTuple):
 
 def prepared(
     ready: Ready,
-    points: Array,
+    points: Array | Source,
     key: PRNGKeyArray,
     static: PyTree,
     stretches: list[Call],
@@ -47,21 +48,20 @@ def prepared(
     - `together`: whether several processes train, who share a disk.
     """
     settings = ready.training
-    anchors, stored = None, None
-    keep = {"dtype": settings.anchor_dtype, "progress": progress}
-    if settings.anchor_dir is None:
-        anchors = make_anchors(ready.path, points, **keep)
+
+    def keep() -> Kept:
+        return kept_anchors(ready.path, points, settings, progress=progress)
+
+    # What is kept on disk is made by one for all.
+    shared = together and settings.anchor_dir is not None
+    kept = _processes.leader_first(keep) if shared else keep()
+    anchors = kept.anchors
+    if anchors is not None:
         layout = layout.for_anchors(anchors, settings.shard_anchors)
         anchors = layout.put_anchors(anchors)
-    else:
-        directory = settings.anchor_dir
-
-        def store() -> AnchorStore:
-            return store_anchors(ready.path, points, directory, **keep)
-
-        stored = _processes.leader_first(store) if together else store()
     coupling = ready.coupling
     if isinstance(coupling, SupportsPreparation):
+        assert isinstance(points, jax.Array), "checked_sample refuses others"
         fresh = jax.random.fold_in(key, settings.steps)
         coupling = coupling.prepare(ready.prior, points, fresh)
     symmetry = ready.group if settings.augment else None
@@ -74,16 +74,16 @@ def prepared(
         key,
         size=settings.batch_size,
     )
-    path, static, symmetry = layout.put_whole((ready.path, static, symmetry))
+    path, static, symmetry = layout.put_whole((kept.path, static, symmetry))
     recipe = Recipe(
         anchors, path, static, symmetry, ready.optimiser, settings.ema, ready.noise.own, layout
     )
     room = STEPS_PER_CALL
     calls = [_calls(start, stop, room) for start, stop in stretches]
     draws = even_draws(paired_draws(batches, chain.from_iterable(calls), room), layout)
-    if stored is not None:
-        room = steps_at_once(stored, settings.batch_size, room)
-        draws = with_anchors(draws, chain.from_iterable(calls), stored, room, layout)
+    if kept.rows is not None:
+        room = steps_at_once(kept.rows, settings.batch_size, room)
+        draws = with_anchors(draws, chain.from_iterable(calls), kept.rows, room, layout)
         calls = [[part for call in upto for part in _calls(*call, room)] for upto in calls]
     return Prepared(recipe, calls, placed_draws(draws, layout))
 
