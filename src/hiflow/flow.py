@@ -1,7 +1,7 @@
 """A flow: prior, velocity field and solver, with samples and a normalised density."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import diffrax
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow import _disk
+from hiflow._devices import on_every_device
 from hiflow._integration import in_chunks
 from hiflow.networks import AbstractVelocityField
 from hiflow.priors import AbstractPrior
@@ -76,7 +77,7 @@ class Flow(eqx.Module):
     ) -> tuple[Float[Array, "size *event"], SolverStats]:
         """`size` samples and what the solver did."""
         flow = self.with_settings(**settings)
-        z, stats = _checked(_push(flow, _prior_samples(flow, key, size)))
+        z, stats = _solved(_push, flow, _prior_samples(flow, key, size))
         return _from_units(flow, z), stats
 
     def push(self, x0: Float[Array, "n *event"], **settings: Any) -> Float[Array, "n *event"]:
@@ -90,7 +91,7 @@ class Flow(eqx.Module):
                 f"push: `x0` must have shape (n, {', '.join(map(str, self.prior.event_shape))}), got "
                 f"{x0.shape}."
             )
-        return _from_units(self, _checked(_push(self.with_settings(**settings), x0))[0])
+        return _from_units(self, _solved(_push, self.with_settings(**settings), x0)[0])
 
     def sample_and_log_prob(
         self, key: PRNGKeyArray, size: int, **settings: Any
@@ -106,7 +107,7 @@ class Flow(eqx.Module):
         key_prior, key_probes = jax.random.split(key)
         x0 = _prior_samples(flow, key_prior, size)
         keys = jax.random.split(key_probes, size)
-        (z, log_prob), stats = _checked(_push_with_density(flow, x0, keys))
+        (z, log_prob), stats = _solved(_push_with_density, flow, (x0, keys))
         return _from_units(flow, z), log_prob + _log_det(flow), stats
 
     def log_prob(
@@ -131,7 +132,7 @@ class Flow(eqx.Module):
             )
         batch = x.reshape(-1, *event)
         keys = None if key is None else jax.random.split(key, batch.shape[0])
-        log_prob, stats = _checked(_pull(flow, _in_units(flow, batch), keys))
+        log_prob, stats = _solved(_pull, flow, (_in_units(flow, batch), keys))
         result = (log_prob + _log_det(flow), stats)
         return jax.tree.map(lambda leaf: leaf.reshape(x.shape[: x.ndim - len(event)]), result)
 
@@ -214,8 +215,8 @@ def _push(flow: Flow, x0: Float[Array, "n *event"]) -> Solved:
 
 
 @eqx.filter_jit
-def _push_with_density(flow: Flow, x0: Float[Array, "n *event"], keys: Array) -> Solved:
-    solver = flow.solver
+def _push_with_density(flow: Flow, starts: tuple[Float[Array, "n *event"], Array]) -> Solved:
+    solver, (x0, keys) = flow.solver, starts
     (x1, gained), stats, arrived = solve(
         solver, flow.network, x0, (0.0, 1.0), solver.divergence, keys
     )
@@ -224,8 +225,9 @@ def _push_with_density(flow: Flow, x0: Float[Array, "n *event"], keys: Array) ->
 
 
 @eqx.filter_jit
-def _pull(flow: Flow, x1: Float[Array, "n *event"], keys: Array | None) -> Solved:
-    solver, projected = flow.solver, jax.vmap(flow.prior.group.project)(x1)
+def _pull(flow: Flow, ends: tuple[Float[Array, "n *event"], Array | None]) -> Solved:
+    solver, (x1, keys) = flow.solver, ends
+    projected = jax.vmap(flow.prior.group.project)(x1)
     (x0, gained), stats, arrived = solve(
         solver, flow.network, projected, (1.0, 0.0), solver.divergence, keys
     )
@@ -252,6 +254,9 @@ def _with_probes(stats: SolverStats, gained: Float[Array, "n *estimates"]) -> So
     return SolverStats(stats.nfe, stats.accepted, stats.rejected, variance)
 
 
-def _checked(solved: Solved) -> tuple[PyTree, SolverStats]:
-    results, stats, arrived = solved
+def _solved(
+    function: Callable[[Flow, Any], Solved], flow: Flow, rows: PyTree
+) -> tuple[PyTree, SolverStats]:
+    """The results for all rows, and the statistics."""
+    results, stats, arrived = on_every_device(function, flow, rows)
     return check_arrived(arrived, (results, stats))

@@ -68,7 +68,7 @@ def _as_tolerance(value: object) -> Float[Array, ""]:
     if isinstance(value, bool | str):
         raise Refused("must be positive and finite, a number")
     array = as_scalar(value)
-    if is_concrete(array) and not (0 < array < jnp.inf):
+    if is_concrete(array) and not 0 < float(array) < jnp.inf:
         raise Refused("must be positive and finite, a number")
     return array
 
@@ -92,7 +92,7 @@ class Solver(eqx.Module):
     - `steps`: a number of equal steps instead of adaptive ones.
     - `divergence`: [`Exact`][hiflow.divergences.Exact], or
       [`Hutchinson`][hiflow.divergences.Hutchinson], which needs `key`; its name, or a table.
-    - `chunk_size`: how many samples are solved side by side; `None` chooses by what one evaluation
+    - `chunk_size`: how many samples a device solves side by side; `None` chooses by what one evaluation
       holds in memory. With adaptive steps, who is done makes room for the next sample; where the solve
       is differentiated, a chunk runs until its slowest is done.
 

@@ -48,7 +48,7 @@ def train(path=PATH, points=POINTS, **settings):
     defaults = {"steps": 23, "batch_size": 4, "prior": PRIOR, "key": KEY, "progress": False}
     with pytest.MonkeyPatch.context() as patch:
         # Neither the number of steps nor of pieces per call may change anything.
-        patch.setattr("hiflow.training._fit.STEPS_PER_CALL", 10)
+        patch.setattr("hiflow.training._prepare.STEPS_PER_CALL", 10)
         return hf.fit(network, path, points, **{**defaults, **settings})
 
 

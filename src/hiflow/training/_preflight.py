@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, PRNGKeyArray
 
 from hiflow import couplings, energies, networks, paths, priors
@@ -170,6 +171,27 @@ def check_data(ready: Ready, points: dict[str, Array | None], chains: Sized | No
                 "Langevin, or a larger `beta`.",
                 stacklevel=3,
             )
+
+
+def check_mesh(mesh: Mesh | None, checkpoints: bool) -> bool:
+    """Whether a mesh is of several processes; raise `ValueError` unless all have a part in it, or this
+    one alone."""
+    if mesh is None:
+        return False
+    parts = {device.process_index for device in mesh.devices.flat}
+    if len(parts) == jax.process_count():
+        return len(parts) > 1
+    if parts != {jax.process_index()}:
+        raise ValueError(
+            f"fit: `mesh` must have devices of all {jax.process_count()} processes, or of this one "
+            f"alone (jax.local_devices()); it has those of {sorted(parts)}."
+        )
+    if checkpoints:
+        raise ValueError(
+            "fit: `checkpoint_dir` is written by all processes together, and `mesh` is of this one "
+            "alone. Leave one of them out."
+        )
+    return False
 
 
 def checked_sample(ready: Ready, source: Source) -> Array:

@@ -85,6 +85,10 @@ def _folder(value: object) -> str | None:
     return None if value is None else os.fspath(value)
 
 
+def _open_flag(value: object) -> bool | None:
+    return None if value is None else flag(value)
+
+
 def _budget(value: object) -> int | str:
     try:
         return "auto" if isinstance(value, str) and value == "auto" else whole(1)(value)
@@ -124,6 +128,10 @@ class Training:
     - `anchor_dtype`: `"float32"`, or `"float16"` for eigenvectors of half the size
       ([`make_anchors`][hiflow.paths.make_anchors]); steps compute in the data's precision.
     - `checkpoint_every`: after how many steps the state is saved, if it is saved at all.
+    - `shard_parameters`: on several devices, keep a part of the weights, their average and the
+      optimiser's memory on each, and gather the weights in every step; else each has all of them.
+    - `shard_anchors`: likewise keep a part of the anchors on each, and send those of a batch to where
+      they are needed; `None` does so where they take more than a gibibyte.
 
     **Raises:** `ValueError` for a value of another type or out of range, with the field's name.
     """
@@ -150,6 +158,8 @@ class Training:
     anchor_budget: int | str = setting(_budget, "auto", trajectory=False)
     anchor_dtype: str = setting(one_of(*ANCHOR_DTYPES), "float32")
     checkpoint_every: int = setting(whole(1), 500, trajectory=False)
+    shard_parameters: bool = setting(flag, False, trajectory=False)
+    shard_anchors: bool | None = setting(_open_flag, None, trajectory=False)
 
     def __post_init__(self):
         check_settings(self)
