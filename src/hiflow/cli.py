@@ -5,10 +5,12 @@ at once.
 """
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -16,6 +18,7 @@ from hiflow import experiments
 from hiflow._shell import (
     Cached,
     Family,
+    again,
     component_names,
     console,
     experiment_names,
@@ -25,6 +28,7 @@ from hiflow._shell import (
     listed,
     plain_errors,
     say_version,
+    saying_how_to_go_on,
     setting_of,
     value_of,
 )
@@ -64,11 +68,12 @@ def train(
     cache: Cached = True,
 ) -> None:
     """Train every arm of an experiment, score it, and compare the arms."""
-    with plain_errors():
+    with plain_errors(), ExitStack() as ending:
         if seed is not None and seeds is not None:
             raise ValueError("--seed and --seeds exclude each other.")
         what = experiments.read(file)
         root = out or Path("runs") / what.name
+        ending.enter_context(saying_how_to_go_on(again(file, root, seed, seeds)))
         chosen = [seed] if seed is not None else list(range(seeds)) if seeds else None
         experiments.RunFolder(root).refuse(what, resume=resume)
         if resume and (kept := experiments.finished(what, root, seeds=chosen)) is not None:
@@ -78,6 +83,12 @@ def train(
             keep_compiled(cache)
             found = experiments.train(what, root, seeds=chosen, resume=resume, console=console)
             experiments.remember(root, _report(found, root))
+            if found.failures:
+                console.print(f"run folder: {root}")
+                Console(stderr=True).print(
+                    experiments.summary(found.failures), style="red", markup=False, soft_wrap=True
+                )
+                sys.exit(1)
         console.print(f"run folder: {root}")
 
 

@@ -1,22 +1,39 @@
 """An experiment's arms and seeds trained by `fit`, into a run folder."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import jax
 from jaxtyping import Array
 from rich.console import Console
 
 from hiflow import energies
+from hiflow._disk import locked
+from hiflow._interrupts import interrupts
 from hiflow.experiments._arm import Arm, make_arm
 from hiflow.experiments._compare import compare
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._data import event_shape, make_data, pixel_transform
+from hiflow.experiments._failures import (
+    Failure,
+    failure_in,
+    forget,
+    is_settled,
+    settings_of,
+    summary,
+)
 from hiflow.experiments._fitted import FittedEnergies, make_energy
 from hiflow.experiments._record import Record
 from hiflow.experiments._run_folder import RunFolder
 from hiflow.experiments._toml import Experiment
+from hiflow.flow import Flow
 from hiflow.training import fit
+from hiflow.training._preflight import rehearse
+
+# Of one arm alone: it diverged, its solver didn't arrive, or it takes more memory than there is.
+_FAILURES = (FloatingPointError, RuntimeError, MemoryError)
 
 
 def train(
@@ -30,34 +47,89 @@ def train(
     """Train every arm for every seed into a run folder, and compare its arms; finished arms are skipped
     on resume.
 
-    All arms are built and checked before the first one is trained. The comparison is that of
+    All arms are built and checked, and the first seed's data made, before the folder is claimed. An arm
+    that fails is marked so and doesn't keep the others from being trained: it is among the comparison's
+    `failures`, and trained again on resume once its settings have changed. The comparison is that of
     [`compare`][hiflow.experiments.compare] on the folder: seeds that it holds already are in it too.
+
+    **Raises:** `ValueError` for what is wrong, if another process trains into the folder, or if every
+    arm failed; `KeyboardInterrupt` and `SystemExit` as [`fit`][hiflow.fit] does.
     """
     console = console or Console()
     seeds = experiment.seeds if seeds is None else list(seeds)
-    energy = make_energy(experiment)
     folder = RunFolder(root)
+    folder.refuse(experiment, resume=resume)
+    energy = make_energy(experiment)
     shape = event_shape(experiment, energy)
     pixels = pixel_transform(experiment)
-    for arm in experiment.arms:  # Refuses whatever is wrong, before data are drawn.
-        make_arm(experiment, arm, energy, shape, jax.random.key(0))
-    folder.claim(experiment, seeds, resume=resume)
-    for seed in seeds:
-        points, test = make_data(experiment, energy, seed, progress=console.is_terminal)
-        _check_sizes(experiment, points.shape[0])
-        folder.describe_data(seed, points, test)
-        fitted = FittedEnergies(
-            shape, points, test, seed=seed, folder=folder.energies(seed), console=console
-        )
-        for table in experiment.arms:
-            key_network, key_fit = jax.random.split(jax.random.key(seed))
-            arm = make_arm(experiment, table, energy, shape, key_network, fitted)
-            place = folder.arm(seed, arm.label)
-            seen = points[: arm.size]
-            console.print(f"[bold]{arm.label}[/], seed {seed}: {type(arm.path).__name__}")
-            record = Record(place, test, pixels, console)
-            _train_arm(arm, record, seen, energy, key_fit)
-    return compare([folder.root], console=console)
+    _check_arms(experiment, energy, shape)
+    claimed, failures = False, []
+    with interrupts(), locked(folder.root):
+        for seed in seeds:
+            points, test = make_data(experiment, energy, seed, progress=console.is_terminal)
+            _check_sizes(experiment, points.shape[0])
+            if not claimed:
+                folder.claim(experiment, seeds, resume=resume)
+                claimed = True
+            folder.describe_data(seed, points, test)
+            fitted = FittedEnergies(
+                shape, points, test, seed=seed, folder=folder.energies(seed), console=console
+            )
+            for table in experiment.arms:
+                key_network, key_fit = jax.random.split(jax.random.key(seed))
+                arm = make_arm(experiment, table, energy, shape, key_network, fitted)
+                place = folder.arm(seed, arm.label)
+                console.print(f"[bold]{arm.label}[/], seed {seed}: {type(arm.path).__name__}")
+                record = Record(place, test, pixels, console)
+                train_arm = partial(_train_arm, arm, record, points[: arm.size], energy, key_fit)
+                settings = settings_of(experiment, table)
+                if failure := _failure_of(train_arm, arm.label, seed, settings, record):
+                    failures.append(failure)
+        if failures and not folder.has_flows():
+            raise ValueError(summary(failures))
+        return compare([folder.root], console=console)
+
+
+def _check_arms(
+    experiment: Experiment, energy: energies.AbstractEnergy | None, shape: tuple[int, ...]
+) -> None:
+    """Refuse whatever is wrong with an arm or with how it is scored, before data are drawn."""
+    scored = []
+    for table in experiment.arms:
+        arm = make_arm(experiment, table, energy, shape, jax.random.key(0))
+        settings = settings_of(experiment, table)
+        alike = settings["prior"], settings["network"], settings["evaluation"]
+        if alike not in scored:
+            scored.append(alike)
+            test = experiment.tables.get("data", {}).get("test", 256)
+            rehearse(Flow(arm.prior, arm.network, arm.solver), test)
+
+
+def _failure_of(
+    train_arm: Callable[[], None],
+    label: str,
+    seed: int,
+    settings: dict[str, Any],
+    record: Record,
+) -> Failure | None:
+    """Train an arm; what became of it if it failed, now or before with the same settings."""
+    place, console = record.place, record.console
+    before = failure_in(place)
+    if before is not None and is_settled(before, settings):
+        console.print(f"  failed before, with the same settings: {before.reason}", markup=False)
+        return before
+    if before is not None:
+        forget(before, place, settings)
+    try:
+        train_arm()
+    except _FAILURES as error:
+        lines = str(error).strip().splitlines() or [""]
+        reason = f"{type(error).__name__}: {lines[0][:400]}"
+        failure = Failure(label, seed, reason, isinstance(error, FloatingPointError), settings)
+        failure.keep(place)
+        console.print(f"  failed: {reason}", style="red", markup=False)
+        return failure
+    return None
 
 
 def _check_sizes(experiment: Experiment, available: int) -> None:
@@ -77,7 +149,8 @@ def _train_arm(
     key: Array,
 ) -> None:
     weights = record.place / "flow.hiflow"
-    if not weights.exists():
+    last = record.rows[-1:]
+    if not weights.exists() or (last and last[0]["step"] < arm.training.steps):
         checkpoints = record.place / "checkpoints"
         flow = fit(
             arm.network,

@@ -2,10 +2,8 @@
 
 import dataclasses
 import inspect
-import math
 import os
-import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from itertools import chain
 from typing import Any
@@ -16,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from hiflow._disk import fingerprint, structure
+from hiflow._interrupts import Interrupts, interrupts
 from hiflow.couplings import SupportsPreparation
 from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
@@ -26,18 +25,20 @@ from hiflow.priors import AbstractPrior
 from hiflow.registry import Named
 from hiflow.solver import Solver, as_solver
 from hiflow.training._anchor_stream import steps_at_once, with_anchors
-from hiflow.training._checkpoints import Checkpoints
+from hiflow.training._checkpoints import Checkpoints, Progress
 from hiflow.training._pairing import paired_draws
 from hiflow.training._preflight import (
     Ready,
     check_data,
     make_components,
     make_ready,
+    rehearse,
     warn_of_own_noise,
 )
 from hiflow.training._progress import Bar
 from hiflow.training._settings import Training, as_training
-from hiflow.training._step import Batches, Draw, Recipe, State, advance, initial_state
+from hiflow.training._step import Batches, Draw, Recipe, State, initial_state
+from hiflow.training._stretch import Watch, advance_through
 
 Row = dict[str, Any]
 STEPS_PER_CALL = 50
@@ -78,13 +79,18 @@ def fit(
     - `solver_settings`: the [`Solver`][hiflow.Solver] of the returned flow and of the validation, or a
       table of its fields.
     - `callbacks`: each is called with a dict after every validation, or at the end if there is none:
-      step, seconds (training only), loss, and the fields of [`NLL`][hiflow.metrics.NLL].
-    - `checkpoint_dir`: where the state is saved atomically every `checkpoint_every` steps;
-      `resume=True` goes on from the newest checkpoint there.
+      step, seconds (training only), loss, and the fields of [`NLL`][hiflow.metrics.NLL]. The state is
+      saved before; if one raises or the process dies, all are called again after a resume.
+    - `checkpoint_dir`: where the state is saved atomically every `checkpoint_every` steps, and where
+      Ctrl-C or SIGTERM end the run, after the steps that are being made. `resume=True` goes on from the
+      newest checkpoint there that is whole. With more `steps` than before it extends the run: the old
+      schedule is kept to its end, and begins again, warm-up and cosine, over the steps that are added.
 
     **Raises:** `ValueError` before any work is spent, if a setting is wrong, if data, prior, path and
-    network don't fit together, or if `checkpoint_dir` belongs to another run; `TypeError` for an
-    unknown setting; `OSError` if `anchor_dir` has too little room.
+    network don't fit together, or if `checkpoint_dir` belongs to another run or is in use by another
+    process; `TypeError` for an unknown setting; `OSError` if `anchor_dir` has too little room;
+    `FloatingPointError` if the loss is no longer finite; `KeyboardInterrupt` for Ctrl-C and a
+    `SystemExit` with status 143 for SIGTERM, once the state is saved.
     """
     points = jnp.asarray(data)
     held_out = None if validation is None else jnp.asarray(validation)
@@ -94,10 +100,17 @@ def fit(
     check_data(ready, named, getattr(data, "chains", None))
     warn_of_own_noise(ready.path, ready.noise)
     run = _Run(ready, points, held_out, key, as_solver(solver_settings), callbacks, progress)
+    if held_out is not None:
+        rehearse(Flow(ready.prior, ready.network, run.solver), held_out.shape[0])
     # Reading all data for their fingerprint is for those who keep checkpoints.
     identity = {} if checkpoint_dir is None else run.identity()
-    with Checkpoints(checkpoint_dir, identity, resume) as checkpoints:
-        return run.train(checkpoints)
+    steps = run.settings.steps
+    with (
+        interrupts() as ending,
+        Checkpoints(checkpoint_dir, identity, steps, resume) as checkpoints,
+    ):
+        run = dataclasses.replace(run, ready=ready.extended(checkpoints.ends))
+        return run.train(checkpoints, ending)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,25 +143,34 @@ class _Run:
         coupling = {"coupling": fingerprint(part=self.ready.coupling).digest}
         return found | self.settings.identity() | coupling
 
-    def train(self, checkpoints: Checkpoints) -> Flow:
+    def train(self, checkpoints: Checkpoints, ending: Interrupts) -> Flow:
         """Train from the newest checkpoint, or from the start, to the end."""
         parameters, static = eqx.partition(self.ready.network, eqx.is_inexact_array)
-        state, seconds = checkpoints.restore(initial_state(parameters, self.ready.optimiser))
-        stops = [stop for stop in self._stops() if stop > int(state.step)]
-        if not stops:
-            return self._flow(state, static)
+        state, done = checkpoints.restore(initial_state(parameters, self.ready.optimiser))
+        begun = int(state.step)
+        stops = [stop for stop in self._stops() if stop > begun]
+        with Bar(self.settings.steps, begun, enabled=self.progress) as bar:
+            watch = Watch(checkpoints, ending, bar)
+            if checkpoints.reported < begun and begun in self._validation_steps():
+                self._report(state, done, static, watch)
+            if stops:
+                state = self._train_on(state, done, static, stops, watch)
+        return self._flow(state, static)
+
+    def _train_on(
+        self, state: State, done: Progress, static: PyTree, stops: list[int], watch: Watch
+    ) -> State:
+        """Train from stop to stop: at each the state is saved, then validated and reported."""
         starts = [int(state.step), *stops[:-1]]
         recipe, calls, draws = self._prepared(static, list(zip(starts, stops, strict=True)))
-        steps = self.settings.steps
-        with Bar(steps, int(state.step), enabled=self.progress) as bar, closing(draws):
+        with closing(draws), watch.holding():
             for stop, upto in zip(stops, calls, strict=True):
-                state, spent, loss = _advance(upto, recipe, draws, state, bar)
-                seconds += spent
+                state, done = advance_through(upto, recipe, draws, state, done, watch)
+                watch.checkpoints.save(state, done)
                 if stop in self._validation_steps():
-                    row: Row = {"step": stop, "seconds": seconds, "loss": loss}
-                    self._report(row, lambda state=state: self._flow(state, static), bar)
-                checkpoints.save(state, seconds)
-        return self._flow(state, static)
+                    with watch.ending.let_through():
+                        self._report(state, done, static, watch)
+        return state
 
     def _prepared(
         self, static: PyTree, stretches: list[tuple[int, int]]
@@ -163,7 +185,7 @@ class _Run:
             stored = store_anchors(ready.path, self.points, settings.anchor_dir, **keep)
         coupling = ready.coupling
         if isinstance(coupling, SupportsPreparation):
-            fresh = jax.random.fold_in(self.key, settings.steps)
+            fresh = jax.random.fold_in(self.key, ready.ends[0])
             coupling = coupling.prepare(ready.prior, self.points, fresh)
         symmetry = ready.group if settings.augment else None
         batches = Batches(
@@ -192,12 +214,16 @@ class _Run:
         network = eqx.combine(jax.tree.map(jnp.copy, weights), static)
         return Flow(self.ready.prior, network, self.solver)
 
-    def _report(self, row: Row, flow: Callable[[], Flow], bar: Bar) -> None:
+    def _report(self, state: State, done: Progress, static: PyTree, watch: Watch) -> None:
+        step = int(state.step)
+        row: Row = {"step": step, "seconds": done.seconds, "loss": done.loss}
         if self.held_out is not None:
-            bar.note("validating")
-            row |= dataclasses.asdict(negative_log_likelihood(flow(), self.held_out))
+            watch.bar.note("validating")
+            found = negative_log_likelihood(self._flow(state, static), self.held_out)
+            row |= dataclasses.asdict(found)
         for callback in self.callbacks:
             callback(row)
+        watch.checkpoints.report(step)
 
     def _validation_steps(self) -> set[int]:
         steps, at = self.settings.steps, self.settings.validate_at
@@ -232,21 +258,3 @@ setattr(fit, "__signature__", _with_settings(fit))  # noqa: B010  functions decl
 def _calls(start: int, stop: int, room: int) -> list[tuple[int, int]]:
     """The steps of every jitted call on the way."""
     return [(first, min(first + room, stop)) for first in range(start, stop, room)]
-
-
-def _advance(
-    calls: list[tuple[int, int]], recipe: Recipe, draws: Iterator[Draw], state: State, bar: Bar
-) -> tuple[State, float, float]:
-    """Train through some calls; the state, the seconds that it took and the last mean loss."""
-    begun = time.perf_counter()
-    loss = float("nan")
-    for _, until in calls:
-        state, mean = advance((recipe, next(draws), jnp.asarray(until, jnp.int32)), state)
-        loss = float(mean)
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"fit: the loss is {loss} before step {until}. Lower `learning_rate`, or look at the "
-                "path's velocity near t = 1 (hiflow.testing.check_path)."
-            )
-        bar.show(until, loss)
-    return state, time.perf_counter() - begun, loss

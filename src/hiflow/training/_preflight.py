@@ -1,5 +1,6 @@
 """Everything about a training run that can be refused before any work is spent."""
 
+import dataclasses
 import warnings
 from collections.abc import Sized
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from hiflow._checks import refuse_not_finite
 from hiflow.couplings import AbstractCoupling
 from hiflow.data import warn_if_inconsistent
 from hiflow.energies import AbstractEnergy, SupportsFitting
+from hiflow.flow import Flow
 from hiflow.groups import AbstractGroup, linear_part
 from hiflow.networks import AbstractVelocityField, SupportsComplaint
 from hiflow.networks._perturbed import perturbed
@@ -49,6 +51,8 @@ class Ready(NamedTuple):
     coupling: AbstractCoupling
     optimiser: Optimiser
     noise: ChosenNoise
+    ends: tuple[int, ...]
+    """The numbers of steps that were asked for: one, and another for every time a run was extended."""
 
     @property
     def group(self) -> AbstractGroup:
@@ -60,6 +64,13 @@ class Ready(NamedTuple):
         """Made by the settings' own check."""
         assert isinstance(self.training.time_sampler, AbstractTimeSampler)
         return self.training.time_sampler
+
+    def extended(self, ends: tuple[int, ...]) -> "Ready":
+        """The same for a run that was to end earlier before."""
+        optimiser = self.optimiser
+        if isinstance(optimiser, Scheduled):
+            optimiser = dataclasses.replace(optimiser, earlier=ends[:-1])
+        return self._replace(optimiser=optimiser, ends=ends)
 
 
 def make_components(
@@ -104,7 +115,8 @@ def make_ready(
         optimiser = Scheduled(
             optimiser, training.learning_rate, training.warmup, training.clip, training.steps
         )
-    return Ready(network, path, prior, energy, training, coupling, optimiser, noise)
+    ends = (training.steps,)
+    return Ready(network, path, prior, energy, training, coupling, optimiser, noise, ends)
 
 
 def check_data(ready: Ready, points: dict[str, Array | None], chains: Sized | None) -> None:
@@ -129,6 +141,14 @@ def check_data(ready: Ready, points: dict[str, Array | None], chains: Sized | No
                 "Langevin, or a larger `beta`.",
                 stacklevel=3,
             )
+
+
+def rehearse(flow: Flow, number: int) -> None:
+    """Raise what solving the flow for the density of so many points would raise while it is compiled:
+    nothing is solved."""
+    shape = (number, *flow.prior.event_shape)
+    points = jax.ShapeDtypeStruct(shape, jnp.result_type(float))
+    eqx.filter_eval_shape(flow.log_prob_and_stats, points, key=jax.random.key(0))
 
 
 def warn_of_own_noise(path: AbstractPath, noise: ChosenNoise) -> None:

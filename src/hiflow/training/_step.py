@@ -76,6 +76,10 @@ class Scheduled:
     """An Optax optimiser by name, behind clipping and a warm-up-cosine schedule.
 
     Hashable, so that runs which differ in their seed or data alone share one compiled step.
+
+    **Arguments:**
+
+    - `earlier`: where the run was to end before it was extended; the schedule begins again after each.
     """
 
     name: str
@@ -83,14 +87,22 @@ class Scheduled:
     warmup: int
     clip: float
     steps: int
+    earlier: tuple[int, ...] = ()
 
     def transformation(self) -> optax.GradientTransformation:
         """The optimiser."""
-        peak, warmup = self.learning_rate, min(self.warmup, self.steps // 2)
-        schedule = optax.warmup_cosine_decay_schedule(0.0, peak, warmup, self.steps, 0.01 * peak)
-        return optax.chain(
-            optax.clip_by_global_norm(self.clip), getattr(optax, self.name)(schedule)
-        )
+        optimiser = getattr(optax, self.name)(self.schedule())
+        return optax.chain(optax.clip_by_global_norm(self.clip), optimiser)
+
+    def schedule(self) -> optax.Schedule:
+        """The learning rate by step."""
+        starts, ends = (0, *self.earlier), (*self.earlier, self.steps)
+        stretches = [self._over(end - start) for start, end in zip(starts, ends, strict=True)]
+        return optax.join_schedules(stretches, list(self.earlier))
+
+    def _over(self, steps: int) -> optax.Schedule:
+        peak, warmup = self.learning_rate, min(self.warmup, steps // 2)
+        return optax.warmup_cosine_decay_schedule(0.0, peak, warmup, steps, 0.01 * peak)
 
 
 Optimiser = Scheduled | optax.GradientTransformation
