@@ -111,7 +111,7 @@ def test_a_module_in_a_file_comes_back_with_its_containers_and_types(tmp_path):
     given = spectral.TraceNormalised(spectral.Absolute(2.5), floor=0.1)
     held = Holding((given, [1, 2.5, None]), {"name": "silu"}, np.arange(3))
     _disk.save(held, tmp_path / "module")
-    found = _disk.load(tmp_path / "module")
+    found = _disk.load(tmp_path / "module", trust=(__name__,))
     assert eqx.tree_equal(found, held)
     assert type(found.parts[1]) is list
     assert isinstance(found.numpy, np.ndarray)

@@ -2,9 +2,11 @@
 
 import json
 import struct
+import sys
 import warnings
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import hiflow as hf
 from hiflow import experiments
 from hiflow.cli import app
 from hiflow.experiments._caption import caption
+from hiflow.experiments._run_folder import read_history
 from hiflow.registry import families
 
 FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*/*.toml"))
@@ -332,3 +335,50 @@ def test_captions_name_the_periods_of_periodic_coordinates():
 
     energy = hf.energies.FunctionEnergy(lambda x: x.sum(), shape=(2,), group=Turning())
     assert "one period of every periodic coordinate" in caption(energy, 1)
+
+
+def test_resuming_mends_what_was_damaged_after_training(place):
+    toml = TOML[: TOML.rindex("[[arm]]")]
+    (place / "tiny.toml").write_text(toml)
+    assert hiflow("train", "tiny.toml").exit_code == 0
+    run = place / "runs" / "tiny"
+    weights, history = run / "seed-3/ot-fm/flow.hiflow", run / "seed-3/ot-fm/history.jsonl"
+    trained, rows = hf.load(weights), history.read_text().splitlines()
+    weights.write_bytes(weights.read_bytes()[:100])
+    history.write_text(rows[0] + "\n" + rows[1][:50])
+    (run / "run.json").write_text('{"name": "tiny"')
+    result = hiflow("compare", str(run))
+    assert result.exit_code == 2
+    assert "run.json: damaged" in result.output
+    assert "--resume` writes it anew" in result.output
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        result = hiflow("train", "tiny.toml", "--resume")
+    assert result.exit_code == 0, result.output
+    assert "run.json: damaged" in result.output
+    assert eqx.tree_equal(hf.load(weights), trained)
+    assert json.loads((run / "run.json").read_text())["seeds"] == [3]
+    before, after = json.loads(rows[1]), json.loads(history.read_text().splitlines()[1])
+    np.testing.assert_allclose(after["log_prob"], before["log_prob"], rtol=1e-5)
+    assert (after["step"], after["nfe"]) == (6, before["nfe"])
+    assert hiflow("compare", str(run)).exit_code == 0
+
+
+def test_a_damaged_history_is_named_with_the_way_out(place):
+    arm = place / "run" / "seed-0" / "hi-fm"
+    arm.mkdir(parents=True)
+    (arm / "history.jsonl").write_text('{"step": 3}\n{"step": 6, "nll"')
+    with pytest.raises(ValueError, match=r"history\.jsonl: damaged: line 2.*--resume` scores"):
+        read_history(arm)
+
+
+def test_a_configuration_names_functions_that_are_trusted(place, monkeypatch):
+    (place / "my_energies.py").write_text("def bowl(x):\n    return (x**2).sum() / 2\n")
+    monkeypatch.syspath_prepend(place)
+    energy = '[energy]\nname = "function"\nfunction = "my_energies:bowl"\nshape = 2'
+    (place / "own.toml").write_text(TOML.replace('[energy]\nname = "ring"', energy))
+    result = hiflow("train", "own.toml")
+    assert result.exit_code == 2
+    assert "--trust my_energies" in result.output
+    assert "my_energies" not in sys.modules

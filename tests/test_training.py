@@ -378,7 +378,12 @@ def test_a_solver_setting_of_another_kind_is_refused_by_name(change):
 
 def test_the_identity_is_of_all_that_the_weights_depend_on():
     same = hf.Training().identity()
-    watched = {"validate_at": 5, "anchor_dir": "elsewhere", "checkpoint_every": 7}
+    watched = {
+        "validate_at": 5,
+        "anchor_dir": "elsewhere",
+        "anchor_budget": 7,
+        "checkpoint_every": 7,
+    }
     assert hf.Training(**watched).identity() == same
     others = {
         "steps": 7,

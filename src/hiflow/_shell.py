@@ -1,12 +1,13 @@
 """What the commands of the shell share: console, errors in one line, options and what completes them."""
 
+import io
 import platform
 import shlex
 import signal
 import sys
 import tomllib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -108,6 +109,10 @@ class plain_errors:  # noqa: N801  a context manager, used like a function
     """What a user did wrong is said in one line, without a traceback; warnings likewise."""
 
     def __enter__(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            # A terminal that doesn't know a sign shows another: no result is lost for it.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
         self._saved = warnings.showwarning
         warnings.showwarning = lambda message, *_args, **_kwargs: console.print(
             f"warning: {message}", style="yellow", markup=False
@@ -124,10 +129,13 @@ class plain_errors:  # noqa: N801  a context manager, used like a function
             sys.exit(2)
 
 
-def again(file: str, root: Path, seed: int | None, seeds: int | None) -> str:
+def again(
+    file: str, root: Path, seed: int | None, seeds: int | None, trust: Sequence[str] | None
+) -> str:
     """The command that goes on with a run."""
-    given = {"--out": root, "--seed": seed, "--seeds": seeds}
-    words = [str(word) for pair in given.items() if pair[1] is not None for word in pair]
+    given = [("--out", root), ("--seed", seed), ("--seeds", seeds)]
+    given += [("--trust", package) for package in trust or ()]
+    words = [str(word) for pair in given if pair[1] is not None for word in pair]
     return shlex.join(["hiflow", "train", file, *words, "--resume"])
 
 

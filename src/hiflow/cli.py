@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hiflow import experiments
+from hiflow._disk import trusting
 from hiflow._shell import (
     Cached,
     Family,
@@ -37,6 +38,10 @@ from hiflow.registry import Registry, RegistryError, families
 if TYPE_CHECKING:
     from hiflow.experiments import Comparison
 
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(help="A package of your own that files may name; repeatable. It is run."),
+]
 app = typer.Typer(
     help="Hessian-Informed Flow Matching: train, evaluate and sample flows from TOML files.",
     no_args_is_help=True,
@@ -66,14 +71,15 @@ def train(
     seeds: Annotated[int | None, typer.Option(help="Train seeds 0 … N−1.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with an existing run folder.")] = False,
     cache: Cached = True,
+    trust: Trust = None,
 ) -> None:
     """Train every arm of an experiment, score it, and compare the arms."""
-    with plain_errors(), ExitStack() as ending:
+    with plain_errors(), trusting(*trust or ()), ExitStack() as ending:
         if seed is not None and seeds is not None:
             raise ValueError("--seed and --seeds exclude each other.")
         what = experiments.read(file)
         root = out or Path("runs") / what.name
-        ending.enter_context(saying_how_to_go_on(again(file, root, seed, seeds)))
+        ending.enter_context(saying_how_to_go_on(again(file, root, seed, seeds, trust)))
         chosen = [seed] if seed is not None else list(range(seeds)) if seeds else None
         experiments.RunFolder(root).refuse(what, resume=resume)
         if resume and (kept := experiments.finished(what, root, seeds=chosen)) is not None:
@@ -103,9 +109,10 @@ def compare(
     ] = 0,
     samples: Annotated[int, typer.Option(help="Draw and reweight this many samples per flow.")] = 0,
     cache: Cached = True,
+    trust: Trust = None,
 ) -> None:
     """Set the arms of run folders side by side: paired likelihoods, their cost, samples."""
-    with plain_errors():
+    with plain_errors(), trusting(*trust or ()):
         for run in runs:
             experiments.RunFolder(run).flows()
         keep_compiled(cache)
@@ -122,9 +129,10 @@ def evaluate(
     rtol: Annotated[float | None, typer.Option(help="Solver's relative tolerance.")] = None,
     atol: Annotated[float | None, typer.Option(help="Solver's absolute tolerance.")] = None,
     cache: Cached = True,
+    trust: Trust = None,
 ) -> None:
     """The NLL of a run's flows on your own test points."""
-    with plain_errors():
+    with plain_errors(), trusting(*trust or ()):
         experiments.flow_files(run)
         if not data.is_file():
             raise ValueError(f"--data: no such file: {data}.")
@@ -143,9 +151,10 @@ def sample(
         Path, typer.Option(help="Where to write: samples and log densities, .npz.")
     ] = Path("samples.npz"),
     cache: Cached = True,
+    trust: Trust = None,
 ) -> None:
     """Draw samples with their log densities from a run's flows into one .npz file."""
-    with plain_errors():
+    with plain_errors(), trusting(*trust or ()):
         if out.exists():
             raise ValueError(f"{out} exists; choose another file by --out.")
         files = experiments.flow_files(run)

@@ -1,7 +1,7 @@
 """A flow: prior, velocity field and solver, with samples and a normalised density."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import diffrax
@@ -51,13 +51,15 @@ class Flow(eqx.Module):
         solver: Solver | diffrax.AbstractSolver | str | Mapping[str, object] | None = None,
         **settings: Any,
     ):
-        if prior.event_shape != network.event_shape:
-            raise ValueError(
-                f"Flow: `prior` has event shape {prior.event_shape} and `network` "
-                f"{network.event_shape}; build both for the same events."
-            )
         self.prior, self.network = prior, network
         self.solver = as_solver(solver, **settings)
+
+    def __check_init__(self):
+        if self.prior.event_shape != self.network.event_shape:
+            raise ValueError(
+                f"Flow: `prior` has event shape {self.prior.event_shape} and `network` "
+                f"{self.network.event_shape}; build both for the same events."
+            )
 
     def sample(self, key: PRNGKeyArray, size: int, **settings: Any) -> Float[Array, "size *event"]:
         """`size` samples."""
@@ -139,16 +141,38 @@ class Flow(eqx.Module):
         _disk.save(self, path)
 
 
-def load(path: str | os.PathLike[str]) -> Flow:
+def load(path: str | os.PathLike[str], *, trust: Sequence[str] = ()) -> Flow:
     """Read a flow that [`Flow.save`][hiflow.Flow.save] wrote.
 
-    **Raises:** `FileNotFoundError`; `ValueError` if the file is truncated, corrupt or holds something
-    else; `ImportError` if it needs a package that isn't installed.
+    Reading a file of unknown origin is safe: see [what a file may do](../files.md).
+
+    **Arguments:**
+
+    - `trust`: packages of your own whose classes the file may hold, as `("my_package",)`. They are
+      imported.
+
+    **Raises:** `OSError` if it can't be opened; `ValueError` if the file is damaged, holds something
+    else, or names classes of packages that are neither hiflow's, an installed plug-in's nor trusted;
+    `ImportError` if a trusted package isn't installed.
     """
-    flow = _disk.load(path)
+    flow = _disk.load(path, trust)
     if not isinstance(flow, Flow):
         raise ValueError(f"{path}: holds a {type(flow).__name__}, not a Flow.")
+    _check_velocity(flow, path)
     return flow
+
+
+def _check_velocity(flow: Flow, path: str | os.PathLike[str]) -> None:
+    """Raise unless a network that doesn't say how it was made takes and gives events."""
+    if hasattr(flow.network, "constructor_arguments"):
+        return
+    t, x = (jax.ShapeDtypeStruct(shape, float) for shape in ((), flow.prior.event_shape))
+    try:
+        v = eqx.filter_eval_shape(flow.network, t, x)
+    except Exception as error:  # Whatever arrays that don't fit together make of it.
+        raise ValueError(f"{path}: the network's parts don't fit together ({error}).") from error
+    if v.shape != x.shape or not jnp.issubdtype(v.dtype, jnp.floating):
+        raise ValueError(f"{path}: the network gives {v.dtype}{list(v.shape)} for an event.")
 
 
 def _prior_samples(flow: Flow, key: PRNGKeyArray, size: int) -> Float[Array, "size *event"]:

@@ -98,8 +98,8 @@ FAULTS = [
         MAPS + "[shuffled]",
     ),
     Mutation(
-        "relaxation adds to the rate", "times/_base.py", "return self.remaining(t) ** rate",
-        "return self.remaining(t) ** (1 + rate)",
+        "relaxation adds to the rate", "times/_base.py", "jnp.exp((rate - 1) * logarithm)",
+        "jnp.exp(rate * logarithm)",
         TIMES + "[log]",
     ),
     Mutation(
@@ -153,13 +153,13 @@ FAULTS = [
         COUPLINGS + "::test_equivariant_ot_costs_the_assignment_of_least_distances_of_orbits",
     ),
     Mutation(
-        "the sum of all derivatives", "divergences/_exact.py", "jnp.trace(jacobian)",
-        "jnp.sum(jacobian)",
+        "the sum of all derivatives", "divergences/_exact.py", "jnp.eye(x.size, dtype=x.dtype)",
+        "jnp.ones((x.size, x.size), x.dtype)",
         DIVERGENCES + "::test_exact_is_the_trace_of_the_jacobian",
     ),
     Mutation(
-        "probes multiply once", "divergences/_hutchinson.py", "jnp.sum(probe * push(probe))",
-        "jnp.sum(push(probe))",
+        "probes multiply once", "divergences/_products.py", "jnp.sum(e * push(e))",
+        "jnp.sum(push(e))",
         DIVERGENCES + "::test_hutchinson_is_the_quadratic_form_of_every_probe",
     ),
     Mutation(

@@ -135,9 +135,23 @@ FAULTS = [
         "tests/energies/test_fitted.py::test_a_file_of_something_else_is_refused",
     ),
     Mutation(
-        "quenched to half the minimum", "energies/_descent.py", "return energy(y)",
-        "return energy(2 * y)",
+        "quenched to half the minimum", "energies/_descent.py",
+        "return x + energy.group.project(way)", "return x + energy.group.project(way) / 2",
         "tests/energies/test_quench.py::test_a_gaussian_is_quenched_to_its_mean",
+    ),
+    Mutation(
+        "quenched where the origin counts", "energies/_descent.py",
+        "centred = energy.group.project(x)", "centred = x",
+        "tests/energies/test_quench.py::test_the_origin_does_not_matter_in_single_precision",
+    ),
+    Mutation(
+        "a lane takes a point that another has", "energies/_lanes.py",
+        "following = coming + jnp.cumsum(done) - 1", "following = coming + jnp.cumsum(done)",
+        "tests/energies/test_quench.py::test_searches_that_wait_for_a_lane_end_where_they_would_alone",
+    ),
+    Mutation(
+        "steps that leap into other basins", "energies/_lanes.py", "_GROWTH = 2.0", "_GROWTH = 1e9",
+        "tests/energies/test_quench.py::test_particles_end_in_the_basin_of_steepest_descent",
     ),
     Mutation(
         "a benchmark's entropy for other parameters", "energies/_conventions.py",

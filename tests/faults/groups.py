@@ -50,14 +50,33 @@ FAULTS = [
     ),
     Mutation(
         "assignment of columns to rows", "groups/_assignment.py",
-        "jnp.zeros_like(columns).at[rows].set(columns)", "jnp.zeros_like(columns).at[columns].set(rows)",
-        "tests/couplings/test_coupling_formulas.py::"
-        "test_minibatch_ot_costs_what_scipys_assignment_costs",
+        ".at[rows].set(columns.astype(jnp.int32))", ".at[columns].set(rows.astype(jnp.int32))",
+        "tests/groups/test_assignment.py::test_no_permutation_costs_less",
     ),
     Mutation(
         "alignment gives up at once", "groups/_product.py", "(step < self.rounds) & (now < before)",
         "(step < 1) & (now < before)",
+        "tests/groups/test_assignment.py::test_alignment_is_the_same_on_the_host_and_compiled",
+    ),
+    Mutation(
+        "alignment on the host gives up at once", "groups/_host_alignment.py", "range(rounds)",
+        "range(1)",
         "tests/couplings/test_couplings.py::test_alignment_goes_on_to_a_fixed_point",
+    ),
+    Mutation(
+        "species are mixed on the host", "groups/_host_alignment.py", "if unlike.any():",
+        "if False:",
+        "tests/groups/test_assignment.py::test_alignment_is_the_same_on_the_host_and_compiled",
+    ),
+    Mutation(
+        "the nearest columns are taken twice", "groups/_assignment.py", "clash.any(axis=1)",
+        "clash.all(axis=1)",
+        "tests/groups/test_assignment.py::test_no_permutation_costs_less",
+    ),
+    Mutation(
+        "callbacks in single precision", "groups/_on_host.py",
+        "result.astype(one.dtype)) for", "result.astype(np.float32).astype(one.dtype)) for",
+        "tests/groups/test_assignment.py::test_one_event_is_aligned_to_many_in_double_precision",
     ),
     Mutation(
         "the trivial group mirrors", "groups/_trivial.py",

@@ -8,6 +8,20 @@ REGISTRY = "tests/test_registry.py"
 
 FAULTS = [
     Mutation(
+        "a file's arrays of any shape", "_disk/_fields.py", "    if alone:", "    if False:",
+        "tests/disk/test_hostile_files.py",
+    ),
+    Mutation(
+        "a checksum that nobody looks at", "_disk/_modules.py",
+        "version == FORMAT and manifest", "version == 0 and manifest",
+        "tests/disk/test_trust.py::test_content_that_is_not_that_of_its_checksum_is_refused",
+    ),
+    Mutation(
+        "trust of what a package has imported", "_disk/_names.py",
+        "if found is not None and not _within(home, trust)", "if False",
+        "tests/disk/test_trust.py::test_trust_is_of_what_a_package_defines_not_of_what_it_imports",
+    ),
+    Mutation(
         "test points share the training points' chains", "experiments/_data.py",
         "for key, number in zip(keys, (size, test), strict=True)",
         "for key, number in zip((keys[0], keys[0]), (size, test), strict=True)",

@@ -7,8 +7,23 @@ FORMULAS = "tests/networks/test_network_formulas.py"
 FAULTS = [
     Mutation(
         "EGNN's divergence lacks a term", "networks/_egnn_divergence.py",
-        "shift = shift + received @ row.shift_by_message.sum(0).T", "shift = shift + 0 * received.sum()",
+        "felt = felt + received[:, :, None] * by_message.sum(1)", "felt = felt + 0 * received.sum()",
         "tests/networks/test_networks.py::test_egnn_divergence_is_trace_of_jacobian",
+    ),
+    Mutation(
+        "EGNN's own positions don't move its first sums", "networks/_egnn_divergence.py",
+        ".add(row.by_offset.sum(1))", ".add(0 * row.by_offset.sum(1))",
+        "tests/networks/test_networks.py::test_egnn_divergence_is_trace_of_jacobian",
+    ),
+    Mutation(
+        "every activation acts on its channel alone", "networks/_mlp_divergence.py",
+        "return bool(np.allclose(", "return bool(True or np.allclose(",
+        "tests/networks/test_networks.py::test_mlp_divergence_is_trace_of_jacobian",
+    ),
+    Mutation(
+        "slopes in another order", "networks/_mlp_divergence.py",
+        "zip(middle[1:], slopes[1:-1]", "zip(middle[1:], slopes[2:]",
+        "tests/networks/test_networks.py::test_mlp_divergence_is_trace_of_jacobian",
     ),
     Mutation(
         "a clock of half the range", "networks/_time.py", "2 * t[None] - 1", "t[None]",

@@ -9,6 +9,16 @@ STORE = "tests/paths/test_anchor_store.py"
 
 FAULTS = [
     Mutation(
+        "every chunk of anchors in the first one's place", "paths/_anchors.py",
+        "jnp.asarray(start, jnp.int32)", "jnp.asarray(0, jnp.int32)",
+        "tests/paths/test_anchor_memory.py::test_chunks_change_nothing[4]",
+    ),
+    Mutation(
+        "a shared minimum's modes that don't turn along", "paths/_shared_minima.py",
+        "vectors = jax.vmap(moved, 1, 1)(vectors)", "vectors = vectors + 0",
+        "tests/paths/test_shared_minima.py::test_a_shared_anchor_is_the_points_own[ring]",
+    ),
+    Mutation(
         "mean moves the wrong way", "paths/_base.py",
         "return frame.centre - self._apply(frame, alpha, frame.centre)",
         "return frame.centre + self._apply(frame, alpha, frame.centre)",

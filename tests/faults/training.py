@@ -8,6 +8,22 @@ STEP = "tests/training/test_training_step.py::test_training_is_plain_optax"
 
 FAULTS = [
     Mutation(
+        "rows of steps that come later", "training/_source_draws.py",
+        "indices(batches, first, room)", "indices(batches, until, room)",
+        "tests/training/test_sources.py::"
+        "test_training_from_a_source_is_training_from_memory[isotropic-minibatch-ot]",
+    ),
+    Mutation(
+        "a budget is never enough", "training/_anchors.py", "if needed <= allowed:", "if needed < 0:",
+        "tests/paths/test_anchor_memory.py::"
+        "test_anchors_above_the_budget_go_to_disk_and_from_there",
+    ),
+    Mutation(
+        "rows in the disk's order, not the asked one", "data/_source.py",
+        "[back.reshape(np.shape(index))]", "[np.sort(back).reshape(np.shape(index))]",
+        "tests/training/test_sources.py::test_rows_are_the_points[array]",
+    ),
+    Mutation(
         "a resumed run may change its path", "training/_fit.py",
         '"path": self.ready.path,', '"path": type(self.ready.path).__name__,',
         "tests/test_training.py::test_checkpoints_of_another_run_are_refused",
@@ -26,6 +42,11 @@ FAULTS = [
         "pairs of another run", "training/_pairing.py", "if identity != self.identity:",
         "if not self.identity:",
         "tests/couplings/test_couplings.py::test_arms_that_draw_alike_share_their_pairs",
+    ),
+    Mutation(
+        "a program for every call", "training/_pairing.py",
+        "(jnp.asarray(step, jnp.int32) for step in call)", "call",
+        "tests/training/test_compiled_once.py::test_step_and_draws_are_compiled_once[plain]",
     ),
     Mutation(
         "average and weights swapped", "training/_step.py", "decay * old + (1 - decay) * new",

@@ -85,6 +85,22 @@ def test_egnn_divergence_is_trace_of_jacobian(seed, size):
         assert abs(divergence - trace) < 1e-9 * (1 + abs(trace))
 
 
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    ("shape", "activation", "group"),
+    [((5,), "silu", None), ((7, 2), "tanh", "translation"), ((6,), "softmax", None)],
+    ids=["vector", "particles", "not pointwise"],
+)
+def test_mlp_divergence_is_trace_of_jacobian(x64, shape, activation, group, depth):
+    """Few coordinates for the width and many, also where an activation mixes the channels."""
+    network = MLP(shape, 6, depth, activation, group, key=jax.random.key(0))
+    t, x = jnp.asarray(0.3), jax.random.normal(jax.random.key(1), shape)
+    v, divergence = exact(network, t, x)
+    jacobian = jax.jacfwd(lambda y: network(t, y.reshape(shape)).ravel())(x.ravel())
+    np.testing.assert_allclose(v, network(t, x), rtol=1e-12)
+    np.testing.assert_allclose(divergence, jnp.trace(jacobian), rtol=1e-9)
+
+
 def test_egnn_divergence_is_differentiable(x64):
     network = egnn(3, (3, 2, 2))
     t, x = event(5, (3, 2))
@@ -181,8 +197,8 @@ def test_wrong_event_shape_is_refused():
         network(jnp.asarray(0.5), jnp.zeros((5, 3)))
 
 
-def test_registry_makes_both_and_egnn_knows_its_divergence():
+def test_registry_makes_both_and_they_know_their_divergence():
     key = jax.random.key(0)
     network = registry.make({"name": "egnn", "width": 4, "depth": 1}, particles=3, dim=2, key=key)
     assert isinstance(network, SupportsDivergence)
-    assert not isinstance(registry.make("mlp", shape=(2,), key=key), SupportsDivergence)
+    assert isinstance(registry.make("mlp", shape=(2,), key=key), SupportsDivergence)

@@ -37,6 +37,8 @@ def test_every_built_in_has_an_instance_to_check(family, name):
         hf.paths.Linearised("ring", prior_scale=2.0),
         hf.time_samplers.Importance(),
         hf.divergences.Hutchinson(),
+        hf.divergences.HutchPlusPlus(),
+        hf.divergences.XTrace(4),
     ],
     ids=lambda component: type(component).__name__,
 )

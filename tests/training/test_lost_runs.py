@@ -151,19 +151,19 @@ def test_a_signal_saves_the_state_and_ends_the_run(whole, tmp_path, monkeypatch,
 
 def test_a_signal_ends_at_once_where_nothing_is_lost(whole, tmp_path, monkeypatch):
     """In the middle of the anchors, and of a validation whose state is saved."""
-    from hiflow.training import _fit
 
     def interrupted(*_, **__):
         os.kill(os.getpid(), signal.SIGINT)
         pytest.fail("went on")
 
     keywords = {"checkpoint_dir": tmp_path / "run", "validation": POINTS[:4], "validate_at": 6}
-    for name, steps in {"make_anchors": None, "negative_log_likelihood": "6"}.items():
+    anchors, validation = "_anchors.make_anchors", "_fit.negative_log_likelihood"
+    for name in (anchors, validation):
         with monkeypatch.context() as patched:
-            patched.setattr(_fit, name, interrupted)
+            patched.setattr(f"hiflow.training.{name}", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 train(**keywords)
-        assert (tmp_path / "run").exists() == (steps is not None)
+        assert (tmp_path / "run").exists() == (name == validation)
     assert newest(tmp_path / "run").name == "6"
     rows = []
     resumed = train(**keywords, resume=True, callbacks=[rows.append])
@@ -246,13 +246,12 @@ def test_the_schedule_begins_again_over_added_steps():
 
 
 def test_a_folder_is_claimed_with_the_first_state(tmp_path, monkeypatch):
-    from hiflow.training import _fit
 
     def broken(*_, **__):
         raise ValueError("anchors aren't finite")
 
     with monkeypatch.context() as patched:
-        patched.setattr(_fit, "make_anchors", broken)
+        patched.setattr("hiflow.training._anchors.make_anchors", broken)
         with pytest.raises(ValueError, match="aren't finite"):
             train(checkpoint_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -1,148 +1,111 @@
 """Modules in one file: a manifest of classes and fields, and their arrays. No code, no pickle."""
 
-import dataclasses
-import importlib
-import itertools
+import hashlib
 import json
 import os
-import zipfile
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from hiflow._disk._archive import Archive
 from hiflow._disk._arrays import write_arrays
+from hiflow._disk._decode import decoded
+from hiflow._disk._encode import encoded
+from hiflow._disk._formats import FORMAT, in_todays_words
+from hiflow._disk._open import open_file
+from hiflow._disk._text import parse_json
+from hiflow._disk._trust import as_packages
 
-FORMAT = 2
-_SETTINGS_OF_FORMAT_1 = ("rtol", "atol", "steps", "divergence", "chunk_size")
+# A manifest names what a person has put together; one that is larger was made to be large.
+_MOST_TEXT = 2**24
+_MOST_NODES = 200_000
 
 
 def save(tree: object, path: str | os.PathLike[str]) -> None:
     """Write `tree` (modules, containers, numbers, strings, arrays, importable functions) atomically."""
-    arrays: dict[str, np.ndarray] = {}
-    manifest = {"hiflow-format": FORMAT, "root": _encode(tree, arrays, "root")}
-    text = np.frombuffer(json.dumps(manifest).encode(), np.uint8)
+    root, arrays = encoded(tree)
+    manifest = {"hiflow-format": FORMAT, "sha256": _digest(root, arrays), "root": root}
+    text = np.frombuffer(json.dumps(manifest, allow_nan=False).encode(), np.uint8)
     write_arrays(path, {"manifest": text, **arrays})
 
 
-def load(path: str | os.PathLike[str]) -> Any:
-    """Read what `save` wrote.
+def load(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Any:
+    """Read what `save` wrote, and nothing else: see "What a file may do" in the documentation.
 
-    **Raises:** `FileNotFoundError`, `ValueError` for a truncated or foreign file, `ImportError` for a
-    component whose package isn't installed.
+    **Arguments:**
+
+    - `trust`: packages whose classes and functions the file may name too.
+
+    **Raises:** `OSError` if it can't be opened; `ValueError` for a file that is damaged, that `save`
+    can't have written, or that names what it may not; `ImportError` for a trusted package that isn't
+    installed.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file.")
+    trust = as_packages(trust)
+    root, arrays = _read(path)
     try:
-        # Opened here, because np.load leaves a file that it can't read open.
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        manifest = json.loads(arrays.pop("manifest").tobytes())
-        version = manifest["hiflow-format"]
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
-        raise ValueError(
-            f"{path}: truncated, corrupt, or not written by hiflow ({error}). Restore it from a copy, "
-            "or from the run's checkpoint with `hiflow train --resume`."
-        ) from error
-    if version not in (1, FORMAT):
-        raise ValueError(
-            f"{path}: has format {version}, and this version of hiflow reads formats 1 to {FORMAT}."
-        )
-    root = _of_format_1(manifest["root"]) if version == 1 else manifest["root"]
-    return _decode(root, arrays, str(path))
+        return decoded(root, arrays, trust)
+    except ImportError as error:
+        raise ImportError(f"{path}: {error}") from error
+    except Exception as error:  # Whatever a component's own checks say of what the file made of it.
+        raise ValueError(f"{path}: {error}") from error
 
 
-def _encode(value: object, arrays: dict[str, np.ndarray], where: str) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, jax.Array | np.ndarray):
-        name = f"array{len(arrays)}"
-        arrays[name] = np.asarray(value)
-        return {"array": name, "numpy": isinstance(value, np.ndarray)}
-    if isinstance(value, list | tuple) and type(value) in (list, tuple):
-        items = [_encode(item, arrays, f"{where}[{i}]") for i, item in enumerate(value)]
-        return {type(value).__name__: items}
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {"dict": {k: _encode(item, arrays, f"{where}[{k!r}]") for k, item in value.items()}}
-    if isinstance(value, eqx.Module) and type(value).__qualname__.isidentifier():
-        fields = {
-            field.name: _encode(getattr(value, field.name), arrays, f"{where}.{field.name}")
-            for field in dataclasses.fields(value)
-            if hasattr(value, field.name)
-        }
-        return {"module": _importable(type(value), where), "fields": fields}
-    return {"object": _importable(value, where)}
-
-
-def _importable(value: object, where: str) -> str:
-    name = getattr(value, "__qualname__", "")
-    home = getattr(value, "__module__", None) or ""
-    # The public place first: files outlive the private ones.
-    public = ".".join(itertools.takewhile(lambda part: part[0] != "_", home.split(".")[:-1]))
-    for module in ("jax.nn", "jax.numpy", public, home):
-        if module and getattr(importlib.import_module(module), name or " ", None) is value:
-            if module == "__main__":
-                break
-            return f"{module}:{name}"
-    raise TypeError(
-        f"{where} = {value!r} can't be stored: only classes and functions that can be imported by name "
-        "can. Move it from a script, notebook or lambda into a module."
-    )
-
-
-def _decode(code: Any, arrays: dict[str, np.ndarray], path: str) -> Any:
-    if not isinstance(code, dict):
-        return code
-    if "array" in code:
-        array = arrays[code["array"]]
-        return array if code["numpy"] else jnp.asarray(array)
-    if "list" in code:
-        return [_decode(item, arrays, path) for item in code["list"]]
-    if "tuple" in code:
-        return tuple(_decode(item, arrays, path) for item in code["tuple"])
-    if "dict" in code:
-        return {key: _decode(item, arrays, path) for key, item in code["dict"].items()}
-    target = _import(code.get("module") or code["object"], path)
-    if "object" in code:
-        return target
-    if not (isinstance(target, type) and issubclass(target, eqx.Module)):
-        raise ValueError(f"{path}: {code['module']} is not an Equinox module.")
-    # Not through __init__: the fields are already what converters and checks made of the arguments.
-    module = object.__new__(target)
-    for name, item in code["fields"].items():
-        object.__setattr__(module, name, _decode(item, arrays, path))
-    return module
-
-
-def _of_format_1(code: Any) -> Any:
-    """What format 1 wrote, in today's words: classes have moved, and a flow's settings were its own."""
-    if isinstance(code, list):
-        return [_of_format_1(item) for item in code]
-    if not isinstance(code, dict):
-        return code
-    code = {key: _of_format_1(item) for key, item in code.items()}
-    module = code.get("module")
-    if isinstance(module, str):
-        code["module"] = module.replace("hiflow.divergence:", "hiflow.divergences:")
-    if module == "hiflow.flow:Flow":
-        fields = code["fields"]
-        settings = {name: fields.pop(name) for name in _SETTINGS_OF_FORMAT_1}
-        settings["method"] = fields["solver"]
-        fields["solver"] = {"module": "hiflow.solver:Solver", "fields": settings}
-    if module == "hiflow.networks._mlp:MLP":
-        code["fields"]["projects_on"] = code["fields"].pop("group")
-    return code
-
-
-def _import(target: str, path: str) -> Any:
-    module, _, name = target.partition(":")
+def is_whole(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is there, undamaged, and of a version that can be read."""
     try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ImportError(
-            f"{path}: needs {target}, which can't be imported ({error}). Install the package that "
-            "provides it, in a version that still has it."
-        ) from error
+        _read(path)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[Any, dict[str, np.ndarray]]:
+    """A file's tree in today's words, and its arrays, as they were written."""
+    with open_file(path) as file:
+        try:
+            archive = Archive(file, stored=True)
+            manifest = _manifest(archive)
+            version = manifest["hiflow-format"]
+            if version not in (1, 2, FORMAT):
+                raise _OtherFormat(version)
+            arrays = {name: archive[name] for name in archive if name != "manifest"}
+            if version == FORMAT and manifest["sha256"] != _digest(manifest["root"], arrays):
+                raise ValueError("its content isn't that of its checksum")
+            return in_todays_words(manifest["root"], version), arrays
+        except _OtherFormat as error:
+            raise ValueError(
+                f"{path}: has format {error}, and this version of hiflow reads formats 1 to {FORMAT}."
+            ) from None
+        except (ValueError, KeyError, OSError) as error:
+            raise ValueError(
+                f"{path}: truncated, corrupt, or not written by hiflow ({error}). Restore it from a "
+                "copy, or from the run's checkpoint with `hiflow train --resume`."
+            ) from error
+
+
+class _OtherFormat(Exception):  # noqa: N818  not an error yet
+    pass
+
+
+def _manifest(archive: Archive) -> dict[str, Any]:
+    if archive.declared("manifest") > _MOST_TEXT:
+        raise ValueError("its manifest is too long")
+    text = archive["manifest"].tobytes()
+    if sum(map(text.count, (b"{", b"[", b","))) > _MOST_NODES:
+        raise ValueError("its manifest has too many parts")
+    manifest = parse_json(text.decode(), finite=True)
+    names = {"hiflow-format", "root"}
+    if not isinstance(manifest, dict) or not isinstance(manifest["hiflow-format"], int):
+        raise ValueError("its manifest is none of hiflow's")
+    if set(manifest) - {"sha256"} != names and manifest["hiflow-format"] <= FORMAT:
+        raise ValueError("its manifest is none of hiflow's")
+    return manifest
+
+
+def _digest(root: Any, arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(json.dumps(root, sort_keys=True).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data if array.size else b"")
+    return digest.hexdigest()

@@ -9,7 +9,7 @@ from jaxtyping import PyTree
 
 # What the largest intermediate of all lanes may take: on a processor about its cache, elsewhere a part
 # of the memory.
-_BYTES = {"cpu": 2**21, "other": 2**30}
+_BYTES = {"cpu": 2**20, "other": 2**30}
 _MOST = {"cpu": 256, "other": 8192}
 _LEAST_ROUNDS = 8
 _LEAST = 8

@@ -13,9 +13,10 @@ from hiflow.groups._assignment import assignment
 class MinibatchOT(AbstractCoupling):
     r"""The permutation of `x0` with the least $\sum_i \|x_{0,i} - x_{1,i}\|^2$: straighter flows.
 
-    An exact assignment (the Hungarian algorithm), jitted, of cost $O(n^3)$ in the batch. Batches are
+    An exact [`assignment`][hiflow.couplings.assignment] of cost $O(n^3)$ in the batch. Batches are
     finite, so this is optimal transport in the limit of large batches only; the marginals are kept at
-    every size (Pooladian et al. 2023, arXiv:2304.14772; Tong et al. 2023, arXiv:2302.00482).
+    every size (Pooladian et al. 2023, arXiv:2304.14772; Tong et al. 2023,
+    arXiv:2302.00482).
     """
 
     in_background: ClassVar[bool] = True

@@ -6,13 +6,17 @@ from hiflow.data._images import PixelTransform, images, levels, load_idx
 from hiflow.data._report import SamplingReport
 from hiflow.data._sampler import sample
 from hiflow.data._samples import Samples, load
+from hiflow.data._source import Source, SupportsRows, as_source
 from hiflow.data._virial import VirialReport, check_virial, warn_if_inconsistent
 
 __all__ = [
     "PixelTransform",
     "Samples",
     "SamplingReport",
+    "Source",
+    "SupportsRows",
     "VirialReport",
+    "as_source",
     "cache_folder",
     "check_virial",
     "clear_cache",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hiflow._disk import cache_folder, write_arrays
+from hiflow._disk import cache_folder, read_arrays, write_arrays
 from hiflow.data._report import report_from_json, report_to_json
 from hiflow.data._samples import Samples
 
@@ -24,13 +24,12 @@ def read(name: str) -> Samples | None:
     if not path.exists():
         return None
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            chains = stored["chains"] if "chains" in stored.files else None
-            report = report_from_json(json.loads(str(stored["report"])))
-            points = stored["points"]
-            if len(points) != report.samples or not np.isfinite(points).all():
-                raise ValueError("its points don't fit its report")
-            return Samples(points, chains, report)
+        stored = read_arrays(path)
+        report = report_from_json(json.loads(str(stored["report"])))
+        points = stored["points"]
+        if len(points) != report.samples or not np.isfinite(points).all():
+            raise ValueError("its points don't fit its report")
+        return Samples(points, stored.get("chains"), report)
     except Exception as error:  # whatever is wrong with the file, the samples can be made anew
         warnings.warn(
             f"the cached samples {path.name} can't be read ({type(error).__name__}: {error}); they "

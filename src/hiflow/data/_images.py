@@ -1,10 +1,13 @@
 """Images from local files or the user's cache, and pixels as real numbers and back."""
 
 import gzip
+import io
+import math
 import os
 import struct
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -13,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._checks import as_scalar, check_finite, check_positive
+from hiflow._disk import inflated, open_file
 from hiflow.data._cache import cache_folder
 
 _IDX_TYPES = {0x08: np.uint8, 0x09: np.int8, 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -114,18 +118,27 @@ def levels(name: str) -> int:
 def load_idx(path: str | os.PathLike[str]) -> np.ndarray:
     """An array from an IDX file, the format of MNIST and its kin, gzipped or not.
 
-    **Raises:** `FileNotFoundError`; `ValueError` if the file is truncated or something else.
+    **Raises:** `OSError` if the file can't be opened; `ValueError` if it is truncated or something else.
     """
     path = Path(path)
-    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    zeros, kind, rank = struct.unpack(">HBB", raw[:4]) if len(raw) >= 4 else (1, 0, 0)
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        stream = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
+        try:
+            return _read_idx(cast(io.BufferedIOBase, stream), size)
+        except (OSError, EOFError, zlib.error, struct.error, ValueError) as error:
+            raise ValueError(
+                f"{path}: not an IDX file, truncated or corrupt ({error}). Get it anew."
+            ) from error
+
+
+def _read_idx(stream: io.BufferedIOBase, size: int) -> np.ndarray:
+    zeros, kind, rank = struct.unpack(">HBB", stream.read(4))
     if zeros != 0 or kind not in _IDX_TYPES:
-        raise ValueError(f"{path}: not an IDX file.")
-    shape = struct.unpack(f">{rank}I", raw[4 : 4 + 4 * rank])
+        raise ValueError("its first bytes are others")
+    shape = struct.unpack(f">{rank}I", stream.read(4 * rank))
     dtype = np.dtype(_IDX_TYPES[kind])
-    if len(raw) != 4 + 4 * rank + dtype.itemsize * int(np.prod(shape)):
-        raise ValueError(f"{path}: truncated or corrupt: its header promises an array of {shape}.")
-    return np.frombuffer(raw, dtype, offset=4 + 4 * rank).reshape(shape)
+    return inflated(stream, dtype.itemsize * math.prod(shape), size).view(dtype).reshape(shape)
 
 
 def images(

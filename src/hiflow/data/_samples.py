@@ -1,7 +1,6 @@
 """A set of samples: points, the chains that they come from, and how they were made."""
 
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._checks import refuse_not_finite
+from hiflow._disk import array_or_archive, open_file
 from hiflow.data._report import SamplingReport
 
 
@@ -130,8 +130,9 @@ def load(
       reshaped to it.
     - `key_name`: the array to take from an `.npz` file. By default `points`, or the only one.
 
-    **Raises:** `FileNotFoundError`; `ValueError` for a file of another kind, truncated or pickled,
-    for an unknown `key_name`, for points of another shape or type, and for NaN or infinity.
+    **Raises:** `OSError` for a file that can't be opened; `ValueError` for one of another kind,
+    truncated or pickled, for an unknown `key_name`, for points of another shape or type, and for NaN or
+    infinity.
     """
     path = Path(path)
     if not path.exists():
@@ -139,14 +140,14 @@ def load(
     if path.suffix not in (".npy", ".npz"):
         raise ValueError(f"load: `path` must end in .npy or .npz, got {str(path)!r}.")
     try:
-        with path.open("rb") as file:
-            stored = np.load(file, allow_pickle=False)
+        with open_file(path) as file:
+            stored = array_or_archive(file, path.suffix)
             if isinstance(stored, np.ndarray):
                 points, chains = stored, None
             else:
-                points = stored[_pick(stored.files, key_name, path)]
-                chains = stored["chains"] if "chains" in stored.files else None
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+                points = stored[_pick(list(stored), key_name, path)]
+                chains = stored.get("chains")
+    except ValueError as error:
         if str(error).startswith("load:"):
             raise
         raise ValueError(

@@ -17,9 +17,7 @@ class AbstractDivergence(eqx.Module):
     """
 
     @abc.abstractmethod
-    def draw(
-        self, key: PRNGKeyArray | None, x: Float[Array, "*event"]
-    ) -> Float[Array, "..."] | None:
+    def draw(self, key: PRNGKeyArray | None, x: Float[Array, "*event"]) -> Array | None:
         """The random numbers that one sample's whole solve uses, or `None`."""
 
     @abc.abstractmethod
@@ -28,7 +26,7 @@ class AbstractDivergence(eqx.Module):
         field: AbstractVelocityField,
         t: Float[Array, ""],
         x: Float[Array, "*event"],
-        drawn: Float[Array, "..."] | None,
+        drawn: Array | None,
     ) -> tuple[Float[Array, "*event"], Float[Array, "*estimates"]]:
         r"""$v(t, x)$ and $\nabla\cdot v(t, x)$, or independent estimates of it whose mean is meant:
         their spread tells how far the mean may be off."""

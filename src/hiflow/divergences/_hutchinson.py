@@ -2,10 +2,10 @@
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow.divergences._base import AbstractDivergence, registry
+from hiflow.divergences._products import quadratic_forms
 from hiflow.networks import AbstractVelocityField
 
 
@@ -36,5 +36,5 @@ class Hutchinson(AbstractDivergence):
         x: Float[Array, "*event"],
         drawn: Float[Array, "..."] | None,
     ) -> tuple[Float[Array, "*event"], Float[Array, " probes"]]:
-        velocity, push = jax.linearize(lambda y: field(t, y), x)
-        return velocity, jax.vmap(lambda probe: jnp.sum(probe * push(probe)))(drawn)
+        assert drawn is not None
+        return quadratic_forms(field, t, x, drawn)

@@ -1,11 +1,14 @@
 """Going downhill on an energy: to the minimum, and roughly, from points that are far from any."""
 
+from typing import Any
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optimistix as optx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from hiflow.energies._base import AbstractEnergy
+from hiflow.energies._lanes import Settings, minimise
 
 
 def quench(
@@ -15,27 +18,46 @@ def quench(
     steps: int = 500,
     tolerance: float = 1e-4,
 ) -> Float[Array, "*event"]:
-    """The minimum that BFGS with a backtracking line search reaches from `x`: the point's inherent
+    """The minimum that L-BFGS with a backtracking line search reaches from `x`: the point's inherent
     structure (Stillinger and Weber, Phys. Rev. A 25, 978, 1982).
 
-    For one event; vmap it over points. It moves with orthogonal symmetries, but a point near the border
-    of two basins may fall to either side by rounding alone.
+    For one event; vmap it over points, which are then searched for in lanes: one that has arrived makes
+    room for the next, so that none waits for the slowest. No step is more than twice as long as the one
+    before, so most searches stay in the basin of steepest descent. They move with orthogonal symmetries
+    and don't depend on where the origin is, but a point near the border of two basins may fall to either
+    side by rounding alone.
 
     **Arguments:**
 
     - `energy`: bounded below, in kT.
-    - `steps`: the largest number of BFGS steps; where they don't suffice, the last point is returned.
-    - `tolerance`: the search ends when point and energy change by less than this, absolutely plus
-      relatively (root mean square over coordinates).
+    - `steps`: the largest number of evaluations; where they don't suffice, the last point is returned.
+    - `tolerance`: the search ends when the next full step would be shorter than this (root mean square
+      over coordinates, absolutely plus relatively to the way made) and lower the energy by less than
+      this, in kT.
     """
+    # Free of translations: far from the origin single precision has no digits left for a minimum.
+    centred = energy.group.project(x)
+    # With the arrays that it closes over as its leaves, so that vmap sees all that varies.
+    closed = eqx.filter_closure_convert(energy, centred)
+    arrays, code = eqx.partition(closed, eqx.is_array)
+    settings = Settings(steps, tolerance)
 
-    def value(y: Array, _: object) -> Array:
-        return energy(y)
+    @jax.custom_batching.custom_vmap
+    def search(arrays: PyTree, points: Float[Array, "n *event"]) -> Float[Array, "n *event"]:
+        return minimise(eqx.combine(arrays, code), points, settings)
 
-    solver = optx.BFGS(tolerance, tolerance, norm=optx.rms_norm)
+    @search.def_vmap
+    def _(size: int, batched: list[Any], arrays: PyTree, points: Array) -> tuple[Array, bool]:
+        of_arrays, of_points = batched
+        if any(jax.tree.leaves(of_arrays)) or not of_points:
+            axes = jax.tree.map(lambda one: 0 if one else None, batched)
+            return jax.vmap(search.fun, axes, axis_size=size)(arrays, points), True
+        found = search(arrays, points.reshape(-1, *x.shape))
+        return found.reshape(points.shape), True
+
     # No gradient through the search: minima are data, as spectra are.
-    start = jax.lax.stop_gradient(x)
-    return optx.minimise(value, solver, start, max_steps=steps, throw=False).value
+    way = search(*jax.lax.stop_gradient((arrays, centred[None])))[0]
+    return x + energy.group.project(way)
 
 
 def relax(

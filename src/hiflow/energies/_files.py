@@ -1,6 +1,11 @@
 """Energies in files, so that what was fitted once is used again."""
 
 import os
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 
 from hiflow import _disk
 from hiflow.energies._base import AbstractEnergy
@@ -14,16 +19,26 @@ def save(energy: AbstractEnergy, path: str | os.PathLike[str]) -> None:
     _disk.save(energy, path)
 
 
-def load(path: str | os.PathLike[str]) -> AbstractEnergy:
+def load(path: str | os.PathLike[str], *, trust: Sequence[str] = ()) -> AbstractEnergy:
     """Read an energy that [`save`][hiflow.energies.save] wrote.
 
-    **Raises:** `FileNotFoundError`; `ValueError` if the file is truncated, corrupt or holds something
-    else; `ImportError` if it needs a package that isn't installed.
+    **Arguments:**
+
+    - `trust`: packages of your own whose classes and functions the file may hold; they are imported.
+
+    **Raises:** as [`hiflow.load`][hiflow.load].
     """
-    energy = _disk.load(path)
+    energy = _disk.load(path, trust)
     if not isinstance(energy, AbstractEnergy):
         raise ValueError(
             f"{path}: holds a {type(energy).__name__}, not an energy. Give a file that "
             "hiflow.energies.save wrote."
         )
+    x = jax.ShapeDtypeStruct(energy.event_shape, float)
+    try:
+        value = eqx.filter_eval_shape(energy, x)
+    except Exception as error:  # Whatever arrays that don't fit together make of it.
+        raise ValueError(f"{path}: the energy's parts don't fit together ({error}).") from error
+    if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
+        raise ValueError(f"{path}: the energy gives {value.dtype}{list(value.shape)} for an event.")
     return energy

@@ -1,6 +1,5 @@
 """Any JAX function of one event as an energy."""
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from jaxtyping import Array, Float
 
 from hiflow import groups
 from hiflow._checks import as_shape, check_event
+from hiflow._disk import function_of_configuration
 from hiflow.energies._base import AbstractEnergy, registry
 from hiflow.groups import AbstractGroup, Trivial
 
@@ -19,14 +19,15 @@ def _as_function(value: object) -> Callable[..., Any]:
     """A callable, or `"module:function"` as a configuration file writes it."""
     if callable(value):
         return value
-    module, _, name = value.partition(":") if isinstance(value, str) else ("", "", "")
-    if not (module and name):
+    if not isinstance(value, str) or not all(value.partition(":")):
         raise ValueError(
             "FunctionEnergy: `function` must be a callable or a string 'module:function', got "
             f"{value!r}."
         )
     try:
-        return getattr(importlib.import_module(module), name)
+        return function_of_configuration(value)
+    except ValueError as error:
+        raise ValueError(f"FunctionEnergy: `function` {error}") from error
     except (ImportError, AttributeError) as error:
         raise ValueError(
             f"FunctionEnergy: `function` {value!r} can't be imported: {error}. Is its module on "
@@ -41,7 +42,8 @@ class FunctionEnergy(AbstractEnergy):
     **Arguments:**
 
     - `function`: from one event to a scalar, traceable by JAX; an Equinox module keeps its arrays
-      as leaves. A configuration file names it as `"module:function"`.
+      as leaves. A configuration file names it as `"module:function"`, if it is acted on with `trust` in
+      that module.
     - `shape`: the event shape.
     - `group`: the group that the function is invariant under; you vouch for it.
 

@@ -1,13 +1,10 @@
 """What may change in a configuration whose run is gone on with."""
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 from hiflow.experiments._failures import settings_of
 from hiflow.experiments._toml import Experiment, Table
-
-# The weights don't depend on them, and the history says at which steps it was scored.
-_WATCHED = {"validate_at", "checkpoint_every", "anchor_dir"}
 
 
 def refused_changes(
@@ -40,14 +37,17 @@ def refused_changes(
 def _changed(before: Table, now: Table) -> list[str]:
     names = [name for name in before if name != "training" and before[name] != now[name]]
     old, new = before["training"], now["training"]
-    if any(old.get(name) != new.get(name) for name in {*old, *new} - {"steps"} - _WATCHED):
-        names.append("training")
-    elif old.get("steps") != new.get("steps") and _steps(new) < _steps(old):
-        names.append("training (fewer steps)")
-    return names
+    return names if old == new else [*names, *_changed_training(old, new)]
 
 
-def _steps(training: dict[str, Any]) -> int:
+def _changed_training(old: Table, new: Table) -> list[str]:
+    # Imported here because most that is refused is refused without JAX.
     from hiflow.training import Training
 
-    return Training().changed(**training).steps
+    # The weights don't depend on the others.
+    counted = {f.name for f in dataclasses.fields(Training) if f.metadata.get("trajectory", True)}
+    changed = [name for name in {*old, *new} & counted if old.get(name) != new.get(name)]
+    if changed == ["steps"]:
+        fewer = Training().changed(**new).steps < Training().changed(**old).steps
+        return ["training (fewer steps)"] if fewer else []
+    return [f"training ({', '.join(sorted(changed))})"] if changed else []

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,9 +11,10 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 from rich.console import Console
 
-from hiflow._disk import write_arrays, write_json
+from hiflow._disk import kept, read_arrays, read_json, trusting, write_arrays, write_json
 from hiflow._statistics import part_of
 from hiflow.energies import AbstractEnergy, SupportsSampling
 from hiflow.experiments._comparison import Comparison
@@ -39,6 +39,7 @@ def compare(
     sweep: int = 0,
     samples: int = 0,
     console: Console | None = None,
+    trust: Sequence[str] = (),
 ) -> Comparison:
     """Compare the arms of one or several run folders of the same experiment or energy.
 
@@ -53,10 +54,23 @@ def compare(
     - `sweep`: on how many test points of the first seed the NLL is computed at several tolerances and
       fixed numbers of steps; 0 leaves that out.
     - `samples`: how many samples are drawn from every flow and weighted by the energy; 0 for none.
+    - `trust`: packages of your own that the runs' files may name.
 
-    **Raises:** `ValueError` if the runs have different energies or test points, or a label is unknown.
+    **Raises:** `ValueError` if the runs have different energies or test points, a label is unknown, or a
+    file is damaged.
     """
-    console = console or Console()
+    with trusting(*trust):
+        return _compared(runs, against, only, sweep, samples, console or Console())
+
+
+def _compared(
+    runs: Sequence[str | os.PathLike[str]],
+    against: str | None,
+    only: Sequence[str],
+    sweep: int,
+    samples: int,
+    console: Console,
+) -> Comparison:
     members = [member for run in runs for member in members_of(RunFolder(run))]
     first, *others = (member.experiment for member in members)
     if any(each.tables.get("energy") != first.tables.get("energy") for each in others):
@@ -165,9 +179,9 @@ def _validate(group: list[Member], energy: AbstractEnergy | None) -> None:
 def _kept(member: Member, name: str, make: Callable[[], T]) -> T:
     """What `make` gives, from the arm's folder if it was made before."""
     path = member.place / f"{name}.json"
-    if not path.exists():
-        write_json(path, make(), indent=None)
-    return json.loads(path.read_text())
+    return kept(
+        path, lambda: write_json(path, make(), indent=None), lambda: read_json(path, "", None)
+    )
 
 
 def _sweep(member: Member, size: int, energy: AbstractEnergy | None) -> list[Row]:
@@ -186,8 +200,13 @@ def _sweep(member: Member, size: int, energy: AbstractEnergy | None) -> list[Row
 
 def _weighted(member: Member, number: int, energy: AbstractEnergy) -> Weighted:
     path = member.place / f"samples-{number}.npz"
-    if not path.exists():
+
+    def draw() -> None:
         x, log_prob = member.flow().sample_and_log_prob(jax.random.key(member.seed), number)
         write_arrays(path, {"x": np.asarray(x), "log_prob": np.asarray(log_prob)})
-    with np.load(path, allow_pickle=False) as stored:
-        return weigh(jnp.asarray(stored["x"]), jnp.asarray(stored["log_prob"]), energy)
+
+    def read() -> tuple[Array, Array]:
+        stored = read_arrays(path)
+        return jnp.asarray(stored["x"]), jnp.asarray(stored["log_prob"])
+
+    return weigh(*kept(path, draw, read), energy)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from hiflow import data
-from hiflow._disk import fingerprint
+from hiflow._disk import fingerprint, trusting
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._data import pixel_transform
 from hiflow.experiments._fitted import make_energy
@@ -23,7 +23,11 @@ from hiflow.metrics import negative_log_likelihood
 
 
 def evaluate_file(
-    run: str | os.PathLike[str], file: str | os.PathLike[str], settings: Mapping[str, Any]
+    run: str | os.PathLike[str],
+    file: str | os.PathLike[str],
+    settings: Mapping[str, Any],
+    *,
+    trust: Sequence[str] = (),
 ) -> Comparison:
     """A run's flows, or one flow's file, compared on the points in a file.
 
@@ -33,7 +37,15 @@ def evaluate_file(
     **Arguments:**
 
     - `settings`: the solver's, as every method of [`Flow`][hiflow.Flow] takes them.
+    - `trust`: packages of your own that the run's files may name.
     """
+    with trusting(*trust):
+        return _evaluated(run, file, settings)
+
+
+def _evaluated(
+    run: str | os.PathLike[str], file: str | os.PathLike[str], settings: Mapping[str, Any]
+) -> Comparison:
     alone = Experiment(Path(run).stem, "", {"arm": []})
     experiment = RunFolder(run).experiment() if Path(run).is_dir() else alone
     energy, pixels = make_energy(experiment), pixel_transform(experiment)

@@ -1,13 +1,12 @@
 """Arms that failed in training: what is kept of it, and what is done about it the next time."""
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hiflow._disk import write_json
+from hiflow._disk import read_json, write_json
 from hiflow.experiments._toml import Experiment, Table
 
 _NAME = "failed.json"
@@ -47,7 +46,7 @@ def failure_in(place: Path) -> Failure | None:
     if not file.is_file() or (place / "flow.hiflow").is_file():
         return None
     try:
-        found = Failure(**json.loads(file.read_text(encoding="utf-8")))
+        found = Failure(**read_json(file, ""))
     except (ValueError, TypeError):
         return None  # Damaged: it is trained again, and fails again if it has to.
     return found if isinstance(found.settings, dict) else None

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 from rich.console import Console
 
-from hiflow._disk import write_arrays
+from hiflow._disk import kept, read_arrays, write_arrays
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._member import data_of
 from hiflow.flow import load
@@ -60,8 +60,9 @@ def figures_of(comparison: Comparison, console: Console) -> dict[str, Any]:
 def image_samples(place: Path, seed: int) -> Array:
     """Some samples of the flow of images in an arm's folder, drawn once and kept there."""
     path = place / f"images-{IMAGES}.npz"
-    if not path.exists():
+
+    def draw() -> None:
         x = load(place / "flow.hiflow").sample(jax.random.key(seed), IMAGES)
         write_arrays(path, {"x": np.asarray(x)})
-    with np.load(path, allow_pickle=False) as stored:
-        return jnp.asarray(stored["x"])
+
+    return jnp.asarray(kept(path, draw, lambda: read_arrays(path)["x"]))

@@ -2,14 +2,13 @@
 
 import dataclasses
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from hiflow._disk import write_json
+from hiflow._disk import open_file, read_json, write_json
 from hiflow.experiments._run_folder import Row, RunFolder
 from hiflow.experiments._toml import Experiment
 
@@ -55,7 +54,7 @@ def finished(
     """
     folder = RunFolder(root)
     try:
-        kept = json.loads((folder.root / _NAME).read_text(encoding="utf-8"))
+        kept = read_json(folder.root / _NAME, "")
         flows = folder.flows()
         wanted = {
             (arm["label"], seed)
@@ -71,7 +70,7 @@ def finished(
             or _made_of(folder, experiment, list(flows.values())) != kept["made_of"]
         ):
             return None
-        numbers = json.loads((folder.root / "comparison.json").read_text(encoding="utf-8"))
+        numbers = read_json(folder.root / "comparison.json", "")
         return Finished(numbers["caption"], numbers["rows"], list(files))
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None  # Whoever computes it anew says what is wrong.
@@ -101,7 +100,7 @@ def _named_files(tables: Any) -> Iterator[str]:
 
 
 def _hash(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from rich.console import Console
 
 from hiflow import energies
-from hiflow._disk import fingerprint, write_json
+from hiflow._disk import fingerprint, is_whole, write_json
 from hiflow.experiments._toml import ConfigError, Experiment, Table, check_names, parameters
 
 
@@ -87,8 +87,9 @@ class FittedEnergies:
         if self.points is None:
             return cls.blank(self.shape, **settings)
         place = None if self.folder is None else self.folder / f"{name}.hiflow"
-        if place is not None and place.exists():
-            return energies.load(place)
+        # One that is damaged is fitted again: the same points and key give the same energy.
+        if place is not None and is_whole(place):
+            return energies.load(place, trust=(cls.__module__.partition(".")[0],))
         energy = cls.fit(
             self.points[:size], key=jax.random.fold_in(jax.random.key(self.seed), 2), **settings
         )

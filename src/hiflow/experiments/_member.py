@@ -1,17 +1,16 @@
 """One trained arm and seed: its scores, and the data that it was scored on."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from hiflow._disk import fingerprint
+from hiflow._disk import fingerprint, read_json
 from hiflow._statistics import Part
 from hiflow.energies import AbstractEnergy
 from hiflow.experiments._data import make_data
-from hiflow.experiments._run_folder import Row, RunFolder, read_history
+from hiflow.experiments._run_folder import Row, RunFolder, read_history, resuming
 from hiflow.experiments._toml import Experiment
 from hiflow.flow import Flow, load
 from hiflow.metrics import Weighted
@@ -101,7 +100,7 @@ def parts_of(experiment: Experiment, label: str) -> tuple[str, str, str]:
 
 def _test_points(root: Path, seed: int) -> str:
     file = root / f"seed-{seed}" / "data.json"
-    described = json.loads(file.read_text())
+    described = read_json(file, f"Remove it; then {resuming(root)} writes it anew.")
     if "test_points" not in described:
         raise ValueError(
             f"{file}: has no `test_points`, since an earlier version wrote it; `hiflow train "

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from hiflow import data
 from hiflow._disk import write_text
-from hiflow.experiments._run_folder import Row, read_history
+from hiflow.experiments._run_folder import Row, readable_rows
 from hiflow.metrics import standard_error
 
 
@@ -34,8 +34,14 @@ class Record:
 
     @property
     def rows(self) -> list[Row]:
-        """What was recorded so far."""
-        return read_history(self.place)
+        """What was recorded so far and can be read."""
+        return readable_rows(self.place / "history.jsonl")[0]
+
+    def ends(self, step: int) -> bool:
+        """Whether the last row is that of this step, with the scores of all test points."""
+        rows = self.rows
+        scores = rows[-1].get("log_prob") if rows and rows[-1]["step"] == step else None
+        return isinstance(scores, list) and len(scores) == len(self.test)
 
     def __call__(self, row: Row) -> None:
         """Add a row."""

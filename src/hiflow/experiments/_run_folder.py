@@ -4,16 +4,24 @@ It is imported without JAX, for the errors that need none.
 """
 
 import dataclasses
-import json
 import os
 import platform
 import shutil
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hiflow._disk import in_use, write_json, write_text
+from hiflow._disk import (
+    DamagedFile,
+    in_use,
+    parse_json,
+    read_json,
+    read_text,
+    write_json,
+    write_text,
+)
 from hiflow.experiments._changes import refused_changes
 from hiflow.experiments._failures import Failure, failure_in
 from hiflow.experiments._toml import Experiment, read, slug
@@ -47,9 +55,7 @@ class RunFolder:
 
         **Raises:** `ValueError` if the folder is no run or holds no finished arm.
         """
-        if not (self.root / "run.json").is_file():
-            raise ValueError(f"{self.root}: not a run folder (it has no run.json).")
-        run = json.loads((self.root / "run.json").read_text())
+        run = self._run()
         files = {
             (label, seed): self.arm(seed, label) / "flow.hiflow"
             for label in run["arms"]
@@ -66,7 +72,7 @@ class RunFolder:
 
     def failures(self) -> list[Failure]:
         """Of the arms and seeds that have no flow because they failed."""
-        run = json.loads((self.root / "run.json").read_text(encoding="utf-8"))
+        run = self._run()
         places = [self.arm(seed, label) for label in run["arms"] for seed in run["seeds"]]
         return [failure for place in places if (failure := failure_in(place)) is not None]
 
@@ -83,7 +89,8 @@ class RunFolder:
             "test_points": fingerprint(points=test).digest,
         }
         file = self.root / f"seed-{seed}" / "data.json"
-        before = json.loads(file.read_text()) if file.is_file() else {}
+        cure = f"Remove it; then {resuming(self.root)} writes it anew."
+        before = read_json(file, cure) if file.exists() else {}
         other = before.get("test_points", described["test_points"]) != described["test_points"]
         if other and any(file.parent.glob("*/history.jsonl")):
             raise ValueError(
@@ -98,8 +105,34 @@ class RunFolder:
         if not (self.root / "config.toml").is_file():
             raise ValueError(f"{self.root}: not a run folder (it has no config.toml).")
         experiment = read(self.root / "config.toml")
-        name = json.loads((self.root / "run.json").read_text())["name"]
-        return dataclasses.replace(experiment, name=name)
+        return dataclasses.replace(experiment, name=self._run()["name"])
+
+    def _run(self) -> dict[str, Any]:
+        """What `run.json` says: `name`, `arms` and `seeds`."""
+        file = self.root / "run.json"
+        if not file.exists():
+            raise ValueError(f"{self.root}: not a run folder (it has no run.json).")
+        cure = f"{resuming(self.root)} writes it anew."
+        run = read_json(file, cure)
+        kinds = {"arms": str, "seeds": int}
+        whole = isinstance(run.get("name"), str) and all(
+            isinstance(run.get(name), list) and all(type(each) is kind for each in run[name])
+            for name, kind in kinds.items()
+        )
+        if not whole:
+            raise DamagedFile(f"{file}: damaged, lacks a name, `arms` or `seeds`. {cure}")
+        return run
+
+    def _before(self, experiment: Experiment) -> dict[str, Any]:
+        """What `run.json` says, or, if it is damaged, what can be seen in the folder."""
+        if not (self.root / "run.json").exists():
+            return {}
+        try:
+            return self._run()
+        except DamagedFile as error:
+            warnings.warn(f"{error} It is written anew.", stacklevel=4)
+        places = [place.name.removeprefix("seed-") for place in self.root.glob("seed-*")]
+        return {"name": experiment.name, "seeds": [int(seed) for seed in places if seed.isdigit()]}
 
     def refuse(self, experiment: Experiment, *, resume: bool) -> None:
         """Raise `ValueError` if the folder exists and `resume` is off, or holds another run."""
@@ -111,9 +144,10 @@ class RunFolder:
                 "remove it."
             )
         config = self.root / "config.toml"
-        if not config.is_file():
-            raise ValueError(f"{self.root} holds no run (it has no config.toml); use --out.")
-        if config.read_text(encoding="utf-8") == experiment.text:
+        if not config.exists():
+            raise ValueError(f"{self.root} holds a run of another configuration; use --out.")
+        cure = "Restore it from a copy, or train into another folder by --out."
+        if read_text(config, cure) == experiment.text:
             return
         if refused := refused_changes(read(config), experiment, self._is_open):
             raise ValueError(
@@ -143,7 +177,7 @@ class RunFolder:
 
         self.refuse(experiment, resume=resume)
         run = self.root / "run.json"
-        before = json.loads(run.read_text()) if resume and run.is_file() else {}
+        before = self._before(experiment) if resume else {}
         description = {
             "name": before.get("name", experiment.name),
             "seeds": sorted({*before.get("seeds", ()), *seeds}),
@@ -155,7 +189,7 @@ class RunFolder:
         self.root.mkdir(parents=True, exist_ok=True)
         self._sweep(experiment)
         write_text(self.root / "config.toml", experiment.text)
-        write_json(self.root / "run.json", description)
+        write_json(run, description)
 
     def _sweep(self, experiment: Experiment) -> None:
         """Remove what a process that was killed had begun to write, and what was made of other data."""
@@ -176,6 +210,39 @@ def flow_files(run: str | os.PathLike[str]) -> dict[tuple[str, int], Path]:
 
 
 def read_history(place: Path) -> list[Row]:
-    """The rows of one arm's history."""
+    """The rows of one arm's history.
+
+    **Raises:** `DamagedFile` if there are lines that aren't rows.
+    """
     path = place / "history.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    rows, wrong = readable_rows(path)
+    if wrong is not None:
+        raise DamagedFile(
+            f"{path}: damaged: {wrong}. {resuming(place.parents[1])} scores the flow anew."
+        )
+    return rows
+
+
+def resuming(root: Path) -> str:
+    """The command that goes on with a run folder."""
+    return f"`hiflow train {root / 'config.toml'} --out {root} --resume`"
+
+
+def readable_rows(path: Path) -> tuple[list[Row], str | None]:
+    """The rows that can be read, and what is wrong with the first line that can't."""
+    if not path.exists():
+        return [], None
+    try:
+        lines = read_text(path, "").splitlines()
+    except DamagedFile as error:
+        return [], str(error)
+    rows, wrong = [], None
+    for number, line in enumerate(lines, 1):
+        try:
+            row = parse_json(line)
+            if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+                raise ValueError("no row with a `step`")
+            rows.append(row)
+        except ValueError as error:
+            wrong = wrong or f"line {number}: {error}"
+    return rows, wrong

@@ -10,6 +10,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from hiflow._disk import DamagedFile, read_text
 from hiflow._words import nearest
 
 # As tomllib reads it.
@@ -64,9 +65,9 @@ def read(source: str | os.PathLike[str]) -> Experiment:
     packaged = packaged_experiments()
     path = Path(source)
     if str(source) in packaged:
-        name, text = str(source), packaged[str(source)].read_text()
+        name, text = str(source), packaged[str(source)].read_text(encoding="utf-8")
     elif path.is_file():
-        name, text = path.stem, path.read_text()
+        name, text = path.stem, _text_of(path)
     else:
         raise ConfigError(
             f"{source}: no such file, and no packaged experiment of that name"
@@ -74,7 +75,7 @@ def read(source: str | os.PathLike[str]) -> Experiment:
         )
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{source}: not valid TOML: {error}.") from error
     check_names(tables, _TOP, f"{source}")
     if not tables.get("arm"):
@@ -91,9 +92,26 @@ def read(source: str | os.PathLike[str]) -> Experiment:
     return Experiment(name, text, tables)
 
 
+def _text_of(path: Path) -> str:
+    try:
+        return read_text(path, "Save it anew as text in UTF-8, or restore it from a copy.")
+    except DamagedFile as error:
+        raise ConfigError(str(error)) from error
+
+
 def slug(label: str) -> str:
     """A label as a folder's name."""
-    return "".join(c if c.isalnum() else "-" for c in label.lower()).strip("-")
+    return "".join(map(_in_a_name, label.lower())).strip("-")
+
+
+def _in_a_name(character: str) -> str:
+    if not character.isalnum():
+        return "-"
+    try:
+        os.fsencode(character)
+    except UnicodeEncodeError:  # Where the locale knows ASCII alone.
+        return f"u{ord(character):x}"
+    return character
 
 
 def check_names(table: Mapping[str, object], known: Iterable[str], where: str) -> None:

@@ -1,8 +1,11 @@
 """An experiment's arms and seeds trained by `fit`, into a run folder."""
 
+import dataclasses
+import math
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,7 +13,7 @@ from jaxtyping import Array
 from rich.console import Console
 
 from hiflow import energies
-from hiflow._disk import locked
+from hiflow._disk import is_whole, locked, trusting
 from hiflow._interrupts import interrupts
 from hiflow.experiments._arm import Arm, make_arm
 from hiflow.experiments._compare import compare
@@ -26,9 +29,10 @@ from hiflow.experiments._failures import (
 )
 from hiflow.experiments._fitted import FittedEnergies, make_energy
 from hiflow.experiments._record import Record
-from hiflow.experiments._run_folder import RunFolder
+from hiflow.experiments._run_folder import RunFolder, readable_rows
 from hiflow.experiments._toml import Experiment
-from hiflow.flow import Flow
+from hiflow.flow import Flow, load
+from hiflow.metrics import negative_log_likelihood
 from hiflow.training import fit
 from hiflow.training._preflight import rehearse
 
@@ -43,6 +47,7 @@ def train(
     seeds: Sequence[int] | None = None,
     resume: bool = False,
     console: Console | None = None,
+    trust: Sequence[str] = (),
 ) -> Comparison:
     """Train every arm for every seed into a run folder, and compare its arms; finished arms are skipped
     on resume.
@@ -52,10 +57,24 @@ def train(
     `failures`, and trained again on resume once its settings have changed. The comparison is that of
     [`compare`][hiflow.experiments.compare] on the folder: seeds that it holds already are in it too.
 
+    **Arguments:**
+
+    - `trust`: packages of your own that the configuration may name as `"package.module:function"`.
+
     **Raises:** `ValueError` for what is wrong, if another process trains into the folder, or if every
     arm failed; `KeyboardInterrupt` and `SystemExit` as [`fit`][hiflow.fit] does.
     """
-    console = console or Console()
+    with trusting(*trust):
+        return _trained(experiment, root, seeds, resume, console or Console())
+
+
+def _trained(
+    experiment: Experiment,
+    root: str | os.PathLike[str],
+    seeds: Sequence[int] | None,
+    resume: bool,
+    console: Console,
+) -> Comparison:
     seeds = experiment.seeds if seeds is None else list(seeds)
     folder = RunFolder(root)
     folder.refuse(experiment, resume=resume)
@@ -149,9 +168,11 @@ def _train_arm(
     key: Array,
 ) -> None:
     weights = record.place / "flow.hiflow"
-    last = record.rows[-1:]
-    if not weights.exists() or (last and last[0]["step"] < arm.training.steps):
-        checkpoints = record.place / "checkpoints"
+    checkpoints = record.place / "checkpoints"
+    if _steps_trained(record.place) < arm.training.steps:
+        # Of a run that is to be extended: it isn't the arm's flow any more.
+        weights.unlink(missing_ok=True)
+    if not is_whole(weights):
         flow = fit(
             arm.network,
             arm.path,
@@ -168,3 +189,26 @@ def _train_arm(
             progress=record.console.is_terminal,
         )
         flow.save(weights)
+    if not record.ends(arm.training.steps):
+        _score_anew(arm, record, weights)
+
+
+def _steps_trained(place: Path) -> float:
+    """How far an arm has been trained, by its checkpoints or else its history; infinite if neither
+    says."""
+    states = [int(path.name) for path in place.glob("checkpoints/steps/*") if path.name.isdigit()]
+    rows, _ = readable_rows(place / "history.jsonl")
+    return max(states, default=rows[-1]["step"] if rows else math.inf)
+
+
+def _score_anew(arm: Arm, record: Record, weights: Path) -> None:
+    """The last row of a history that was lost or damaged after training."""
+    flow = load(weights, trust=_packages_of(arm.network, arm.prior))
+    seconds = record.rows[-1].get("seconds", math.nan) if record.rows else math.nan
+    row = {"step": arm.training.steps, "seconds": seconds, "loss": math.nan}
+    record(row | dataclasses.asdict(negative_log_likelihood(flow, record.test)))
+
+
+def _packages_of(*components: object) -> tuple[str, ...]:
+    """The packages whose components these are: running them is what the run is for."""
+    return tuple(type(each).__module__.partition(".")[0] for each in components)

@@ -38,7 +38,7 @@ class Permutation(AbstractDiscreteGroup[Array]):
     )
 
     def sample(self, key: PRNGKeyArray, event_shape: tuple[int, ...]) -> Int[Array, " particles"]:
-        kinds = self._kinds(event_shape)
+        kinds = jnp.asarray(self.kinds(event_shape))
         # Sorted by species and then at random, the particles of one species fill their own places.
         places = jnp.argsort(kinds, stable=True)
         shuffled = jax.random.permutation(key, kinds.shape[0])
@@ -51,7 +51,7 @@ class Permutation(AbstractDiscreteGroup[Array]):
     def act(
         self, g: Int[Array, " particles"], x: Float[Array, "particles *rest"]
     ) -> Float[Array, "particles *rest"]:
-        self._kinds(x.shape)
+        self.kinds(x.shape)
         return x[g]
 
     def inverse(self, g: Int[Array, " particles"]) -> Int[Array, " particles"]:
@@ -66,7 +66,7 @@ class Permutation(AbstractDiscreteGroup[Array]):
         self, x: Float[Array, "particles *rest"], y: Float[Array, "particles *rest"]
     ) -> Int[Array, " particles"]:
         r"""The permutation with the least $\sum_i \|x_{g(i)} - y_i\|^2$: an exact assignment."""
-        kinds = self._kinds(x.shape)
+        kinds = self.kinds(x.shape)
         # |a - b|² without the squares, which no permutation changes.
         a, b = (z.reshape(z.shape[0], -1) for z in (y, x))
         cost = -jnp.matmul(a, b.T, precision="highest")
@@ -74,19 +74,19 @@ class Permutation(AbstractDiscreteGroup[Array]):
         cost = cost + jnp.where(unlike, 1 + 2 * cost.shape[0] * jnp.max(jnp.abs(cost)), 0)
         return assignment(cost)
 
-    def _kinds(self, event_shape: tuple[int, ...]) -> Int[Array, " particles"]:
-        """The species as integers."""
+    def kinds(self, event_shape: tuple[int, ...]) -> Int[np.ndarray, " particles"]:
+        """The species of every particle as an integer."""
         if not event_shape:
             raise ValueError(
                 "Permutation acts on the first axis of an event, but the event has none: use "
                 "Trivial() for scalar events."
             )
         if self.species is None:
-            return jnp.zeros(event_shape[0], int)
+            return np.zeros(event_shape[0], int)
         if len(self.species) != event_shape[0]:
             raise ValueError(
                 f"Permutation: `species` names {len(self.species)} particles and the event of shape "
                 f"{event_shape} has {event_shape[0]}. Give one label per particle."
             )
         labels = list(dict.fromkeys(self.species))
-        return jnp.asarray([labels.index(label) for label in self.species])
+        return np.asarray([labels.index(label) for label in self.species])

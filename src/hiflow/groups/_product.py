@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow.groups._base import AbstractGroup, SupportsAlignment, registry
+from hiflow.groups._host_alignment import align_in_turn, known
 from hiflow.groups._permutation import Permutation
 from hiflow.groups._translation import Translation
 from hiflow.groups._trivial import Trivial
@@ -119,6 +120,17 @@ class Product(AbstractGroup[tuple]):
         return self._alternate(x, y)
 
     def _alternate(self, x: Array, y: Array) -> tuple:
+        if not known(self.groups, x.shape):
+            return self._compiled(x, y)
+        groups: Any = self.groups
+        like = jax.eval_shape(self._compiled, x, y)
+
+        def called_back(x: Array, y: Array) -> tuple:
+            return align_in_turn(groups, self.rounds, x, y, like)
+
+        return jax.lax.platform_dependent(x, y, cpu=called_back, default=self._compiled)
+
+    def _compiled(self, x: Array, y: Array) -> tuple:
         some = self.sample(jax.random.key(0), x.shape)
         identity = self.compose(self.inverse(some), some)
 

@@ -5,8 +5,12 @@ from typing import Protocol, runtime_checkable
 
 from jaxtyping import Array, Float
 
+from hiflow._disk import let_functions_be_pickled
 from hiflow.groups import AbstractSymmetric
 from hiflow.registry import Registry
+
+# A network holds an activation, and a flow holds a network.
+let_functions_be_pickled()
 
 
 class AbstractVelocityField(AbstractSymmetric):

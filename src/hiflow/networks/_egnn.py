@@ -1,5 +1,7 @@
 """The network for particles: equivariant under rotations, reflections, translations and exchange."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -86,6 +88,17 @@ class EGNN(AbstractVelocityField):
         self.log_scale = jnp.zeros(())
         self.expansion_clock = _zeros(eqx.nn.Linear(TIME_FEATURES, "scalar", key=k_expansion))
         self.pace_clock = _zeros(eqx.nn.Linear(TIME_FEATURES, "scalar", key=k_pace))
+
+    def constructor_arguments(self) -> dict[str, Any]:
+        """What it was made with, except for `key`."""
+        particles, dim = self.event_shape
+        return {
+            "particles": particles,
+            "dim": dim,
+            "width": self.node.out_features,
+            "depth": len(self.layers),
+            "length": self.length,
+        }
 
     def __call__(
         self, t: Float[Array, ""], x: Float[Array, "particles dim"]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from hiflow.networks._egnn_layer import (
     Layer,
@@ -34,27 +34,33 @@ def shift_and_divergence(
     r"""The summed shift $V$ of all layers at $X = x + \text{pace} \cdot V$, and its divergence. $h$
     mustn't depend on $x$."""
     columns = jnp.eye(x.size, dtype=x.dtype).reshape(x.size, *x.shape)
-    v, dv, dh = jnp.zeros_like(x), jnp.zeros_like(columns), None
+    v, dv, dh = jnp.zeros_like(x), None, None
     for layer in layers[:-1]:
-        shift, h, rows = _linearise(layer, clock, x + pace * v, h)
-        d_shift, dh = _all_particles(layer, rows, columns + pace * dv, dh)
-        v, dv = v + shift, dv + d_shift
-    shift, h, rows = _linearise(layers[-1], clock, x + pace * v, h)
-    trace = _own_position(layers[-1], rows, columns + pace * dv, dh)
+        shift, h, row = _linearise(layer, clock, x + pace * v, h)
+        if dv is None:
+            d_shift, dh = _from_positions(layer, row)
+            dv = d_shift
+        else:
+            d_shift, dh = _from_all(layer, row, columns + pace * dv, dh)
+            dv = dv + d_shift
+        v = v + shift
+    shift, h, row = _linearise(layers[-1], clock, x + pace * v, h)
+    if dv is None:
+        d_shift, _ = _from_positions(layers[-1], row)
+        return v + shift, jnp.einsum("mm->", d_shift.reshape(x.size, x.size))
+    trace = _own_position(layers[-1], row, columns + pace * dv, dh)
     return v + shift, jnp.einsum("mm->", dv.reshape(x.size, x.size)) + trace
 
 
 class Row(NamedTuple):
-    """The derivative of one particle's shift and new features: `o` runs over the sums that its
-    features see (2 × width), `by_` names what a weight multiplies."""
+    """The derivative of every particle's shift and new features: `o` runs over the sums that its
+    features see (2 × width) and then over its shift (dim), `by_` names what a weight multiplies."""
 
-    particle: Int[Array, ""]
-    by_message: Float[Array, "j o"]
-    by_offset: Float[Array, "j dim o"]
-    shift_by_message: Float[Array, "j dim width"]
-    shift_by_offset: Float[Array, "j dim dim"]
-    rate: Float[Array, " width"]
-    vector: Float[Array, "dim width"]
+    by_offset: Float[Array, "i j dim o"]
+    by_message: Float[Array, "i j sums"]
+    shift_by_message: Float[Array, "i j dim width"]
+    rate: Float[Array, "i width"]
+    shift_by_feature: Float[Array, "i dim width"]
 
 
 def _linearise(
@@ -63,7 +69,7 @@ def _linearise(
     x: Float[Array, "particles dim"],
     h: Float[Array, "particles width"],
 ) -> tuple[Float[Array, "particles dim"], Float[Array, "particles width"], Row]:
-    """The layer's shift and features, and a `Row` per particle."""
+    """The layer's shift and features, and a `Row`."""
     space = geometry(x)
     squared = (space.offset**2).sum(-1)
     _, slope = jax.jvp(radial_features, (squared,), (2 * jnp.ones_like(squared),))
@@ -84,69 +90,84 @@ def _linearise(
         normal[:, None] - along[:, :, None] * space.step[..., None]
     )
     offset = space.offset[..., None]
-    rows = Row(
-        jnp.arange(x.shape[0]),
-        jnp.concatenate([weight_total * rate, weight_length * rate], -1),
+    along_pair = offset * (stretch * gate[:, None]).sum(-1)[..., None, None]
+    across_pair = (turn * gate[:, None]).sum(-1)[..., None, None] * (
+        jnp.eye(x.shape[1], dtype=x.dtype) - space.step[..., None] * space.step[:, :, None]
+    )
+    row = Row(
         jnp.concatenate(
             [
                 (weight_total * stretch)[:, :, None] * offset,
                 (weight_length * stretch)[:, :, None] * offset + by_offset_length,
+                scale * along_pair * space.step[:, :, None] + across_pair,
             ],
             -1,
         ),
+        jnp.concatenate([weight_total * rate, weight_length * rate], -1),
         scale * space.step[..., None] * (rate * gate[:, None])[:, :, None],
-        scale * offset * space.step[:, :, None] * (stretch * gate[:, None]).sum(-1)[..., None, None]
-        + (turn * gate[:, None]).sum(-1)[..., None, None]
-        * (jnp.eye(x.shape[1], dtype=x.dtype) - space.step[..., None] * space.step[:, :, None]),
         hidden_rate,
-        vector,
+        vector @ layer.gate.weight,
     )
-    return (vector * gate[:, None]).sum(-1), h, rows
+    return (vector * gate[:, None]).sum(-1), h, row
 
 
-def _all_particles(layer, rows, dx, dh):
-    """The derivatives of every particle's shift and features, along every column."""
-    send = None if dh is None else over(layer.send, dh)
-    push = jax.vmap(lambda row: _push(layer, row, dx, dh, send), out_axes=1)
-    return push(rows)
+def _from_positions(layer, row):
+    """The derivatives of every particle's shift and features, along every position, where the features
+    that go in don't depend on the positions."""
+    particles, _, dim, _ = row.by_offset.shape
+    # What moves particle j alone changes the offsets X_i − X_j, and all of j's own.
+    moved = jnp.transpose(-row.by_offset, (1, 2, 0, 3))
+    own = jnp.arange(particles)
+    moved = moved.at[own, :, own].add(row.by_offset.sum(1))
+    return _after_sums(layer, row, moved.reshape(particles * dim, particles, -1), None)
 
 
-def _own_position(layer, rows, dx, dh):
+def _from_all(layer, row, dx, dh):
+    """The same along columns `m` in which positions and features change."""
+    sums = jnp.einsum("mic,ico->mio", dx, row.by_offset.sum(1))
+    sums = sums - jnp.einsum("mjc,ijco->mio", dx, row.by_offset)
+    send, received = over(layer.send, dh), over(layer.receive, dh)
+    width = dh.shape[-1]
+    shift = jnp.einsum("miw,idw->mid", received, row.shift_by_message.sum(1))
+    shift = shift + jnp.einsum("mjw,ijdw->mid", send, row.shift_by_message)
+    by_message = row.by_message.reshape(*row.by_message.shape[:2], 2, width)
+    felt = jnp.einsum("mjw,ijsw->misw", send, by_message)
+    felt = felt + received[:, :, None] * by_message.sum(1)
+    felt = felt.reshape(*felt.shape[:2], 2 * width)
+    return _after_sums(layer, row, sums + jnp.concatenate([felt, shift], -1), dh)
+
+
+def _own_position(layer, row, dx, dh):
     """The shift's trace: every particle along its own columns only."""
     particles, dim = dx.shape[1:]
-    send = None if dh is None else over(layer.send, dh)
-    own = jax.tree.map(lambda d: d.reshape(particles, dim, *d.shape[1:]), (dx, dh, send))
-    shift, _ = jax.vmap(lambda row, columns: _push(layer, row, *columns))(rows, own)
-    return jnp.einsum("icc->", shift)
+    dx, dh = (d.reshape(particles, dim, *d.shape[1:]) for d in (dx, dh))
+    own = jnp.arange(particles)
+    relative = dx[own, :, own][:, :, None] - dx
+    sums = jnp.einsum("imjc,ijco->imo", relative, row.by_offset)
+    send, received = over(layer.send, dh), over(layer.receive, dh[own, :, own])
+    width = dh.shape[-1]
+    shift = jnp.einsum("imw,idw->imd", received, row.shift_by_message.sum(1))
+    shift = shift + jnp.einsum("imjw,ijdw->imd", send, row.shift_by_message)
+    by_message = row.by_message.reshape(*row.by_message.shape[:2], 2, width)
+    felt = (send[:, :, :, None] * by_message[:, None]).sum(2)
+    felt = felt + received[:, :, None] * by_message.sum(1)[:, None]
+    felt = felt.reshape(*felt.shape[:2], 2 * width)
+    sums = sums + jnp.concatenate([felt, shift], -1)
+    swapped = jnp.swapaxes(sums, 0, 1), jnp.swapaxes(dh[own, :, own], 0, 1)
+    shift, _ = _after_sums(layer, row, *swapped)
+    return jnp.einsum("cic->", shift)
 
 
-def _push(layer, row, dx, dh, send):
-    """One particle's new derivatives along the columns `m`, from those of all particles."""
-    relative = dx[:, row.particle, None] - dx
-    sums = jnp.einsum("jco,mjc->mo", row.by_offset, relative)
-    shift = jnp.einsum("jcd,mjc->md", row.shift_by_offset, relative)
-    before = 0
-    if dh is not None:
-        own = dh[:, row.particle]
-        received = over(layer.receive, own)
-        width = own.shape[-1]
-        sums = sums + jnp.tile(received, 2) * row.by_message.sum(0)
-        sums = sums + jnp.concatenate(
-            [
-                jnp.einsum("jw,mjw->mw", row.by_message[:, :width], send),
-                jnp.einsum("jw,mjw->mw", row.by_message[:, width:], send),
-            ],
-            -1,
-        )
-        shift = shift + received @ row.shift_by_message.sum(0).T
-        shift = shift + jnp.einsum("jdw,mjw->md", row.shift_by_message, send)
-        before = own
-        sums = jnp.concatenate([own, sums], -1)
-        y = sums @ layer.mix.weight.T
-    else:
-        y = sums @ layer.mix.weight[:, row.rate.shape[0] :].T
-    after = before + (row.rate * y) @ layer.update.weight.T
-    return shift + (after @ layer.gate.weight.T) @ row.vector.T, after
+def _after_sums(layer, row, sums, before):
+    """From the derivatives `(m, i, o)` of sums, and of features, to those of shift and new features."""
+    width = row.rate.shape[-1]
+    sums, shift = sums[..., : 2 * width], sums[..., 2 * width :]
+    y = sums @ layer.mix.weight[:, width:].T
+    if before is not None:
+        y = y + before @ layer.mix.weight[:, :width].T
+    after = (row.rate * y) @ layer.update.weight.T
+    after = after if before is None else before + after
+    return shift + jnp.einsum("miw,idw->mid", after, row.shift_by_feature), after
 
 
 def _with_slope(z):

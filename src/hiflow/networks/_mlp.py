@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,6 +13,7 @@ from hiflow import groups
 from hiflow._checks import check_event
 from hiflow.groups import AbstractGroup, Translation, Trivial
 from hiflow.networks._base import AbstractVelocityField, registry
+from hiflow.networks._mlp_divergence import is_cheaper, is_pointwise, trace
 from hiflow.networks._time import TIME_FEATURES, time_features
 from hiflow.registry import Named
 
@@ -68,6 +70,16 @@ class MLP(AbstractVelocityField):
         self.event_shape = shape
         self.activation = _as_activation(activation)
 
+    def constructor_arguments(self) -> dict[str, Any]:
+        """What it was made with, except for `key`."""
+        return {
+            "shape": self.event_shape,
+            "width": self.layers[0].out_features,
+            "depth": len(self.layers) - 1,
+            "activation": self.activation,
+            "projects_on": self.projects_on,
+        }
+
     @property
     def group(self) -> AbstractGroup:
         """What the field is equivariant under: translations, if it projects them out."""
@@ -80,6 +92,34 @@ class MLP(AbstractVelocityField):
         for layer in self.layers[:-1]:
             y = self.activation(layer(y))
         return self.projects_on.project(self.layers[-1](y).reshape(self.event_shape))
+
+    def velocity_and_divergence(
+        self, t: Float[Array, ""], x: Float[Array, "*event"]
+    ) -> tuple[Float[Array, "*event"], Float[Array, ""]]:
+        r"""$v(t, x)$ and the exact $\nabla\cdot v(t, x)$."""
+        check_event(x, self.event_shape, owner="MLP")
+        width, depth = self.layers[0].weight.shape[0], len(self.layers) - 1
+        if not is_pointwise(self.activation) or not is_cheaper(x.size, width, depth):
+            return self._by_columns(t, x)
+        y = jnp.concatenate([self.projects_on.project(x).reshape(-1), time_features(t)])
+        slopes = []
+        for layer in self.layers[:-1]:
+            z = layer(y)
+            y, slope = jax.jvp(self.activation, (z,), (jnp.ones_like(z),))
+            slopes.append(slope)
+        velocity = self.projects_on.project(self.layers[-1](y).reshape(self.event_shape))
+        # tr(P J P) = tr(P J): projecting what comes out is enough.
+        last = self.layers[-1].weight.reshape(*self.event_shape, width)
+        last = jax.vmap(self.projects_on.project, -1, -1)(last).reshape(x.size, width)
+        weights = [layer.weight for layer in self.layers]
+        return velocity, trace([weights[0][:, : x.size], *weights[1:-1], last], slopes)
+
+    def _by_columns(
+        self, t: Float[Array, ""], x: Float[Array, "*event"]
+    ) -> tuple[Float[Array, "*event"], Float[Array, ""]]:
+        velocity, pull = jax.vjp(lambda y: self(t, y.reshape(x.shape)).ravel(), x.ravel())
+        (jacobian,) = jax.vmap(pull)(jnp.eye(x.size, dtype=x.dtype))
+        return velocity.reshape(x.shape), jnp.trace(jacobian)
 
 
 def _as_activation(activation: Callable[[Array], Array] | str) -> Callable[[Array], Array]:

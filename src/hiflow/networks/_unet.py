@@ -3,7 +3,7 @@
 import copy
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -146,6 +146,20 @@ class UNet(AbstractVelocityField):
         self.up = tuple(stage(2 * here, here) for here in reversed(widths[:-1]))
         self.norm = GroupNorm(widths[0])
         self.head = zeros(Convolution(widths[0], pixel, key=next(keys)))
+
+    def constructor_arguments(self) -> dict[str, Any]:
+        """What it was made with, except for `key`."""
+        width = int(self.clock[0].out_features) // 2
+        channels = [stage.bias.size for stage in (self.stem, *self.shrink)]
+        return {
+            "shape": self.event_shape,
+            "width": width,
+            "multipliers": tuple(each // width for each in channels),
+            "blocks": len(self.before),
+            "heads": self.attention.heads,
+            "patch": self.patch,
+            "compute": self.compute,
+        }
 
     @classmethod
     def example(cls) -> "UNet":

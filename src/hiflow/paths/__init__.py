@@ -3,6 +3,7 @@
 from hiflow.paths._anchor_store import AnchorStore as AnchorStore
 from hiflow.paths._anchor_store import store_anchors as store_anchors
 from hiflow.paths._anchors import ANCHOR_DTYPES as ANCHOR_DTYPES
+from hiflow.paths._anchors import anchor_bytes as anchor_bytes
 from hiflow.paths._anchors import end_law_samples as end_law_samples
 from hiflow.paths._anchors import make_anchors as make_anchors
 from hiflow.paths._at_minimum import AtMinimum as AtMinimum
@@ -21,11 +22,15 @@ from hiflow.paths._isotropic import OptimalTransport as OptimalTransport
 from hiflow.paths._isotropic import Stable as Stable
 from hiflow.paths._isotropic import VarianceExploding as VarianceExploding
 from hiflow.paths._isotropic import VariancePreserving as VariancePreserving
+from hiflow.paths._memory import budget_bytes as budget_bytes
 from hiflow.paths._named import Langevin as Langevin
 from hiflow.paths._named import Linearised as Linearised
 from hiflow.paths._named import Relaxed as Relaxed
 from hiflow.paths._noise import ChosenNoise as ChosenNoise
 from hiflow.paths._noise import SupportsNoise as SupportsNoise
 from hiflow.paths._noise import choose_noise as choose_noise
+from hiflow.paths._shared_minima import SharedAnchor as SharedAnchor
+from hiflow.paths._shared_minima import SharedMinima as SharedMinima
+from hiflow.paths._shared_minima import share_minima as share_minima
 from hiflow.paths._spectral import AbstractSpectralPath as AbstractSpectralPath
 from hiflow.paths._spectral import Spectral as Spectral

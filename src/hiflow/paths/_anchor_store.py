@@ -1,7 +1,6 @@
 """Anchors on disk: one memory-mapped file per leaf, written chunk by chunk, read row by row."""
 
 import dataclasses
-import json
 import mmap
 import os
 import re
@@ -18,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
-from hiflow._disk import fingerprint, write_json
+from hiflow._disk import fingerprint, read_json, write_json
+from hiflow.data import Source
 from hiflow.paths._anchors import anchor_chunks, batch_of_anchors, check_anchor_dtype
 from hiflow.paths._base import AbstractPath
 
@@ -67,11 +67,11 @@ class AnchorStore:
 
 def store_anchors(
     path: AbstractPath,
-    points: Float[Array, "n *event"],
-    directory: str | os.PathLike[str],
+    points: Float[Array, "n *event"] | Source,
+    directory: str | os.PathLike[str] | None,
     *,
     dtype: str = "float32",
-    chunk_size: int = 512,
+    chunk_size: int | None = None,
     progress: bool = False,
 ) -> AnchorStore:
     """Anchors as [`make_anchors`][hiflow.paths.make_anchors] gives them, in files instead of memory.
@@ -83,16 +83,20 @@ def store_anchors(
 
     **Arguments:** as `make_anchors`'s, and
 
-    - `directory`: where the folder is put.
+    - `directory`: where the folder is put; `None` for the system's temporary folder (`TMPDIR`), from
+      which it is deleted with the store.
 
     **Raises:** `ValueError` for anchors that `make_anchors` refuses, and for a folder that is corrupt.
     `OSError` if the disk has too little room.
     """
     check_anchor_dtype(dtype, "store_anchors: `dtype`")
-    anchors = eqx.filter_eval_shape(batch_of_anchors, path, points, dtype)
-    precision = str(jnp.result_type(float))
-    name = fingerprint(path=path, points=points, dtype=dtype, precision=precision).lasting
-    folder = _unshared(path, Path(directory)) if name is None else Path(directory) / name
+    shape = jax.ShapeDtypeStruct(points.shape, points.dtype)
+    anchors = eqx.filter_eval_shape(batch_of_anchors, path, shape, dtype)
+    if directory is None:
+        name, folder = None, Path(tempfile.mkdtemp(prefix="hiflow-anchors-"))
+    else:
+        name = _name(path, points, dtype)
+        folder = _unshared(path, Path(directory)) if name is None else Path(directory) / name
     files = _Files(folder.absolute(), anchors)
     try:
         done = files.rows_done()
@@ -107,6 +111,12 @@ def store_anchors(
         if name is None:
             shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _name(path: AbstractPath, points: Array | Source, dtype: str) -> str | None:
+    precision = str(jnp.result_type(float))
+    held = points.identity if isinstance(points, Source) else points
+    return fingerprint(path=path, points=held, dtype=dtype, precision=precision).lasting
 
 
 class _Files:
@@ -124,7 +134,7 @@ class _Files:
         if not self._manifest.exists():
             return 0
         try:
-            manifest = json.loads(self._manifest.read_text())
+            manifest = read_json(self._manifest, "")
             done = manifest.pop("rows")
             if manifest != self._description() or not 0 <= done <= self._length:
                 raise ValueError("the manifest describes other anchors")
@@ -165,7 +175,7 @@ class _Files:
     def mapped(self) -> PyTree:
         """The PyTree, memory-mapped."""
         try:
-            arrays = [np.load(self.folder / name, mmap_mode="r") for name in self._leaves]
+            arrays = [_mapped(self.folder / name) for name in self._leaves]
             for (name, leaf), array in zip(self._leaves.items(), arrays, strict=True):
                 if (array.shape, array.dtype) != (leaf.shape, leaf.dtype):
                     raise ValueError(f"{name} holds {array.dtype}{array.shape}")
@@ -185,6 +195,17 @@ class _Files:
             f"the anchors in {self.folder} are truncated, corrupt or of another version "
             f"({type(error).__name__}: {error}). Delete that folder; they will be made anew."
         )
+
+
+def _mapped(file: Path) -> np.ndarray:
+    if file.exists() and not file.is_file():
+        raise OSError(f"{file} is no regular file")
+    try:
+        return np.load(file, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        raise
+    except Exception as error:  # NumPy parses the header as Python, and raises what parsers raise.
+        raise ValueError(f"{file.name}: {error}") from error
 
 
 def _unshared(path: AbstractPath, directory: Path) -> Path:

@@ -1,31 +1,41 @@
 """Anchors of a whole data set: all the Hessian work, once, before training."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from hiflow.data import Source
 from hiflow.paths._base import AbstractPath, SpectralAnchor
 from hiflow.paths._noise import choose_noise, draw_anchors
 from hiflow.priors import AbstractPrior
 
 ANCHOR_DTYPES = ("float32", "float16")
+# Of a chunk's anchors, in bytes; making them may take a few times as much.
+_ROOM = 256 * 2**20
 
 
 def make_anchors(
     path: AbstractPath,
-    points: Float[Array, "n *event"],
+    points: Float[Array, "n *event"] | Source,
     *,
     dtype: str = "float32",
-    chunk_size: int = 512,
+    chunk_size: int | None = None,
     progress: bool = False,
 ) -> PyTree:
     """`path.anchor` of every point, vmapped in chunks; every leaf gets a leading axis of length `n`.
 
+    The memory is taken once, and filled chunk by chunk: all anchors and those of a chunk are the most
+    that is ever held ([`anchor_bytes`][hiflow.paths.anchor_bytes] says how much before).
+
     **Arguments:**
 
+    - `points`: an array, or a [`Source`][hiflow.data.Source] that is read chunk by chunk.
+    - `chunk_size`: how many points are worked on at a time; by default 512, or fewer if their anchors
+      take more than 256 MB.
     - `dtype`: `"float32"` keeps anchors as they are computed (in double precision if that is on);
       `"float16"` halves what takes the memory: the leaves with more numbers per point than the point
       itself, which are the eigenvectors. Points, speeds and variances stay as they are. The rounding,
@@ -35,13 +45,25 @@ def make_anchors(
     positive, with the index of the first such point.
     """
     check_anchor_dtype(dtype, "make_anchors: `dtype`")
-    chunks = [
-        chunk
-        for _, chunk in anchor_chunks(
-            path, points, dtype=dtype, chunk_size=chunk_size, progress=progress
-        )
-    ]
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *chunks)
+    whole = None
+    for start, chunk in anchor_chunks(
+        path, points, dtype=dtype, chunk_size=chunk_size, progress=progress
+    ):
+        if jax.tree.leaves(chunk)[0].shape[0] == points.shape[0]:
+            return chunk
+        if whole is None:
+            whole = _room(chunk, points.shape[0])
+        whole = _filled(whole, (chunk, jnp.asarray(start, jnp.int32)))
+    return whole
+
+
+def anchor_bytes(
+    path: AbstractPath, points: Float[Array, "n *event"] | Source, dtype: str = "float32"
+) -> int:
+    """The memory that the anchors of all points will take, without making any."""
+    shape = jax.ShapeDtypeStruct(points.shape, points.dtype)
+    anchors = eqx.filter_eval_shape(batch_of_anchors, path, shape, dtype)
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(anchors))
 
 
 def end_law_samples(
@@ -82,19 +104,22 @@ def check_anchor_dtype(dtype: str, argument: str) -> None:
 
 def anchor_chunks(
     path: AbstractPath,
-    points: Float[Array, "n *event"],
+    points: Float[Array, "n *event"] | Source,
     *,
     dtype: str,
-    chunk_size: int,
+    chunk_size: int | None,
     progress: bool,
     first: int = 0,
 ) -> Iterator[tuple[int, PyTree]]:
     """The anchors from point `first` on, chunk by chunk, each checked, with the index it starts at."""
     from rich.progress import track
 
+    if chunk_size is None:
+        row = anchor_bytes(path, points, dtype) // points.shape[0]
+        chunk_size = min(512, max(1, _ROOM // row))
     starts = range(first, points.shape[0], chunk_size)
     for start in track(starts, "anchors", disable=not progress, transient=True):
-        anchors = batch_of_anchors(path, points[start : start + chunk_size], dtype)
+        anchors = batch_of_anchors(path, jnp.asarray(points[start : start + chunk_size]), dtype)
         _check(path, anchors, start)
         yield start, anchors
 
@@ -111,6 +136,19 @@ def batch_of_anchors(path: AbstractPath, points: Float[Array, "n *event"], dtype
         return leaf.astype(dtype) if wide else leaf
 
     return jax.tree.map(narrowed, anchors)
+
+
+def _room(chunk: PyTree, n: int) -> PyTree:
+    return jax.tree.map(lambda leaf: jnp.zeros((n, *leaf.shape[1:]), leaf.dtype), chunk)
+
+
+@partial(jax.jit, donate_argnums=0)
+def _filled(whole: PyTree, chunk_at: tuple[PyTree, Array]) -> PyTree:
+    """With a chunk's rows in their place, in the same memory."""
+    chunk, start = chunk_at
+    return jax.tree.map(
+        lambda all, rows: jax.lax.dynamic_update_slice_in_dim(all, rows, start, 0), whole, chunk
+    )
 
 
 def _check(path: AbstractPath, anchors: PyTree, start: int) -> None:

@@ -18,7 +18,8 @@ class AtMinimum(AbstractGaussianPath):
 
     With `Langevin` inside, the flow learns the superposition of harmonic wells
     $\sum_i w_i N(x_i^*, C_i)$, each minimum weighted by how many samples fall into it: the harmonic
-    approximation of the energy's density, exact as the temperature goes to 0.
+    approximation of the energy's density, exact as the temperature goes to 0. Where few minima are below
+    many points, `fit` holds each minimum's anchor once ([how](training.md#memory)).
 
     **Arguments:**
 
@@ -79,8 +80,11 @@ class AtMinimum(AbstractGaussianPath):
         **Raises:** `ValueError` if `x1` doesn't have the energy's event shape.
         """
         check_event(x1, self.energy.event_shape, argument="x1", owner="AtMinimum")
-        minimum = energies.quench(self.energy, x1, steps=self.steps, tolerance=self.tolerance)
-        return self.inner.anchor(minimum)
+        return self.inner.anchor(self.minimum(x1))
+
+    def minimum(self, x1: Float[Array, "*event"]) -> Float[Array, "*event"]:
+        """The inherent structure of `x1`."""
+        return energies.quench(self.energy, x1, steps=self.steps, tolerance=self.tolerance)
 
     def frame(self, anchor: PyTree) -> SpectralAnchor:
         """The anchor itself."""

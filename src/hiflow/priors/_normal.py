@@ -32,7 +32,8 @@ class Normal(AbstractPrior):
 
     def __check_init__(self):
         check_positive(self, "scale")
-        if self.group.null_modes(jnp.zeros(self.shape)).shape[1]:
+        event = jax.ShapeDtypeStruct(self.shape, jnp.result_type(float))
+        if eqx.filter_eval_shape(self.group.null_modes, event).shape[1]:
             raise ValueError(
                 f"Normal: `group` must not remove directions, got {self.group}: this density isn't "
                 "invariant under translations. Use CentredNormal for particles."

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -12,14 +12,29 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from hiflow.paths import AnchorStore
 from hiflow.training._step import Draw
 
 Call = tuple[int, int]
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """Where the anchors of coming batches are read from, as an `AnchorStore`."""
+
+    @property
+    def row_bytes(self) -> int:
+        """What the anchor of one point takes."""
+        ...
+
+    def rows(self, index: np.ndarray, into: Any = None) -> Any:
+        """The anchors of an array of indices; `into`, if given, may be overwritten with them."""
+        ...
+
+
 _ROOM = 256 * 2**20
 
 
-def steps_at_once(anchors: AnchorStore, batch_size: int, most: int) -> int:
+def steps_at_once(anchors: Rows, batch_size: int, most: int) -> int:
     """Into how few steps a call of `most` has to be cut for its anchors to fit into memory.
 
     One call is in flight and one being prepared, of 256 MB each, or of one step if that takes more.
@@ -30,7 +45,7 @@ def steps_at_once(anchors: AnchorStore, batch_size: int, most: int) -> int:
 
 
 def with_anchors(
-    draws: Generator[Draw, None, None], calls: Iterable[Call], anchors: AnchorStore, room: int
+    draws: Generator[Draw, None, None], calls: Iterable[Call], anchors: Rows, room: int
 ) -> Generator[Draw, None, None]:
     """The draws of every call in pieces of at most `room` steps, each with the anchors of its points.
 

@@ -1,11 +1,10 @@
 """Whose a checkpoint folder is, and how far its run was to go."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hiflow._disk import write_json
+from hiflow._disk import DamagedFile, read_json, write_json
 
 _STEPS = "steps"
 
@@ -55,11 +54,15 @@ class Claim:
                 f"fit: {root} holds states of a run, but not its run.json: whose they are can't be "
                 "told. Restore it from a copy, or remove the folder to start anew."
             )
-        found: dict[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
+        cure = "Remove the folder to start anew, or restore the file from a copy."
+        found: dict[str, Any] = read_json(self._file, cure)
         different = [name for name in self._run if found.get(name) != self._run[name]]
         if different:
             raise ValueError(
                 f"fit: {root} holds another run, with other {', '.join(different)}. Resume with the "
                 "same arguments, or pass another `checkpoint_dir`."
             )
-        return tuple(found.get("ends", ()))
+        ends = found.get("ends")
+        if not isinstance(ends, list) or not ends or any(type(end) is not int for end in ends):
+            raise DamagedFile(f"{self._file}: damaged, lacks its `ends`. {cure}")
+        return tuple(ends)

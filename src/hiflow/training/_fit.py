@@ -16,20 +16,23 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 from hiflow._disk import fingerprint, structure
 from hiflow._interrupts import Interrupts, interrupts
 from hiflow.couplings import SupportsPreparation
+from hiflow.data import Source, as_source
 from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
 from hiflow.metrics import negative_log_likelihood
 from hiflow.networks import AbstractVelocityField
-from hiflow.paths import AbstractPath, make_anchors, store_anchors
+from hiflow.paths import AbstractPath
 from hiflow.priors import AbstractPrior
 from hiflow.registry import Named
 from hiflow.solver import Solver, as_solver
 from hiflow.training._anchor_stream import steps_at_once, with_anchors
+from hiflow.training._anchors import kept_anchors
 from hiflow.training._checkpoints import Checkpoints, Progress
 from hiflow.training._pairing import paired_draws
 from hiflow.training._preflight import (
     Ready,
     check_data,
+    checked_sample,
     make_components,
     make_ready,
     rehearse,
@@ -71,7 +74,9 @@ def fit(
 
     - `network`, `path`, `prior`, `energy`: components, their names or tables. Without an `energy` it is
       the path's; it is for the data–energy check and `augment`.
-    - `data`: `(n, *event)`, an array or [`Samples`][hiflow.data.Samples].
+    - `data`: `(n, *event)`, an array or [`Samples`][hiflow.data.Samples]; or a
+      [`Source`][hiflow.data.Source], a memory-mapped array or a Grain data set, of which the rows of
+      coming batches are read while the device trains.
     - `key`: makes batches, times and prior samples, and the weights of a network that is only named.
     - `validation`: test points; their NLL and NFE are logged at the steps `validate_at` and at the end.
     - `settings`: the fields of [`Training`][hiflow.Training], such as `steps`, `batch_size` and
@@ -92,11 +97,13 @@ def fit(
     `FloatingPointError` if the loss is no longer finite; `KeyboardInterrupt` for Ctrl-C and a
     `SystemExit` with status 143 for SIGTERM, once the state is saved.
     """
-    points = jnp.asarray(data)
+    source = as_source(data)
+    points = jnp.asarray(data) if source is None else source
     held_out = None if validation is None else jnp.asarray(validation)
     parts = make_components(network, path, prior, energy, points.shape[1:], key)
     ready = make_ready(*parts, as_training(training).changed(**settings))
-    named = {"data": points, "validation": held_out}
+    read = points if source is None else checked_sample(ready, source)
+    named = {"data": read, "validation": held_out}
     check_data(ready, named, getattr(data, "chains", None))
     warn_of_own_noise(ready.path, ready.noise)
     run = _Run(ready, points, held_out, key, as_solver(solver_settings), callbacks, progress)
@@ -118,7 +125,7 @@ class _Run:
     """One training run: its parts, ready and checked."""
 
     ready: Ready
-    points: Array
+    points: Array | Source
     held_out: Array | None
     key: PRNGKeyArray
     solver: Solver
@@ -133,7 +140,7 @@ class _Run:
         """What the trained weights depend on, by name."""
         # The network's initial weights follow from a key, and may differ in their last digit elsewhere.
         parts = {
-            "data": self.points,
+            "data": getattr(self.points, "identity", self.points),
             "network": structure(self.ready.network),
             "path": self.ready.path,
             "prior": self.ready.prior,
@@ -177,14 +184,10 @@ class _Run:
     ) -> tuple[Recipe, list[list[tuple[int, int]]], Generator[Draw, None, None]]:
         """The step's recipe, the jitted calls of every stretch of steps, and what they draw."""
         ready, settings = self.ready, self.settings
-        anchors, stored = None, None
-        keep = {"dtype": settings.anchor_dtype, "progress": self.progress}
-        if settings.anchor_dir is None:
-            anchors = make_anchors(ready.path, self.points, **keep)
-        else:
-            stored = store_anchors(ready.path, self.points, settings.anchor_dir, **keep)
+        kept = kept_anchors(ready.path, self.points, settings, progress=self.progress)
         coupling = ready.coupling
         if isinstance(coupling, SupportsPreparation):
+            assert isinstance(self.points, jax.Array), "checked_sample refuses others"
             fresh = jax.random.fold_in(self.key, ready.ends[0])
             coupling = coupling.prepare(ready.prior, self.points, fresh)
         symmetry = ready.group if settings.augment else None
@@ -198,14 +201,20 @@ class _Run:
             size=settings.batch_size,
         )
         recipe = Recipe(
-            anchors, ready.path, static, symmetry, ready.optimiser, settings.ema, ready.noise.own
+            kept.anchors,
+            kept.path,
+            static,
+            symmetry,
+            ready.optimiser,
+            settings.ema,
+            ready.noise.own,
         )
         room = STEPS_PER_CALL
         calls = [_calls(start, stop, room) for start, stop in stretches]
         draws = paired_draws(batches, chain.from_iterable(calls), room)
-        if stored is not None:
-            room = steps_at_once(stored, settings.batch_size, room)
-            draws = with_anchors(draws, chain.from_iterable(calls), stored, room)
+        if kept.rows is not None:
+            room = steps_at_once(kept.rows, settings.batch_size, room)
+            draws = with_anchors(draws, chain.from_iterable(calls), kept.rows, room)
             calls = [[part for call in upto for part in _calls(*call, room)] for upto in calls]
         return recipe, calls, draws
 

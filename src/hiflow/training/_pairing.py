@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from hiflow._disk import fingerprint
+from hiflow.data import Source
+from hiflow.training._source_draws import source_draws
 from hiflow.training._step import Batches, Draw, draw
 
 Call = tuple[int, int]
@@ -23,6 +25,9 @@ def paired_draws(batches: Batches, calls: Iterable[Call], room: int) -> Generato
     With a coupling that is `in_background` the draws of the next call are made on the CPU while the
     device works on this one. The draws of a step depend on its number alone, so the result is the same.
     """
+    if isinstance(batches.points, Source):
+        yield from source_draws(batches, calls, room)
+        return
     if not batches.coupling.in_background:
         for call in calls:
             yield _draw(batches, call, room)

@@ -12,8 +12,8 @@ from jaxtyping import Array, PRNGKeyArray
 
 from hiflow import couplings, energies, networks, paths, priors
 from hiflow._checks import refuse_not_finite
-from hiflow.couplings import AbstractCoupling
-from hiflow.data import warn_if_inconsistent
+from hiflow.couplings import AbstractCoupling, SupportsPreparation
+from hiflow.data import Source, warn_if_inconsistent
 from hiflow.energies import AbstractEnergy, SupportsFitting
 from hiflow.flow import Flow
 from hiflow.groups import AbstractGroup, linear_part
@@ -149,6 +149,20 @@ def rehearse(flow: Flow, number: int) -> None:
     shape = (number, *flow.prior.event_shape)
     points = jax.ShapeDtypeStruct(shape, jnp.result_type(float))
     eqx.filter_eval_shape(flow.log_prob_and_stats, points, key=jax.random.key(0))
+
+
+def checked_sample(ready: Ready, source: Source) -> Array:
+    """Points of a source for `check_data`, at even distances.
+
+    **Raises:** `ValueError` if the run needs all points at once.
+    """
+    if isinstance(ready.coupling, SupportsPreparation):
+        raise ValueError(
+            f"fit: `coupling` ({type(ready.coupling).__name__}) looks at all data points at once, and "
+            f"`data` is a source of {len(source):,} that are read as they are needed. Use "
+            "'minibatch-ot', or pass the data as an array."
+        )
+    return jnp.asarray(source.sample())
 
 
 def warn_of_own_noise(path: AbstractPath, noise: ChosenNoise) -> None:

@@ -79,6 +79,13 @@ def _folder(value: object) -> str | None:
     return None if value is None else os.fspath(value)
 
 
+def _budget(value: object) -> int | str:
+    try:
+        return "auto" if isinstance(value, str) and value == "auto" else whole(1)(value)
+    except Refused:
+        raise Refused('must be a whole number of bytes, at least 1, or "auto"') from None
+
+
 @dataclasses.dataclass(frozen=True)
 class Training:
     """How a flow is trained. [`fit`][hiflow.fit] takes these fields as keywords, and an experiment's
@@ -100,6 +107,9 @@ class Training:
     - `anchor_dir`: keep the anchors on disk, in a folder there that runs with the same path and data
       share ([`store_anchors`][hiflow.paths.store_anchors]), and read those of coming batches in the
       background. `None` keeps them in memory. The parameters are the same, bit for bit.
+    - `anchor_budget`: the most bytes of anchors that are held in memory; where they need more they are
+      kept on disk, with a warning, as if by `anchor_dir` in a temporary folder. `"auto"` is half of the
+      memory that is free on the device, or on the host or in its container.
     - `anchor_dtype`: `"float32"`, or `"float16"` for eigenvectors of half the size
       ([`make_anchors`][hiflow.paths.make_anchors]); steps compute in the data's precision.
     - `checkpoint_every`: after how many steps the state is saved, if it is saved at all.
@@ -125,6 +135,7 @@ class Training:
     augment: bool = setting(flag, False)
     validate_at: int | Sequence[int] = setting(_steps, (), trajectory=False)
     anchor_dir: str | os.PathLike[str] | None = setting(_folder, None, trajectory=False)
+    anchor_budget: int | str = setting(_budget, "auto", trajectory=False)
     anchor_dtype: str = setting(one_of(*ANCHOR_DTYPES), "float32")
     checkpoint_every: int = setting(whole(1), 500, trajectory=False)
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, UInt32
 
 from hiflow._devices import shard_batch
 from hiflow.couplings import AbstractCoupling
+from hiflow.data import Source
 from hiflow.groups import AbstractGroup, linear_part
 from hiflow.paths import AbstractPath
 from hiflow.paths._noise import draw_anchors
@@ -44,7 +45,7 @@ class Draw(eqx.Module):
 class Batches(eqx.Module):
     """All that a step draws from."""
 
-    points: Float[Array, "n *event"]
+    points: Float[Array, "n *event"] | Source
     prior: AbstractPrior
     coupling: AbstractCoupling
     time_sampler: AbstractTimeSampler
@@ -52,17 +53,30 @@ class Batches(eqx.Module):
     key: PRNGKeyArray
     size: int = eqx.field(static=True)
 
-    def draw(self, step: Array) -> "Draw":
-        """What one step draws, paired."""
-        # Folding the step into the key makes a resumed run draw what the uninterrupted one drew.
-        key = jax.random.fold_in(self.key, step)
+    def index(self, step: Array) -> Int[Array, " batch"]:
+        """Which data points a step takes."""
+        return self._index(jax.random.split(self._key(step), 4)[0])
+
+    def draw(self, step: Array, x1: Float[Array, "batch *event"] | None = None) -> "Draw":
+        """What one step draws, paired. `x1` are its data points, where they come from a source."""
+        key = self._key(step)
         key_index, key_prior, key_pair, key_time = jax.random.split(key, 4)
-        index = jax.random.randint(key_index, (self.size,), 0, self.points.shape[0])
+        index = self._index(key_index)
+        if x1 is None:
+            assert not isinstance(self.points, Source), "the points of a source are passed"
+            x1 = self.points[index]
         x0 = jax.vmap(self.prior.sample)(jax.random.split(key_prior, self.size))
         t, weight = self.time_sampler(key_time, self.size)
-        x0, _ = self.coupling(x0, self.points[index], key_pair)
+        x0, _ = self.coupling(x0, x1, key_pair)
         seeds = jax.random.bits(jax.random.fold_in(key, 5), (self.size,), jnp.uint32)
         return Draw(index, x0, t, weight, seeds, self._turns(jax.random.fold_in(key, 4)))
+
+    def _key(self, step: Array) -> PRNGKeyArray:
+        # Folding the step into the key makes a resumed run draw what the uninterrupted one drew.
+        return jax.random.fold_in(self.key, step)
+
+    def _index(self, key: PRNGKeyArray) -> Int[Array, " batch"]:
+        return jax.random.randint(key, (self.size,), 0, self.points.shape[0])
 
     def _turns(self, key: PRNGKeyArray) -> PyTree:
         group, shape = self.symmetry, self.prior.event_shape
@@ -176,17 +190,28 @@ def initial_state(parameters: PyTree, optimiser: Optimiser) -> State:
 
 
 @eqx.filter_jit
-def draw(batches: Batches, first: Array, until: Array, room: int) -> Draw:
-    """What the steps from `first` to before `until` draw, in arrays with room for `room` steps."""
-    shapes = jax.eval_shape(batches.draw, first)
+def draw(
+    batches: Batches, first: Array, until: Array, room: int, points: Array | None = None
+) -> Draw:
+    """What the steps from `first` to before `until` draw, in arrays with room for `room` steps; of the
+    `points` that they take, where these come from a source."""
+
+    def drawn_by(step: Array) -> Draw:
+        return batches.draw(step, None if points is None else points[step - first])
+
+    shapes = jax.eval_shape(drawn_by, first)
     empty = jax.tree.map(lambda leaf: jnp.zeros((room, *leaf.shape), leaf.dtype), shapes)
 
     def body(step: Array, drawn: Draw) -> Draw:
-        return jax.tree.map(
-            lambda all, one: all.at[step - first].set(one), drawn, batches.draw(step)
-        )
+        return jax.tree.map(lambda all, one: all.at[step - first].set(one), drawn, drawn_by(step))
 
     return jax.lax.fori_loop(first, until, body, empty)
+
+
+@eqx.filter_jit
+def indices(batches: Batches, first: Array, room: int) -> Int[Array, "room batch"]:
+    """Which points `room` steps from `first` on take."""
+    return jax.lax.map(batches.index, first + jnp.arange(room, dtype=jnp.int32))
 
 
 # The state comes second because Equinox donates all arguments but the first.

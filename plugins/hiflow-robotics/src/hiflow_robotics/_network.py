@@ -46,6 +46,11 @@ class PeriodicMLP(hf.networks.AbstractVelocityField):
             size, len(self.wraps), width, depth, jax.nn.silu, jax.nn.identity, key=key
         )
 
+    def constructor_arguments(self) -> dict[str, Any]:
+        """What it was made with, except for `key`."""
+        settings = {"width": self.mlp.width_size, "depth": self.mlp.depth}
+        return {"wraps": self.wraps, "harmonics": self.harmonics, **settings}
+
     @classmethod
     def example(cls) -> "PeriodicMLP":
         """A small one for three joints, the last of which doesn't wrap."""

@@ -1,0 +1,91 @@
+"""How the cost of a training step and of a pairing grows: exponents of a power of the size, fitted.
+
+    taskset -c 0 python benchmarks/slopes.py step
+    taskset -c 0 python benchmarks/slopes.py coupling
+
+All sizes are timed in turn within one process; printed are the medians and the slope of log time against
+log size over all sizes, and over the two largest, where what doesn't grow weighs least.
+"""
+
+import argparse
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from interleaved import exponent, seconds
+from training_step import KEY, STEPS, hiflow_loop
+
+import hiflow as hf
+
+ROUNDS = 5
+
+
+def table(name, variants, per=1):
+    """Print the times of variants by size, and their exponents."""
+    times = {k: np.median(v) / per for k, v in seconds(variants, ROUNDS).items()}
+    sizes, taken = list(variants), [float(times[size]) for size in variants]
+    listed = ", ".join(f"{size}: {1e3 * t:.2f} ms" for size, t in zip(sizes, taken, strict=True))
+    whole, last = exponent(sizes, taken), exponent(sizes[-2:], taken[-2:])
+    print(f"{name}: {listed}; exponent {whole:.2f}, at the end {last:.2f}", flush=True)
+
+
+def egnn_step(particles, batch):
+    prior = hf.priors.CentredNormal(particles=particles, dim=3)
+    points = jax.vmap(prior.sample)(jax.random.split(KEY, 256))
+    network = hf.networks.EGNN(particles=particles, dim=3, width=32, depth=3, key=KEY)
+    return hiflow_loop(network, hf.paths.OptimalTransport(), points, prior, batch, steps=2)
+
+
+def mlp_step(dim, batch, spectral):
+    prior = hf.priors.Normal(dim)
+    points = jax.vmap(prior.sample)(jax.random.split(KEY, 512))
+    network = hf.networks.MLP((dim,), 128, 3, key=KEY)
+    path = hf.paths.OptimalTransport()
+    if spectral:
+        energy = hf.energies.Gaussian(jnp.zeros(dim), jnp.diag(jnp.linspace(1.0, 4.0, dim)))
+        path = hf.paths.Linearised(energy=energy, hessian="dense", rates="saturating")
+    return hiflow_loop(network, path, points, prior, batch)
+
+
+def step():
+    steps = {n: egnn_step(n, 16) for n in (13, 22, 55, 147)}
+    table("EGNN 32x3, batch 16, by particles", steps, per=2)
+    steps = {b: egnn_step(13, b) for b in (16, 32, 64, 128)}
+    table("EGNN 32x3, 13 particles, by batch", steps, per=2)
+    for spectral in (False, True):
+        name = f"MLP 128x3, {'dense spectral' if spectral else 'isotropic'} path"
+        steps = {d: mlp_step(d, 256, spectral) for d in (20, 39, 78, 156)}
+        table(f"{name}, batch 256, by dimension", steps, per=STEPS)
+        steps = {b: mlp_step(39, b, spectral) for b in (64, 128, 256, 512)}
+        table(f"{name}, dimension 39, by batch", steps, per=STEPS)
+
+
+def pairing(coupling, particles, batch):
+    prior = hf.priors.CentredNormal(particles=particles, dim=3)
+    x = jax.vmap(prior.sample)(jax.random.split(KEY, 2 * batch))
+    chosen = hf.couplings.registry.make(coupling, group=prior.group)
+    pair = jax.jit(lambda a, b: chosen(a, b, KEY)[0])
+    return lambda: pair(x[:batch], x[batch:])
+
+
+def coupling():
+    pairs = {b: pairing("minibatch-ot", 13, b) for b in (64, 128, 256, 512, 1024)}
+    table("minibatch-ot, 13 particles, by batch", pairs)
+    pairs = {n: pairing("symmetry-aligned", n, 32) for n in (13, 22, 55, 147)}
+    table("symmetry-aligned, 32 pairs, by particles", pairs)
+    pairs = {b: pairing("symmetry-aligned", 13, b) for b in (32, 64, 128, 256)}
+    table("symmetry-aligned, 13 particles, by batch", pairs)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument(
+        "part", choices=("step", "coupling"), nargs="*", default=["step", "coupling"]
+    )
+    print(jax.devices()[0].device_kind)
+    for part in parser.parse_args().part:
+        {"step": step, "coupling": coupling}[part]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""What earlier versions wrote, in today's words: classes have moved and fields were renamed."""
+
+from typing import Any
+
+FORMAT = 3
+_SETTINGS_OF_FORMAT_1 = ("rtol", "atol", "steps", "divergence", "chunk_size")
+
+
+def in_todays_words(root: Any, version: int) -> Any:
+    """The manifest's tree as the newest format has it.
+
+    **Raises:** `ValueError` for a tree that no version wrote.
+    """
+    try:
+        return _of_format_1(root) if version == 1 else root
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"its manifest lacks {error}") from error
+
+
+def _of_format_1(code: Any) -> Any:
+    if isinstance(code, list):
+        return [_of_format_1(item) for item in code]
+    if not isinstance(code, dict):
+        return code
+    code = {key: _of_format_1(item) for key, item in code.items()}
+    module = code.get("module")
+    if isinstance(module, str):
+        code["module"] = module.replace("hiflow.divergence:", "hiflow.divergences:")
+    if module == "hiflow.flow:Flow":
+        fields = code["fields"]
+        settings = {name: fields.pop(name) for name in _SETTINGS_OF_FORMAT_1}
+        settings["method"] = fields["solver"]
+        fields["solver"] = {"module": "hiflow.solver:Solver", "fields": settings}
+    if module == "hiflow.networks._mlp:MLP":
+        code["fields"]["projects_on"] = code["fields"].pop("group")
+    return code
