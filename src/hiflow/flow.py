@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow import _disk
+from hiflow._forks import refuse_fork
 from hiflow._integration import in_chunks
 from hiflow.networks import AbstractVelocityField
 from hiflow.priors import AbstractPrior
@@ -131,6 +132,7 @@ class Flow(eqx.Module):
 
         **Raises:** `ValueError` for an unknown setting or a wrong value.
         """
+        refuse_fork()
         return Flow(self.prior, self.network, self.solver.changed(**settings))
 
     def save(self, path: str | os.PathLike[str]) -> None:

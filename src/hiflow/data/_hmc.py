@@ -6,11 +6,11 @@ BlackJAX is imported where chains are run: it takes a third of the time that all
 import dataclasses
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from hiflow._programs import compiled
 from hiflow.energies import AbstractEnergy, relax
 
 
@@ -73,7 +73,7 @@ def run_chains(
     return points, sum(accepted) / draws, float(jnp.exp(chains.log_step))
 
 
-@eqx.filter_jit
+@compiled()
 def _relaxed(energy: AbstractEnergy, key: PRNGKeyArray, chains: int) -> Float[Array, "n *event"]:
     """Standard normal points, moved downhill."""
     project = jax.vmap(energy.group.project)
@@ -81,7 +81,7 @@ def _relaxed(energy: AbstractEnergy, key: PRNGKeyArray, chains: int) -> Float[Ar
     return project(jax.vmap(lambda y: relax(energy, y))(x))
 
 
-@eqx.filter_jit
+@compiled()
 def _begin(energy: AbstractEnergy, x: Float[Array, "n *event"]) -> _Chains:
     import blackjax
 
@@ -90,7 +90,7 @@ def _begin(energy: AbstractEnergy, x: Float[Array, "n *event"]) -> _Chains:
     return _Chains(state, jnp.log(jnp.asarray(0.05, x.dtype)))
 
 
-@eqx.filter_jit
+@compiled()
 def _advance(
     energy: AbstractEnergy,
     chains: _Chains,

@@ -12,6 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from hiflow import couplings, energies, networks, paths, priors
 from hiflow._checks import refuse_not_finite
+from hiflow._programs import compiled
 from hiflow.couplings import AbstractCoupling, SupportsPreparation
 from hiflow.data import Source, warn_if_inconsistent
 from hiflow.energies import AbstractEnergy, SupportsFitting
@@ -276,7 +277,7 @@ def _check_coupling(
 
 
 # Compiled once for all arms: a run checks its components when it is read and again in `fit`.
-@eqx.filter_jit
+@compiled()
 def _change_under_symmetry(
     prior: AbstractPrior, energy: AbstractEnergy, key: PRNGKeyArray
 ) -> tuple[Array, Array]:

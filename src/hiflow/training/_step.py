@@ -9,6 +9,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, UInt32
 
 from hiflow._devices import shard_batch
+from hiflow._programs import compiled
 from hiflow.couplings import AbstractCoupling
 from hiflow.data import Source
 from hiflow.groups import AbstractGroup, linear_part
@@ -214,8 +215,7 @@ def indices(batches: Batches, first: Array, room: int) -> Int[Array, "room batch
     return jax.lax.map(batches.index, first + jnp.arange(room, dtype=jnp.int32))
 
 
-# The state comes second because Equinox donates all arguments but the first.
-@eqx.filter_jit(donate="all-except-first")
+@compiled(donate=(1,))
 def advance(kept: tuple[Recipe, Draw, Array], state: State) -> tuple[State, Array]:
     """Train up to a step; the new state and the mean loss on the way."""
     recipe, draws, until = kept
