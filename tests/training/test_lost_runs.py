@@ -21,6 +21,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 POINTS = jax.random.normal(jax.random.key(5), (60, 2))
+HELD_OUT = jax.random.normal(jax.random.key(6), (4, 2))
 NETWORK = hf.networks.MLP(shape=(2,), width=8, depth=1, key=jax.random.key(1))
 
 
@@ -156,7 +157,7 @@ def test_a_signal_ends_at_once_where_nothing_is_lost(whole, tmp_path, monkeypatc
         os.kill(os.getpid(), signal.SIGINT)
         pytest.fail("went on")
 
-    keywords = {"checkpoint_dir": tmp_path / "run", "validation": POINTS[:4], "validate_at": 6}
+    keywords = {"checkpoint_dir": tmp_path / "run", "validation": HELD_OUT, "validate_at": 6}
     anchors, validation = "_anchors.make_anchors", "_fit.negative_log_likelihood"
     for name in (anchors, validation):
         with monkeypatch.context() as patched:
@@ -198,7 +199,7 @@ def test_a_callback_that_raises_loses_nothing_and_is_called_again(whole, tmp_pat
             raise RuntimeError("disk full")
 
     keywords = {"checkpoint_dir": tmp_path / "run", "checkpoint_every": 100}
-    keywords |= {"validation": POINTS[:4], "validate_at": [4], "callbacks": [callback]}
+    keywords |= {"validation": HELD_OUT, "validate_at": [4], "callbacks": [callback]}
     for resume, step in ((False, "4"), (True, "12")):
         with pytest.raises(RuntimeError, match="disk full"):
             train(**keywords, resume=resume)
@@ -226,7 +227,7 @@ def test_a_run_is_extended(run, trained, tmp_path):
         if row["step"] == 15:
             raise KeyboardInterrupt
 
-    halfway = {"validation": POINTS[:4], "validate_at": [15], "callbacks": [interrupt]}
+    halfway = {"validation": HELD_OUT, "validate_at": [15], "callbacks": [interrupt]}
     with pytest.raises(KeyboardInterrupt):
         train(checkpoint_dir=copy, resume=True, steps=20, **halfway)
     assert eqx.tree_equal(longer, train(checkpoint_dir=copy, resume=True, steps=20))

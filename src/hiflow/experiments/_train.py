@@ -1,9 +1,11 @@
 """An experiment's arms and seeds trained by `fit`, into a run folder."""
 
 import dataclasses
+import json
 import math
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,13 @@ import jax
 from jaxtyping import Array
 from rich.console import Console
 
-from hiflow import energies
+from hiflow import _processes, data, energies
 from hiflow._disk import is_whole, locked, trusting
 from hiflow._interrupts import interrupts
 from hiflow.experiments._arm import Arm, make_arm
 from hiflow.experiments._compare import compare
 from hiflow.experiments._comparison import Comparison
-from hiflow.experiments._data import event_shape, make_data, pixel_transform
+from hiflow.experiments._data import event_shape, make_samples, pixel_transform
 from hiflow.experiments._failures import (
     Failure,
     failure_in,
@@ -34,7 +36,7 @@ from hiflow.experiments._toml import Experiment
 from hiflow.flow import Flow, load
 from hiflow.metrics import negative_log_likelihood
 from hiflow.training import fit
-from hiflow.training._preflight import rehearse
+from hiflow.training._rehearsal import rehearse
 
 # Of one arm alone: it diverged, its solver didn't arrive, or it takes more memory than there is.
 _FAILURES = (FloatingPointError, RuntimeError, MemoryError)
@@ -56,6 +58,8 @@ def train(
     that fails is marked so and doesn't keep the others from being trained: it is among the comparison's
     `failures`, and trained again on resume once its settings have changed. The comparison is that of
     [`compare`][hiflow.experiments.compare] on the folder: seeds that it holds already are in it too.
+    Several processes (`jax.distributed`) train every arm together, in a folder that all of them see; the
+    first one alone writes to it and to the console.
 
     **Arguments:**
 
@@ -75,38 +79,48 @@ def _trained(
     resume: bool,
     console: Console,
 ) -> Comparison:
+    console.quiet |= not _processes.leads()
+    progress = console.is_terminal and not console.quiet
     seeds = experiment.seeds if seeds is None else list(seeds)
     folder = RunFolder(root)
-    folder.refuse(experiment, resume=resume)
+    _processes.by_leader(partial(folder.refuse, experiment, resume=resume))
     energy = make_energy(experiment)
     shape = event_shape(experiment, energy)
     pixels = pixel_transform(experiment)
     _check_arms(experiment, energy, shape)
     claimed, failures = False, []
-    with interrupts(), locked(folder.root):
+    with ExitStack() as stack:
+        if not _processes.several():  # Then JAX has its own way to notice SIGTERM, for all of them.
+            stack.enter_context(interrupts())
+        _processes.by_leader(lambda: stack.enter_context(locked(folder.root)))
         for seed in seeds:
-            points, test = make_data(experiment, energy, seed, progress=console.is_terminal)
+            train_set, test_set = make_samples(experiment, energy, seed, progress=progress)
+            points, test = train_set.points, test_set.points
             _check_sizes(experiment, points.shape[0])
             if not claimed:
-                folder.claim(experiment, seeds, resume=resume)
+                _processes.by_leader(partial(folder.claim, experiment, seeds, resume=resume))
                 claimed = True
-            folder.describe_data(seed, points, test)
+            _processes.by_leader(partial(folder.describe_data, seed, points, test))
             fitted = FittedEnergies(
                 shape, points, test, seed=seed, folder=folder.energies(seed), console=console
             )
             for table in experiment.arms:
                 key_network, key_fit = jax.random.split(jax.random.key(seed))
-                arm = make_arm(experiment, table, energy, shape, key_network, fitted)
+                # An energy that is fitted is left in the folder for the other processes.
+                arm = _processes.leader_first(
+                    partial(make_arm, experiment, table, energy, shape, key_network, fitted)
+                )
                 place = folder.arm(seed, arm.label)
                 console.print(f"[bold]{arm.label}[/], seed {seed}: {type(arm.path).__name__}")
-                record = Record(place, test, pixels, console)
-                train_arm = partial(_train_arm, arm, record, points[: arm.size], energy, key_fit)
+                record = Record(place, test_set, pixels, console)
+                seen = train_set[: arm.size]
+                train_arm = partial(_train_arm, arm, record, seen, energy, key_fit, progress)
                 settings = settings_of(experiment, table)
                 if failure := _failure_of(train_arm, arm.label, seed, settings, record):
                     failures.append(failure)
         if failures and not folder.has_flows():
             raise ValueError(summary(failures))
-        return compare([folder.root], console=console)
+        return _processes.leader_first(partial(compare, [folder.root], console=console))
 
 
 def _check_arms(
@@ -142,10 +156,12 @@ def _failure_of(
     try:
         train_arm()
     except _FAILURES as error:
+        if _processes.several() and not isinstance(error, FloatingPointError):
+            raise  # The other processes may know nothing of it.
         lines = str(error).strip().splitlines() or [""]
         reason = f"{type(error).__name__}: {lines[0][:400]}"
         failure = Failure(label, seed, reason, isinstance(error, FloatingPointError), settings)
-        failure.keep(place)
+        _processes.by_leader(partial(failure.keep, place))
         console.print(f"  failed: {reason}", style="red", markup=False)
         return failure
     return None
@@ -163,16 +179,18 @@ def _check_sizes(experiment: Experiment, available: int) -> None:
 def _train_arm(
     arm: Arm,
     record: Record,
-    points: Array,
+    points: data.Samples,
     energy: energies.AbstractEnergy | None,
     key: Array,
+    progress: bool,
 ) -> None:
-    weights = record.place / "flow.hiflow"
-    checkpoints = record.place / "checkpoints"
-    if _steps_trained(record.place) < arm.training.steps:
-        # Of a run that is to be extended: it isn't the arm's flow any more.
-        weights.unlink(missing_ok=True)
-    if not is_whole(weights):
+    weights, checkpoints = record.place / "flow.hiflow", record.place / "checkpoints"
+    _processes.by_leader(partial(_make_room, record.place, arm.training.steps))
+    # What the first process sees on disk counts: another may see it a moment later.
+    done, begun = json.loads(
+        _processes.exchange(json.dumps([is_whole(weights), checkpoints.exists()]))[0]
+    )
+    if not done:
         flow = fit(
             arm.network,
             arm.path,
@@ -183,14 +201,24 @@ def _train_arm(
             validation=record.test,
             training=arm.training,
             solver_settings=arm.solver,
-            callbacks=[record],
+            callbacks=[record] if _processes.leads() else [],
             checkpoint_dir=checkpoints,
-            resume=checkpoints.exists(),
-            progress=record.console.is_terminal,
+            resume=begun,
+            progress=progress,
         )
-        flow.save(weights)
+        _processes.by_leader(lambda: flow.save(weights))
+    _processes.by_leader(lambda: _score_if_missing(arm, record, weights))
+
+
+def _score_if_missing(arm: Arm, record: Record, weights: Path) -> None:
     if not record.ends(arm.training.steps):
         _score_anew(arm, record, weights)
+
+
+def _make_room(place: Path, steps: int) -> None:
+    """Remove the flow of a run that is to be extended: it isn't the arm's any more."""
+    if _steps_trained(place) < steps:
+        (place / "flow.hiflow").unlink(missing_ok=True)
 
 
 def _steps_trained(place: Path) -> float:
@@ -206,7 +234,12 @@ def _score_anew(arm: Arm, record: Record, weights: Path) -> None:
     flow = load(weights, trust=_packages_of(arm.network, arm.prior))
     seconds = record.rows[-1].get("seconds", math.nan) if record.rows else math.nan
     row = {"step": arm.training.steps, "seconds": seconds, "loss": math.nan}
-    record(row | dataclasses.asdict(negative_log_likelihood(flow, record.test)))
+    record(
+        row
+        | dataclasses.asdict(
+            negative_log_likelihood(flow, record.test.points, chains=record.test.chains)
+        )
+    )
 
 
 def _packages_of(*components: object) -> tuple[str, ...]:

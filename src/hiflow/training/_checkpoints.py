@@ -1,6 +1,7 @@
 """Training state on disk, by Orbax: atomic, checked when it is read, and of one run alone."""
 
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -15,6 +16,7 @@ import jax
 import numpy as np
 
 from hiflow._disk import locked, write_json
+from hiflow._processes import by_leader, exchange, leads, several
 from hiflow.training._claims import Claim
 from hiflow.training._step import State
 
@@ -54,14 +56,27 @@ class Checkpoints:
         self._root = None if directory is None else Path(directory).absolute()
         self._asked = (run, steps, resume)
         self._manager: Any = None
+        self._claim: Claim | None = None
         self.ends: tuple[int, ...] = (steps,)
+
+    @property
+    def way_on(self) -> str:
+        """How to go on from the newest state."""
+        if self._root is None:
+            return "Nothing was saved: there is no `checkpoint_dir`."
+        if self._manager is None:
+            return "Nothing was saved: there is no `checkpoint_dir`."
+        return f"Go on by resume=True from {self._manager.directory.parent}."
 
     def __enter__(self) -> "Checkpoints":
         self._open = ExitStack()
         if self._root is not None:
             with ExitStack() as opening:
-                opening.enter_context(locked(self._root))
-                self._begin(self._root)
+                root = self._root
+                # The first of several processes locks and claims for all.
+                by_leader(lambda: self._begin(root, opening))
+                ends = json.loads(exchange(json.dumps(self.ends))[0])
+                self.ends = tuple(ends)
                 self._open = opening.pop_all()
         return self
 
@@ -70,7 +85,8 @@ class Checkpoints:
             self._manager.close()
         self._open.close()
 
-    def _begin(self, root: Path) -> None:
+    def _begin(self, root: Path, opening: ExitStack) -> None:
+        opening.enter_context(locked(root))
         run, steps, resume = self._asked
         self._claim = Claim(root, run, steps, resume=resume)
         self.ends = self._claim.ends
@@ -85,11 +101,6 @@ class Checkpoints:
         """Whether anything is saved at all."""
         return self._root is not None
 
-    @property
-    def way_on(self) -> str:
-        """How to go on from the newest state."""
-        return f"Go on by resume=True and checkpoint_dir={str(self._root)!r}."
-
     def restore(self, state: T) -> tuple[T, Progress]:
         """The newest state that is whole, and the progress until then; or what was given, and none."""
         if self._root is None or not (steps := self._steps()):
@@ -100,13 +111,11 @@ class Checkpoints:
             with warnings.catch_warnings():
                 # Orbax leaves some reads unbegun when one fails, and Python warns of that.
                 warnings.filterwarnings("ignore", "coroutine", RuntimeWarning)
-                try:
-                    leaves, progress = self._read(step, leaves)
-                except MemoryError:
-                    raise
-                except Exception as error:
-                    self._put_aside(step, before, error)
+                found, complaint = self._read(step, leaves)
+                if complaint:
+                    self._put_aside(step, before, complaint)
                     continue
+            leaves, progress = found
             return eqx.combine(jax.tree.unflatten(structure, leaves), static), progress
         return state, Progress()
 
@@ -115,7 +124,8 @@ class Checkpoints:
         step = int(state.step)
         if self._root is None or step in self._steps()[:1]:
             return
-        self._claim.write()
+        if self._claim is not None:
+            self._claim.write()
         leaves = jax.tree.leaves(eqx.filter(state, eqx.is_array))
         tree = {"leaves": leaves, **_plain(progress), "digest": _digest(leaves)}
         self._orbax.save(step, args=self._arguments.StandardSave(tree))
@@ -123,20 +133,22 @@ class Checkpoints:
     @property
     def reported(self) -> int:
         """The last step whose validation and callbacks are done with."""
-        file = None if self._root is None else self._root / "reported.json"
-        if file is None or not file.exists():
+        if self._root is None:
             return 0
-        text = file.read_text(encoding="utf-8").strip()
+        file = self._root / "reported.json"
+        text = file.read_text(encoding="utf-8").strip() if file.exists() else ""
+        text = exchange(text)[0]
         return int(text) if text.isdigit() else 0
 
     def report(self, step: int) -> None:
         """Keep that a step's validation and callbacks are done with."""
-        if self._root is not None:
+        if self._root is not None and leads():
             write_json(self._root / "reported.json", step)
 
     def _steps(self) -> Sequence[int]:
         """Of the states on disk, the newest first."""
-        if self._manager is None and not (self._folder).is_dir():
+        # Several processes make their managers together.
+        if self._manager is None and not several() and not self._folder.is_dir():
             return ()
         return sorted(self._orbax.all_steps(), reverse=True)
 
@@ -160,26 +172,37 @@ class Checkpoints:
             self._manager = ocp.CheckpointManager(self._folder, options=options)
         return self._manager
 
-    def _read(self, step: int, leaves: list[Any]) -> tuple[list[Any], Progress]:
+    def _read(self, step: int, leaves: list[Any]) -> tuple[tuple[list[Any], Progress], str]:
+        """What is saved, and what is wrong with it, if it is, for any of several processes."""
         like = {"leaves": leaves, **_plain(Progress()), "digest": _digest([])}
-        manager = self._orbax
-        saved = manager.restore(step, args=self._arguments.StandardRestore(like))
-        if not np.array_equal(saved["digest"], _digest(saved["leaves"])):
-            raise ValueError("the numbers aren't those that were saved")
-        return saved["leaves"], Progress(float(saved["seconds"]), float(saved["loss"]))
+        manager, found, complaint = self._orbax, (leaves, Progress()), ""
+        try:
+            saved = manager.restore(step, args=self._arguments.StandardRestore(like))
+            progress = Progress(float(saved["seconds"]), float(saved["loss"]))
+            found = (saved["leaves"], progress)
+            if not np.array_equal(saved["digest"], _digest(saved["leaves"])):
+                complaint = "the numbers aren't those that were saved"
+        except MemoryError:
+            raise
+        except Exception as error:
+            complaint = f"{type(error).__name__}: {str(error)[:200]}"
+        return found, next(filter(None, exchange(complaint)), "")
 
-    def _put_aside(self, step: int, before: int | None, error: Exception) -> None:
+    def _put_aside(self, step: int, before: int | None, complaint: str) -> None:
         """Say that a state can't be read, and move it to where it isn't in the way."""
-        place = self._root / "damaged" if self._root is not None else Path()
-        place.mkdir(exist_ok=True)
-        target = place / str(step)
-        if target.exists():
-            shutil.rmtree(target)
-        (self._folder / str(step)).replace(target)
+        target = self._folder.parent / "damaged" / str(step)
+
+        def move() -> None:
+            target.parent.mkdir(exist_ok=True)
+            if target.exists():
+                shutil.rmtree(target)
+            (self._folder / str(step)).replace(target)
+
+        by_leader(move)
         self._orbax.reload()
         on = "from the start" if before is None else f"from step {before}"
         warnings.warn(
-            f"the checkpoint of step {step} is damaged ({type(error).__name__}: {str(error)[:200]}); "
+            f"the checkpoint of step {step} is damaged ({complaint}); "
             f"training goes on {on}. It was moved to {target}.",
             stacklevel=5,
         )

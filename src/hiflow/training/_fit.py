@@ -3,19 +3,22 @@
 import dataclasses
 import inspect
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, nullcontext
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray, PyTree
+import numpy as np
+from jax.experimental.multihost_utils import broadcast_one_to_all
+from jax.sharding import Mesh
+from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 
+from hiflow import _processes
+from hiflow._devices import as_mesh, spread_over
 from hiflow._disk import fingerprint, structure
 from hiflow._interrupts import Interrupts, interrupts
-from hiflow.couplings import SupportsPreparation
 from hiflow.data import Source, as_source
 from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
@@ -25,26 +28,28 @@ from hiflow.paths import AbstractPath
 from hiflow.priors import AbstractPrior
 from hiflow.registry import Named
 from hiflow.solver import Solver, as_solver
-from hiflow.training._anchor_stream import steps_at_once, with_anchors
-from hiflow.training._anchors import kept_anchors
+from hiflow.standardisation import Standardised
 from hiflow.training._checkpoints import Checkpoints, Progress
-from hiflow.training._pairing import paired_draws
+from hiflow.training._layout import Layout
 from hiflow.training._preflight import (
     Ready,
     check_data,
+    check_mesh,
     checked_sample,
+    in_units,
     make_components,
     make_ready,
-    rehearse,
+    warn_of_complaint,
     warn_of_own_noise,
 )
+from hiflow.training._prepare import prepared
 from hiflow.training._progress import Bar
+from hiflow.training._rehearsal import rehearse
 from hiflow.training._settings import Training, as_training
-from hiflow.training._step import Batches, Draw, Recipe, State, initial_state
+from hiflow.training._step import State, initial_state
 from hiflow.training._stretch import Watch, advance_through
 
 Row = dict[str, Any]
-STEPS_PER_CALL = 50
 
 
 def fit(
@@ -62,6 +67,7 @@ def fit(
     checkpoint_dir: str | os.PathLike[str] | None = None,
     resume: bool = False,
     progress: bool = True,
+    mesh: Mesh | None = None,
     **settings: Any,
 ) -> Flow:
     r"""Train `network` by conditional flow matching and return the flow with its averaged weights.
@@ -78,7 +84,8 @@ def fit(
       [`Source`][hiflow.data.Source], a memory-mapped array or a Grain data set, of which the rows of
       coming batches are read while the device trains.
     - `key`: makes batches, times and prior samples, and the weights of a network that is only named.
-    - `validation`: test points; their NLL and NFE are logged at the steps `validate_at` and at the end.
+    - `validation`: test points, an array or [`Samples`][hiflow.data.Samples]; their NLL and NFE are
+      logged at the steps `validate_at` and at the end.
     - `settings`: the fields of [`Training`][hiflow.Training], such as `steps`, `batch_size` and
       `learning_rate`; `training` gives several at once, and single ones replace its.
     - `solver_settings`: the [`Solver`][hiflow.Solver] of the returned flow and of the validation, or a
@@ -88,8 +95,12 @@ def fit(
       saved before; if one raises or the process dies, all are called again after a resume.
     - `checkpoint_dir`: where the state is saved atomically every `checkpoint_every` steps, and where
       Ctrl-C or SIGTERM end the run, after the steps that are being made. `resume=True` goes on from the
-      newest checkpoint there that is whole. With more `steps` than before it extends the run: the old
-      schedule is kept to its end, and begins again, warm-up and cosine, over the steps that are added.
+      newest checkpoint there that is whole, on however many devices. With more `steps` than before it
+      extends the run: the old schedule is kept to its end, and begins again, warm-up and cosine, over
+      the steps that are added.
+    - `mesh`: the devices, however they are arranged: every batch is split among them, and so are the
+      validation points. Without one those are all that JAX sees, of all processes. The parameters are
+      those of one device up to rounding.
 
     **Raises:** `ValueError` before any work is spent, if a setting is wrong, if data, prior, path and
     network don't fit together, or if `checkpoint_dir` belongs to another run or is in use by another
@@ -102,19 +113,44 @@ def fit(
     held_out = None if validation is None else jnp.asarray(validation)
     parts = make_components(network, path, prior, energy, points.shape[1:], key)
     ready = make_ready(*parts, as_training(training).changed(**settings))
-    read = points if source is None else checked_sample(ready, source)
+    read = checked_sample(ready, points) if isinstance(points, Source) else points
     named = {"data": read, "validation": held_out}
     check_data(ready, named, getattr(data, "chains", None))
+    labels = getattr(validation, "chains", None)
     warn_of_own_noise(ready.path, ready.noise)
-    run = _Run(ready, points, held_out, key, as_solver(solver_settings), callbacks, progress)
+    ready, units = in_units(ready, read)
+    if units is not None:
+        points = read = jax.vmap(units)(read)
+    warn_of_complaint(ready.network, read)
+    line = as_mesh(mesh)
+    together = check_mesh(line, checkpoint_dir is not None)
+    progress = progress and _processes.leads()
+    run = _Run(
+        ready,
+        units,
+        points,
+        held_out,
+        labels,
+        key,
+        as_solver(solver_settings),
+        callbacks,
+        progress,
+        line,
+        together,
+    )
     if held_out is not None:
         rehearse(Flow(ready.prior, ready.network, run.solver), held_out.shape[0])
-    # Reading all data for their fingerprint is for those who keep checkpoints.
-    identity = {} if checkpoint_dir is None else run.identity()
+    # Reading all data for their fingerprint is for those who keep checkpoints, or aren't alone.
+    identity = {} if checkpoint_dir is None and not together else run.identity()
+    if together:
+        _processes.check_same(identity)
     steps = run.settings.steps
     with (
-        interrupts() as ending,
+        _processes.noticing_loss(),
+        # Several processes are ended together, by JAX's own notice of SIGTERM.
+        nullcontext(Interrupts()) if together else interrupts() as ending,
         Checkpoints(checkpoint_dir, identity, steps, resume) as checkpoints,
+        spread_over(line),
     ):
         run = dataclasses.replace(run, ready=ready.extended(checkpoints.ends))
         return run.train(checkpoints, ending)
@@ -125,16 +161,27 @@ class _Run:
     """One training run: its parts, ready and checked."""
 
     ready: Ready
+    units: Standardised | None
     points: Array | Source
+    """In these units, if there are any; the held-out ones are in the data's."""
     held_out: Array | None
+    chains: Shaped[Array | np.ndarray, " m"] | None
+    """Of the held-out points, where they come from Markov chains."""
     key: PRNGKeyArray
     solver: Solver
     callbacks: Sequence[Callable[[Row], None]]
     progress: bool
+    mesh: Mesh | None
+    together: bool
+    """Whether the mesh is of several processes."""
 
     @property
     def settings(self) -> Training:
         return self.ready.training
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.mesh, self.settings.shard_parameters)
 
     def identity(self) -> dict[str, str]:
         """What the trained weights depend on, by name."""
@@ -153,12 +200,16 @@ class _Run:
     def train(self, checkpoints: Checkpoints, ending: Interrupts) -> Flow:
         """Train from the newest checkpoint, or from the start, to the end."""
         parameters, static = eqx.partition(self.ready.network, eqx.is_inexact_array)
-        state, done = checkpoints.restore(initial_state(parameters, self.ready.optimiser))
+        if self.together:
+            # The last digit of a weight may be another on another processor.
+            parameters = jax.tree.map(jnp.asarray, broadcast_one_to_all(parameters))
+        first = self.layout.put(initial_state(parameters, self.ready.optimiser))
+        state, done = checkpoints.restore(first)
         begun = int(state.step)
         stops = [stop for stop in self._stops() if stop > begun]
         with Bar(self.settings.steps, begun, enabled=self.progress) as bar:
-            watch = Watch(checkpoints, ending, bar)
-            if checkpoints.reported < begun and begun in self._validation_steps():
+            watch = Watch(checkpoints, ending, bar, self.together)
+            if begun in self._validation_steps() and checkpoints.reported < begun:
                 self._report(state, done, static, watch)
             if stops:
                 state = self._train_on(state, done, static, stops, watch)
@@ -169,7 +220,16 @@ class _Run:
     ) -> State:
         """Train from stop to stop: at each the state is saved, then validated and reported."""
         starts = [int(state.step), *stops[:-1]]
-        recipe, calls, draws = self._prepared(static, list(zip(starts, stops, strict=True)))
+        recipe, calls, draws = prepared(
+            self.ready,
+            self.points,
+            self.key,
+            static,
+            list(zip(starts, stops, strict=True)),
+            self.layout,
+            together=self.together,
+            progress=self.progress,
+        )
         with closing(draws), watch.holding():
             for stop, upto in zip(stops, calls, strict=True):
                 state, done = advance_through(upto, recipe, draws, state, done, watch)
@@ -179,56 +239,20 @@ class _Run:
                         self._report(state, done, static, watch)
         return state
 
-    def _prepared(
-        self, static: PyTree, stretches: list[tuple[int, int]]
-    ) -> tuple[Recipe, list[list[tuple[int, int]]], Generator[Draw, None, None]]:
-        """The step's recipe, the jitted calls of every stretch of steps, and what they draw."""
-        ready, settings = self.ready, self.settings
-        kept = kept_anchors(ready.path, self.points, settings, progress=self.progress)
-        coupling = ready.coupling
-        if isinstance(coupling, SupportsPreparation):
-            assert isinstance(self.points, jax.Array), "checked_sample refuses others"
-            fresh = jax.random.fold_in(self.key, ready.ends[0])
-            coupling = coupling.prepare(ready.prior, self.points, fresh)
-        symmetry = ready.group if settings.augment else None
-        batches = Batches(
-            self.points,
-            ready.prior,
-            coupling,
-            ready.time_sampler,
-            symmetry,
-            self.key,
-            size=settings.batch_size,
-        )
-        recipe = Recipe(
-            kept.anchors,
-            kept.path,
-            static,
-            symmetry,
-            ready.optimiser,
-            settings.ema,
-            ready.noise.own,
-        )
-        room = STEPS_PER_CALL
-        calls = [_calls(start, stop, room) for start, stop in stretches]
-        draws = paired_draws(batches, chain.from_iterable(calls), room)
-        if kept.rows is not None:
-            room = steps_at_once(kept.rows, settings.batch_size, room)
-            draws = with_anchors(draws, chain.from_iterable(calls), kept.rows, room)
-            calls = [[part for call in upto for part in _calls(*call, room)] for upto in calls]
-        return recipe, calls, draws
-
     def _flow(self, state: State, static: PyTree) -> Flow:
         weights = state.average if self.settings.ema > 0 else state.parameters
-        network = eqx.combine(jax.tree.map(jnp.copy, weights), static)
-        return Flow(self.ready.prior, network, self.solver)
+        weights = self.layout.ordinary(jax.tree.map(jnp.copy, weights))
+        network = eqx.combine(weights, static)
+        return Flow(self.ready.prior, network, self.solver, units=self.units)
 
     def _report(self, state: State, done: Progress, static: PyTree, watch: Watch) -> None:
         step = int(state.step)
         row: Row = {"step": step, "seconds": done.seconds, "loss": done.loss}
         if self.held_out is not None:
             watch.bar.note("validating")
-            found = negative_log_likelihood(self._flow(state, static), self.held_out)
+            found = negative_log_likelihood(
+                self._flow(state, static), self.held_out, chains=self.chains
+            )
             row |= dataclasses.asdict(found)
         for callback in self.callbacks:
             callback(row)
@@ -262,8 +286,3 @@ def _with_settings(function: Callable[..., object]) -> inspect.Signature:
 
 
 setattr(fit, "__signature__", _with_settings(fit))  # noqa: B010  functions declare no such attribute
-
-
-def _calls(start: int, stop: int, room: int) -> list[tuple[int, int]]:
-    """The steps of every jitted call on the way."""
-    return [(first, min(first + room, stop)) for first in range(start, stop, room)]

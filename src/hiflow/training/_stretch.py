@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import jax.numpy as jnp
 
+from hiflow import _processes
 from hiflow._interrupts import Interrupts
 from hiflow.training._checkpoints import Checkpoints, Progress
 from hiflow.training._progress import Bar
@@ -21,6 +22,8 @@ class Watch:
     checkpoints: Checkpoints
     ending: Interrupts
     bar: Bar
+    together: bool
+    """Whether several processes train, and end at the same step."""
 
     @contextmanager
     def holding(self) -> Iterator[None]:
@@ -35,11 +38,20 @@ class Watch:
 
     def end_if_asked(self, state: State, done: Progress) -> None:
         """Save the state and end the run, if that was asked for."""
+        step = int(state.step)
+        if self.together:
+            if _processes.asked_to_end(step):
+                self.checkpoints.save(state, done)
+                raise InterruptedError(
+                    f"fit: ended after step {step}, as a process was asked to by SIGTERM. "
+                    f"{self.checkpoints.way_on}"
+                )
+            return
         if not self.checkpoints.kept:
             return
         if self.ending.asked is not None:
             self.checkpoints.save(state, done)
-            saved = f"the state of step {int(state.step):,} is saved"
+            saved = f"the state of step {step:,} is saved"
             self.ending.stop(f"{saved}. {self.checkpoints.way_on}")
         self.ending.holding = True
 
@@ -55,7 +67,8 @@ def advance_through(
     """Train through some calls."""
     begun, progress = time.perf_counter(), done
     for _, until in calls:
-        state, mean = advance((recipe, next(draws), jnp.asarray(until, jnp.int32)), state)
+        end = recipe.layout.put_whole(jnp.asarray(until, jnp.int32))
+        state, mean = advance((recipe, next(draws), end), state)
         loss = float(mean)
         if not math.isfinite(loss):
             raise FloatingPointError(
