@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import hiflow as hf
+from hiflow._integration import _width
 from hiflow.solver import methods
 
 KEY = jax.random.key(0)
@@ -113,6 +114,22 @@ def test_stages_that_the_integral_does_not_use_do_not_evaluate_it(method, steps,
     one = flow(solver=method, steps=steps, divergence=CountingDivergence())
     jax.block_until_ready(one.log_prob(X[:1]))
     assert CountingDivergence.calls == asked
+
+
+@pytest.mark.parametrize(
+    ("dim", "n", "lanes"), [(16, 99, 64), (32, 99, 16), (16, 5, 5), (999, 9, 1)]
+)
+@pytest.mark.parametrize("inner", [False, True])
+def test_lanes_are_as_many_as_have_room(monkeypatch, dim, n, lanes, inner):
+    """Of the largest thing that one evaluation makes on its way, in functions that it calls too."""
+    monkeypatch.setattr(_width, "_BYTES", dict.fromkeys(("cpu", "other"), 64 * 4 * 16**2))
+
+    def energy(x):
+        return jnp.outer(x, x).sum() + x.sum()
+
+    function = jax.jit(energy) if inner else energy
+    found = _width.width_for(function, jnp.zeros(dim), n=n, refilled=False)
+    assert found == lanes
 
 
 @pytest.mark.parametrize("steps", [None, 40])

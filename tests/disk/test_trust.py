@@ -1,5 +1,6 @@
 """What a file may name, and whose trust it takes beyond."""
 
+import pickle
 import subprocess
 import sys
 
@@ -124,6 +125,11 @@ def test_content_that_is_not_that_of_its_checksum_is_refused(tmp_path):
     _disk.write_arrays(tmp_path / "flow.hiflow", arrays)
     with pytest.raises(ValueError, match="checksum"):
         hf.load(tmp_path / "flow.hiflow")
+
+
+@pytest.mark.parametrize("function", [jax.nn.silu, jax.nn.relu, jnp.tanh])
+def test_functions_in_a_pickle_are_themselves(function):
+    assert pickle.loads(pickle.dumps(function)) is function
 
 
 SPAWNED = """

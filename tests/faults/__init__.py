@@ -3,6 +3,7 @@
 from faults._mutation import Mutation as Mutation
 from faults.components import FAULTS as COMPONENTS
 from faults.data import FAULTS as DATA
+from faults.disk import FAULTS as DISK
 from faults.energies import FAULTS as ENERGIES
 from faults.flow import FAULTS as FLOW
 from faults.groups import FAULTS as GROUPS
@@ -24,5 +25,6 @@ MUTATIONS: list[Mutation] = [
     *TRAINING,
     *HOUSE,
     *DATA,
+    *DISK,
     *KIT,
 ]

@@ -178,4 +178,9 @@ FAULTS = [
         "jax.random.uniform(key, (size,))",
         SAMPLERS + "::test_times_follow_the_distribution",
     ),
+    Mutation(
+        "Hutchinson's probes in Hutch++", "divergences/_low_rank.py",
+        "traceax.HutchPlusPlusEstimator(", "traceax.HutchinsonEstimator(",
+        "tests/divergences/test_divergence_formulas.py::test_large_directions_are_taken_exactly",
+    ),
 ]  # fmt: skip

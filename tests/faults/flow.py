@@ -115,8 +115,8 @@ FAULTS = [
         "tests/test_flow.py::test_bad_settings_are_refused",
     ),
     Mutation(
-        "every solve arrives", "_integration/_lanes.py", "*counts, lane.tau >= 1)",
-        "*counts, lane.tau >= 0)",
+        "every solve arrives", "_integration/_lanes.py", "lane.tau >= 1)\n\n    def going",
+        "lane.tau >= 0)\n\n    def going",
         ARRIVAL,
     ),
     Mutation(
@@ -140,8 +140,8 @@ FAULTS = [
         "tests/test_flow.py::test_far_from_the_origin_the_relative_tolerance_decides",
     ),
     Mutation(
-        "a lane that is done leaves one out", "_integration/_lanes.py",
-        "upcoming + jnp.cumsum(done) - 1", "upcoming + jnp.cumsum(done)",
+        "a lane that is done takes the sample of another", "_integration/_lanes.py",
+        "jnp.minimum(index, n - 1)", "jnp.minimum(index - 1, n - 1)",
         LANES + "::test_lanes_that_take_the_next_sample_give_what_each_gives_alone",
     ),
     Mutation(
@@ -167,5 +167,15 @@ FAULTS = [
         "gradients stop at the start", "_integration/_solve.py", "found, pull, report = jax.vjp(ends,",
         "found, pull, report = jax.vjp(lambda one: ends(jax.lax.stop_gradient(one)),",
         LANES + "::test_gradients_are_those_of_many_small_steps",
+    ),
+    Mutation(
+        "time runs on where it should run back", "_integration/_problem.py",
+        "(self.end - self.start) * s", "abs(self.end - self.start) * s",
+        LANES + "::test_lanes_agree_with_diffrax",
+    ),
+    Mutation(
+        "lanes by the last intermediate alone", "_integration/_width.py", "return max(sizes)",
+        "return sizes[-1]",
+        LANES + "::test_lanes_are_as_many_as_have_room",
     ),
 ]  # fmt: skip

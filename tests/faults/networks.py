@@ -7,7 +7,7 @@ FORMULAS = "tests/networks/test_network_formulas.py"
 FAULTS = [
     Mutation(
         "EGNN's divergence lacks a term", "networks/_egnn_divergence.py",
-        "felt = felt + received[:, :, None] * by_message.sum(1)", "felt = felt + 0 * received.sum()",
+        "felt + received[:, :, None] * by_message.sum(1)\n", "felt + 0 * received.sum()\n",
         "tests/networks/test_networks.py::test_egnn_divergence_is_trace_of_jacobian",
     ),
     Mutation(
@@ -30,8 +30,9 @@ FAULTS = [
         FORMULAS + "::test_the_clock_is_its_waves",
     ),
     Mutation(
-        "the centre of mass leaks in", "networks/_mlp.py", "self.projects_on.project(x).reshape(-1)",
-        "x.reshape(-1)",
+        "the centre of mass leaks in", "networks/_mlp.py",
+        'owner="MLP")\n        y = jnp.concatenate([self.projects_on.project(x).reshape(-1)',
+        'owner="MLP")\n        y = jnp.concatenate([x.reshape(-1)',
         FORMULAS + "::test_mlp_is_its_layers",
     ),
     Mutation(
@@ -92,5 +93,16 @@ FAULTS = [
     Mutation(
         "any length resolves any distance", "networks/_egnn.py", "if share > 0.6:", "if share >= 0:",
         "tests/test_training.py::test_particles_out_of_the_networks_range_are_warned_of",
+    ),
+    Mutation(
+        "EGNN's last layer lacks a term", "networks/_egnn_divergence.py",
+        "felt + received[:, :, None] * by_message.sum(1)[:, None]", "felt + 0 * received.sum()",
+        "tests/networks/test_networks.py::test_egnn_divergence_is_trace_of_jacobian",
+    ),
+    Mutation(
+        "the centre of mass leaks into the divergence", "networks/_mlp.py",
+        "(t, x)\n        y = jnp.concatenate([self.projects_on.project(x).reshape(-1)",
+        "(t, x)\n        y = jnp.concatenate([x.reshape(-1)",
+        "tests/networks/test_networks.py::test_mlp_divergence_is_trace_of_jacobian",
     ),
 ]  # fmt: skip

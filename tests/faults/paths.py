@@ -63,7 +63,7 @@ FAULTS = [
     ),
     Mutation(
         "an end at the point, not the minimum", "paths/_at_minimum.py",
-        "return self.inner.anchor(minimum)", "return self.inner.anchor(x1)",
+        "return self.inner.anchor(self.minimum(x1))", "return self.inner.anchor(x1)",
         "tests/energies/test_quench.py::"
         "test_at_minimum_ends_around_the_minimum_with_its_own_modes",
     ),
@@ -177,5 +177,10 @@ FAULTS = [
         "a step beyond one", "paths/_end_laws.py", 'check_below(self, "step", 1.0, or_equal=True)',
         'check_below(self, "step", 2.0, or_equal=True)',
         "tests/paths/test_end_laws.py::test_a_step_is_a_share_of_the_way",
+    ),
+    Mutation(
+        "a container's debt", "paths/_memory.py", "max(0, int(limit) - int(used))",
+        "int(limit) - int(used)",
+        "tests/paths/test_anchor_memory.py::test_a_container_may_have_less_than_its_host",
     ),
 ]  # fmt: skip

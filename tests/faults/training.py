@@ -31,7 +31,7 @@ FAULTS = [
     ),
     Mutation(
         "every step draws the same batch", "training/_step.py",
-        "key = jax.random.fold_in(self.key, step)", "key = jax.random.fold_in(self.key, 0 * step)",
+        "return jax.random.fold_in(self.key, step)", "return jax.random.fold_in(self.key, 0 * step)",
         "tests/test_training.py::test_training_reaches_the_entropy_of_a_gaussian",
     ),
     Mutation(

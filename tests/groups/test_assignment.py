@@ -110,6 +110,12 @@ def test_alignment_is_the_same_on_the_host_and_compiled(name, x64):
         np.testing.assert_allclose(a, b, atol=1e-9)
 
 
+def _distances(x):
+    """Of all pairs, sorted: no turn, shift or order changes them."""
+    first, second = np.triu_indices(x.shape[-2], 1)
+    return np.sort(np.linalg.norm(x[..., first, :] - x[..., second, :], axis=-1), axis=-1)
+
+
 def test_one_event_is_aligned_to_many_in_double_precision(x64):
     group = groups.Product((groups.Permutation(), groups.Rotation(2), groups.Translation()))
     x, y = jnp.asarray(RANDOM.normal(size=(5, 2))), jnp.asarray(RANDOM.normal(size=(3, 4, 5, 2)))
@@ -120,4 +126,6 @@ def test_one_event_is_aligned_to_many_in_double_precision(x64):
     one_by_one = jnp.stack([jnp.stack([near(goal) for goal in some]) for some in y])
     # Loops run in threads that don't know of double precision.
     together = jax.jit(lambda: jax.lax.map(jax.vmap(near), y))()
-    np.testing.assert_allclose(together, one_by_one, atol=1e-12)
+    np.testing.assert_allclose(together, one_by_one, rtol=0, atol=1e-12)
+    expected = np.broadcast_to(_distances(x), (3, 4, 10))
+    np.testing.assert_allclose(_distances(together), expected, rtol=0, atol=1e-12)

@@ -1,0 +1,83 @@
+"""Faults in what reads files that may be damaged or hostile, and in the words of its errors."""
+
+from faults._mutation import Mutation
+
+DISK = "tests/test_disk.py"
+DAMAGED = "tests/disk/test_damaged_files.py::test_a_damaged_file_is_named_in_the_error"
+HOSTILE = (
+    "tests/disk/test_hostile_files.py::test_a_hostile_file_is_refused_or_is_the_flow_that_it_was"
+)
+TRUST = "tests/disk/test_trust.py"
+
+FAULTS = [
+    Mutation(
+        "a file's arrays of any shape", "_disk/_fields.py", "    if alone:", "    if False:",
+        HOSTILE + "[2]",
+    ),
+    Mutation(
+        "lists come back as tuples", "_disk/_decode.py", "return self._items(items, where, depth)",
+        "return tuple(self._items(items, where, depth))",
+        DISK + "::test_a_module_in_a_file_comes_back_with_its_containers_and_types",
+    ),
+    Mutation(
+        "numbers are rounded without a word", "_disk/_decode.py", "    if decoding.rounded:",
+        "    if decoding.rounded is None:",
+        TRUST + "::test_double_precision_is_kept_in_double_precision_and_said_to_be_rounded_in_single",
+    ),
+    Mutation(
+        "any format is read", "_disk/_modules.py", "if version not in (1, 2, FORMAT):",
+        "if version < 1:",
+        DISK + "::test_a_file_of_another_format_is_refused",
+    ),
+    Mutation(
+        "an older file's settings are lost", "_disk/_formats.py", '"fields": settings}',
+        '"fields": settings | {"chunk_size": None}}',
+        "tests/test_flow.py::test_a_file_of_the_first_format_is_read",
+    ),
+    Mutation(
+        "a damaged archive speaks as zip files do", "_disk/_archive.py",
+        "except Exception as error:  # What a damaged", "except OSError as error:  # What a damaged",
+        DAMAGED + "[flow]",
+    ),
+    Mutation(
+        "arrays are compressed, which reading refuses", "_disk/_arrays.py", "np.savez(",
+        "np.savez_compressed(",
+        DISK + "::test_a_file_of_another_format_is_refused",
+    ),
+    Mutation(
+        "infinity for what is not a number", "_disk/_encode.py", "np.isnan(array)", "np.isinf(array)",
+        TRUST + "::test_nan_is_neither_written_nor_read",
+    ),
+    Mutation(
+        "the cache is beside its folder", "_disk/_folder.py", "return Path(chosen)",
+        "return Path(chosen).parent",
+        "tests/data/test_sampler.py::test_an_unwritable_cache_is_reported_and_ignored",
+    ),
+    Mutation(
+        "a missing file without a name", "_disk/_open.py", 'f"{path}: no such file."',
+        '"no such file."',
+        DAMAGED + "[points.npy]",
+    ),
+    Mutation(
+        "another function from a pickle", "_disk/_pickling.py", "if public is function:", "if True:",
+        TRUST + "::test_functions_in_a_pickle_are_themselves",
+    ),
+    Mutation(
+        "damaged text without a name", "_disk/_text.py", 'f"{path}: damaged, isn\'t JSON',
+        'f"damaged, isn\'t JSON',
+        DAMAGED + "[mark of checkpoints]",
+    ),
+    Mutation(
+        "packages of any name", "_disk/_trust.py", ' or NAME.fullmatch(f"{package}:x") is None', "",
+        TRUST + "::test_trust_holds_names_of_packages",
+    ),
+    Mutation(
+        "modules are no public names", "_lazy.py", "everything, sorted(names)",
+        "everything, sorted(name for name in names if names[name])",
+        "tests/test_start.py::test_an_editor_sees_the_names_that_there_are[hiflow]",
+    ),
+    Mutation(
+        "nothing is near", "_words.py", "list(known), n=2)", "list(known), n=2, cutoff=1.0)",
+        "tests/test_registry.py::test_an_unknown_preset_is_refused_with_the_nearest",
+    ),
+]  # fmt: skip
