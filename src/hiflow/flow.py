@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow import _disk
 from hiflow._devices import on_every_device
+from hiflow._forks import refuse_fork
 from hiflow._integration import in_chunks
 from hiflow.networks import AbstractVelocityField
 from hiflow.priors import AbstractPrior
@@ -141,6 +142,7 @@ class Flow(eqx.Module):
 
         **Raises:** `ValueError` for an unknown setting or a wrong value.
         """
+        refuse_fork()
         solver = self.solver.changed(**settings)
         return Flow(self.prior, self.network, solver, units=self.units)
 

@@ -5,13 +5,13 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
 from hiflow._distances import pair_distances as pair_distances
+from hiflow._programs import compiled
 from hiflow._statistics import mean_of
 from hiflow._statistics import standard_error as standard_error
 from hiflow.energies import AbstractEnergy, SupportsEntropy
@@ -252,7 +252,7 @@ def weigh(
     return Weighted(x, np.asarray(of_every(energy, x)), np.asarray(log_prob))
 
 
-@eqx.filter_jit
+@compiled()
 def of_every(function: Callable[[Array], Array], x: Float[Array, "n *event"]) -> Array:
     """Compiled once for all energies of one class: their arrays are arguments."""
     return jax.vmap(function)(x)

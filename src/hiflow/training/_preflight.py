@@ -1,5 +1,6 @@
 """Everything about a training run that can be refused before any work is spent."""
 
+import dataclasses
 import warnings
 from collections.abc import Sized
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from hiflow import couplings, energies, networks, paths, priors
 from hiflow._checks import refuse_not_finite
+from hiflow._programs import compiled
 from hiflow.couplings import AbstractCoupling, SupportsPreparation
 from hiflow.data import (
     Source,
@@ -60,6 +62,8 @@ class Ready(NamedTuple):
     coupling: AbstractCoupling
     optimiser: Optimiser
     noise: ChosenNoise
+    ends: tuple[int, ...]
+    """The numbers of steps that were asked for: one, and another for every time a run was extended."""
 
     @property
     def group(self) -> AbstractGroup:
@@ -71,6 +75,13 @@ class Ready(NamedTuple):
         """Made by the settings' own check."""
         assert isinstance(self.training.time_sampler, AbstractTimeSampler)
         return self.training.time_sampler
+
+    def extended(self, ends: tuple[int, ...]) -> "Ready":
+        """The same for a run that was to end earlier before."""
+        optimiser = self.optimiser
+        if isinstance(optimiser, Scheduled):
+            optimiser = dataclasses.replace(optimiser, earlier=ends[:-1])
+        return self._replace(optimiser=optimiser, ends=ends)
 
 
 def make_components(
@@ -115,7 +126,8 @@ def make_ready(
         optimiser = Scheduled(
             optimiser, training.learning_rate, training.warmup, training.clip, training.steps
         )
-    return Ready(network, path, prior, energy, training, coupling, optimiser, noise)
+    ends = (training.steps,)
+    return Ready(network, path, prior, energy, training, coupling, optimiser, noise, ends)
 
 
 def in_units(ready: Ready, points: Array) -> tuple[Ready, Standardised | None]:
@@ -346,7 +358,7 @@ def _check_coupling(
 
 
 # Compiled once for all arms: a run checks its components when it is read and again in `fit`.
-@eqx.filter_jit
+@compiled()
 def _change_under_symmetry(
     prior: AbstractPrior, energy: AbstractEnergy, key: PRNGKeyArray
 ) -> tuple[Array, Array]:
