@@ -8,6 +8,7 @@ import hiflow as hf
 KEY = jax.random.key(0)
 PRIOR = hf.priors.Normal(2)
 POINTS = jax.vmap(PRIOR.sample)(jax.random.split(KEY, 20))
+HELD_OUT = jax.vmap(PRIOR.sample)(jax.random.split(jax.random.key(1), 3))
 RUNS = {
     "plain": lambda folder: {},
     "pairs from the background": lambda folder: {"coupling": "minibatch-ot"},
@@ -44,7 +45,7 @@ def test_step_and_draws_are_compiled_once(name, compiled, tmp_path):
         key=KEY,
         steps=133,
         batch_size=4,
-        validation=POINTS[:3],
+        validation=HELD_OUT,
         validate_at=[70, 100, 110],
         callbacks=[lambda row: after.append(len(compiled))],
         progress=False,
