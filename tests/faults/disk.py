@@ -72,9 +72,8 @@ FAULTS = [
         TRUST + "::test_trust_holds_names_of_packages",
     ),
     Mutation(
-        "modules are no public names", "_lazy.py", "everything, sorted(names)",
-        "everything, sorted(name for name in names if names[name])",
-        "tests/test_start.py::test_an_editor_sees_the_names_that_there_are[hiflow]",
+        "a misspelt name of no package", "_lazy.py", "has no attribute {name!r}", "has no {name!r}",
+        "tests/test_start.py::test_an_unknown_name_is_an_attribute_error",
     ),
     Mutation(
         "nothing is near", "_words.py", "list(known), n=2)", "list(known), n=2, cutoff=1.0)",
