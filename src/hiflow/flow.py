@@ -10,10 +10,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from hiflow import _disk
+from hiflow import _border, _disk
+from hiflow._border import border
 from hiflow._integration import in_chunks
 from hiflow.networks import AbstractVelocityField
+from hiflow.networks import registry as _networks
 from hiflow.priors import AbstractPrior
+from hiflow.priors import registry as _priors
 from hiflow.solver import Solver, SolverStats, as_solver, check_arrived, solve
 
 # The results, what the solver did, and who arrived.
@@ -37,6 +40,9 @@ class Flow(eqx.Module):
       takes the fields as keywords too, and `solver` itself.
     - `settings`: fields of the solver.
 
+    Compile methods by `equinox.filter_jit(flow.log_prob)`, or `jax.jit(lambda x: flow.log_prob(x))`:
+    `jax.jit` itself takes no bound methods of objects that hold arrays.
+
     **Raises:** `ValueError` for components of other events, or a wrong setting.
     """
 
@@ -44,6 +50,11 @@ class Flow(eqx.Module):
     network: AbstractVelocityField
     solver: Solver
 
+    @border(
+        "Flow",
+        prior=_border.instance_of(_priors),
+        network=_border.instance_of(_networks),
+    )
     def __init__(
         self,
         prior: AbstractPrior,
@@ -61,10 +72,12 @@ class Flow(eqx.Module):
                 f"{self.network.event_shape}; build both for the same events."
             )
 
+    @border("sample", key=_border.key, size=_border.size)
     def sample(self, key: PRNGKeyArray, size: int, **settings: Any) -> Float[Array, "size *event"]:
         """`size` samples."""
         return self.sample_and_stats(key, size, **settings)[0]
 
+    @border("sample", key=_border.key, size=_border.size)
     def sample_and_stats(
         self, key: PRNGKeyArray, size: int, **settings: Any
     ) -> tuple[Float[Array, "size *event"], SolverStats]:
@@ -72,6 +85,7 @@ class Flow(eqx.Module):
         flow = self.with_settings(**settings)
         return _checked(_push(flow, _prior_samples(flow, key, size)))
 
+    @border("push", x0=_border.points)
     def push(self, x0: Float[Array, "n *event"], **settings: Any) -> Float[Array, "n *event"]:
         """Where the flow carries points of the prior: samples, if `x0` are samples of the prior.
 
@@ -84,12 +98,14 @@ class Flow(eqx.Module):
             )
         return _checked(_push(self.with_settings(**settings), x0))[0]
 
+    @border("sample_and_log_prob", key=_border.key, size=_border.size)
     def sample_and_log_prob(
         self, key: PRNGKeyArray, size: int, **settings: Any
     ) -> tuple[Float[Array, "size *event"], Float[Array, " size"]]:
         """`size` samples and their log densities, from one solve."""
         return self.sample_log_prob_and_stats(key, size, **settings)[:2]
 
+    @border("sample_log_prob_and_stats", key=_border.key, size=_border.size)
     def sample_log_prob_and_stats(
         self, key: PRNGKeyArray, size: int, **settings: Any
     ) -> tuple[Float[Array, "size *event"], Float[Array, " size"], SolverStats]:
@@ -101,6 +117,7 @@ class Flow(eqx.Module):
         (x1, log_prob), stats = _checked(_push_with_density(flow, x0, keys))
         return x1, log_prob, stats
 
+    @border("log_prob", x=_border.points, key=_border.key_or_none)
     def log_prob(
         self, x: Float[Array, "*batch_event"], *, key: PRNGKeyArray | None = None, **settings: Any
     ) -> Float[Array, "*batch"]:
@@ -110,6 +127,7 @@ class Flow(eqx.Module):
         """
         return self.log_prob_and_stats(x, key=key, **settings)[0]
 
+    @border("log_prob", x=_border.points, key=_border.key_or_none)
     def log_prob_and_stats(
         self, x: Float[Array, "*batch_event"], *, key: PRNGKeyArray | None = None, **settings: Any
     ) -> tuple[Float[Array, "*batch"], SolverStats]:

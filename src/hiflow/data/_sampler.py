@@ -9,14 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
+from hiflow import _border
+from hiflow._border import border
 from hiflow._disk import fingerprint
 from hiflow.data import _cache
 from hiflow.data._hmc import HMCSettings, run_chains
 from hiflow.data._report import make_report
 from hiflow.data._samples import Samples
 from hiflow.energies import AbstractEnergy, SupportsSampling
+from hiflow.energies import registry as _energies
 
 
+@border("sample", energy=_border.made_of(_energies), key=_border.key, size=_border.size)
 def sample(
     energy: AbstractEnergy,
     *,

@@ -13,10 +13,11 @@ from rich.console import Console
 from hiflow import energies
 from hiflow._disk import is_whole, trusting
 from hiflow.experiments._arm import Arm, make_arm
+from hiflow.experiments._check import checked
 from hiflow.experiments._compare import compare
 from hiflow.experiments._comparison import Comparison
-from hiflow.experiments._data import event_shape, make_data, pixel_transform
-from hiflow.experiments._fitted import FittedEnergies, make_energy
+from hiflow.experiments._data import make_data, pixel_transform
+from hiflow.experiments._fitted import FittedEnergies
 from hiflow.experiments._record import Record
 from hiflow.experiments._run_folder import RunFolder
 from hiflow.experiments._toml import Experiment
@@ -56,12 +57,9 @@ def _trained(
     console: Console,
 ) -> Comparison:
     seeds = experiment.seeds if seeds is None else list(seeds)
-    energy = make_energy(experiment)
+    energy, shape = checked(experiment)  # Refuses whatever is wrong, before data are drawn.
     folder = RunFolder(root)
-    shape = event_shape(experiment, energy)
     pixels = pixel_transform(experiment)
-    for arm in experiment.arms:  # Refuses whatever is wrong, before data are drawn.
-        make_arm(experiment, arm, energy, shape, jax.random.key(0))
     folder.claim(experiment, seeds, resume=resume)
     for seed in seeds:
         points, test = make_data(experiment, energy, seed, progress=console.is_terminal)

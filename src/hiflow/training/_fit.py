@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
+from hiflow import _border, energies, networks, paths, priors
+from hiflow._border import border
 from hiflow._disk import fingerprint, structure
 from hiflow.couplings import SupportsPreparation
 from hiflow.data import Source, as_source
@@ -46,6 +48,16 @@ Row = dict[str, Any]
 STEPS_PER_CALL = 50
 
 
+@border(
+    "fit",
+    network=_border.named(networks.registry),
+    path=_border.named(paths.registry),
+    data=_border.data,
+    prior=_border.named(priors.registry),
+    key=_border.key,
+    energy=_border.named(energies.registry),
+    validation=_border.data_or_none,
+)
 def fit(
     network: Named[AbstractVelocityField],
     path: Named[AbstractPath],
