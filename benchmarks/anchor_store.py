@@ -66,7 +66,7 @@ def train(points: int, place: str, dtype: str, directory: str) -> dict[str, floa
         batch_size=BATCH,
         anchor_dir=directory if place == "disk" else None,
         anchor_dtype=dtype,
-        validation=data[:1],
+        validation=0.9 * data[:1],
         validate_at=SEGMENT,
         solver_settings={"steps": 1, "divergence": hf.Hutchinson(1)},
         callbacks=[marks.append],

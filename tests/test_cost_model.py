@@ -23,6 +23,7 @@ PARTS = (
     "U-Net tiny, 28×28: forward",
     "U-Net tiny, 28×28: gradient",
     "path, dense, LJ13",
+    "path, dense, LJ55",
     "path, 16 modes of 64",
     "path, diagonal, D = 64",
     "Adam, clipping and average, per parameter",
@@ -70,11 +71,12 @@ def test_parameters_are_those_of_the_networks(cost):
         assert cost.unet_parameters(shape[0], shape[2], **cost.UNETS[size]) == _size(unet)
 
 
-def test_anchors_take_the_bytes_of_their_arrays(cost, parts):
-    x, anchors, _ = parts["path, dense, LJ13"].arguments
+@pytest.mark.parametrize(("name", "dim"), [("LJ13", 39), ("LJ55", 165)])
+def test_anchors_take_the_bytes_of_their_arrays(cost, parts, name, dim):
+    x, anchors, _ = parts[f"path, dense, {name}"].arguments
     held = sum(leaf.nbytes for leaf in jax.tree.leaves(anchors)) / x.shape[0]
     # The end law's variance isn't held where there is none.
-    assert held == cost.anchor_bytes(39, 36) - 36 * cost.FLOAT
+    assert held == cost.anchor_bytes(dim, dim - 3) - (dim - 3) * cost.FLOAT
 
 
 def test_a_ring_sends_nearly_twice_the_weights(cost):

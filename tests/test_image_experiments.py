@@ -89,6 +89,23 @@ def test_nats_and_bits_per_dimension_are_printed_and_named(place):
     assert all(member["bits"] > 0 for member in members)
 
 
+def test_raw_pixels_are_scored_as_the_training_images_were(place):
+    pixels = hf.data.images("digits")[1][:6]
+    np.save(place / "raw.npy", pixels)
+    found = experiments.evaluate_file(
+        place / "run", place / "raw.npy", {"rtol": 1e-2, "atol": 1e-2}
+    )
+    transform = experiments.pixel_transform(experiments.read("digits.toml"))
+    assert transform is not None
+    row = found.rows()[0]
+    trained = json.loads((place / "run/comparison.json").read_text())["rows"][0]
+    # Other noise and other images of the same kind; taken for numbers of the flow they give hundreds.
+    assert abs(row["bits"] - trained["bits"]) < 1
+    np.save(place / "unit.npy", pixels / 16)
+    with pytest.raises(ValueError, match="whole numbers"):
+        experiments.evaluate_file(place / "run", place / "unit.npy", {})
+
+
 def test_every_energy_is_fitted_once(place):
     kept = sorted((place / "run/seed-0/energies").glob("*.json"))
     found = [json.loads(path.read_text()) for path in kept]

@@ -55,6 +55,30 @@ ENERGIES, LOG_PROB = RANDOM.normal(size=9) + 40, RANDOM.normal(size=9) - 3
 W = np.exp(-ENERGIES - LOG_PROB)
 
 
+def test_errors_over_chains_are_those_of_the_chains_means(x64):
+    chains, values = np.repeat(np.arange(4), 5), RANDOM.normal(size=20)
+    means = values.reshape(4, 5).mean(1)
+    expected = np.sqrt(np.sum((means - means.mean()) ** 2) / 3 / 4)
+    np.testing.assert_allclose(standard_error(values, chains), expected, rtol=1e-9)
+    known = Known(values, np.full(20, 7), np.zeros(20))
+    found = negative_log_likelihood(known, jnp.zeros((20, 2)), chains=chains)
+    np.testing.assert_allclose(found.nll_se, expected, rtol=0.25)  # with its uncertainty or without
+    assert standard_error(values, np.zeros(20)) == np.inf
+    np.testing.assert_allclose(standard_error(values, np.arange(20)), standard_error(values))
+
+
+def test_weighted_errors_over_chains_add_each_chains_deviations(x64):
+    chains = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2])
+    weighted = Weighted(jnp.asarray(RANDOM.normal(size=(9, 2))), ENERGIES, LOG_PROB, chains)
+    w, values = W / W.sum(), RANDOM.normal(size=9)
+    each = [np.sum((w * (values - w @ values))[chains == c]) for c in range(3)]
+    np.testing.assert_allclose(weighted.mean(values)[1], np.sqrt(np.sum(np.square(each))))
+    each = [np.sum((w - 1 / 9)[chains == c]) for c in range(3)]
+    np.testing.assert_allclose(weighted.free_energy[1], np.sqrt(np.sum(np.square(each))))
+    alone = Weighted(weighted.x, ENERGIES, LOG_PROB, np.arange(9))
+    np.testing.assert_allclose(alone.free_energy[1], _weighted().free_energy[1], rtol=1e-6)
+
+
 def _weighted():
     return Weighted(jnp.asarray(RANDOM.normal(size=(9, 2))), ENERGIES, LOG_PROB)
 

@@ -91,7 +91,7 @@ def test_a_resumed_run_has_the_trajectory_of_an_uninterrupted_one(gaussian, tmp_
     keywords = {
         "checkpoint_dir": tmp_path / "run",
         "checkpoint_every": 10,
-        "validation": points[:5],
+        "validation": 0.9 * points[:5],
         "validate_at": [20],
     }
     with pytest.raises(KeyboardInterrupt):
@@ -140,17 +140,17 @@ def test_a_corrupt_checkpoint_is_named(gaussian, tmp_path):
 def test_validation_happens_at_the_chosen_steps(gaussian):
     _, points = gaussian
     rows = []
-    train(points, validation=points[:5], validate_at=15, callbacks=[rows.append])
+    train(points, validation=0.9 * points[:5], validate_at=15, callbacks=[rows.append])
     assert [row["step"] for row in rows] == [15, 30, 40]
     assert all(row["nfe"] >= 1 and np.isfinite(row["nll"]) for row in rows)
     chosen = []
-    train(points, validation=points[:5], validate_at=[7], callbacks=[chosen.append])
+    train(points, validation=0.9 * points[:5], validate_at=[7], callbacks=[chosen.append])
     assert [row["step"] for row in chosen] == [7, 40]
 
 
 def test_validation_does_not_change_the_training(gaussian):
     _, points = gaussian
-    assert eqx.tree_equal(train(points), train(points, validation=points[:5], validate_at=7))
+    assert eqx.tree_equal(train(points), train(points, validation=0.9 * points[:5], validate_at=7))
 
 
 def test_the_average_follows_the_weights(gaussian):

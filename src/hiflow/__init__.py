@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hiflow import solver as solver
     from hiflow import spectral as spectral
     from hiflow import spectrum as spectrum
+    from hiflow import standardisation as standardisation
     from hiflow import testing as testing
     from hiflow import time_samplers as time_samplers
     from hiflow import times as times
@@ -40,13 +41,23 @@ if TYPE_CHECKING:
     from hiflow.registry import RegistryError as RegistryError
     from hiflow.solver import Solver as Solver
     from hiflow.solver import SolverStats as SolverStats
+    from hiflow.standardisation import Standardised as Standardised
+    from hiflow.training import ScaleWarning as ScaleWarning
     from hiflow.training import Training as Training
     from hiflow.training import fit as fit
 else:
     _MODULES = (
         *("couplings", "data", "divergences", "energies", "experiments", "flow", "groups"),
         *("hessians", "metrics", "networks", "paths", "plotting", "priors", "registry", "solver"),
-        *("spectral", "spectrum", "testing", "time_samplers", "times", "training"),
+        *(
+            "spectral",
+            "spectrum",
+            "standardisation",
+            "testing",
+            "time_samplers",
+            "times",
+            "training",
+        ),
     )
     _NAMES = {
         "__version__": "_version",
@@ -59,6 +70,8 @@ else:
         "RegistryError": "registry",
         "Solver": "solver",
         "SolverStats": "solver",
+        "ScaleWarning": "training",
+        "Standardised": "standardisation",
         "Training": "training",
         "fit": "training",
     }

@@ -31,10 +31,18 @@ class Mean(NamedTuple):
     error: float
 
 
-def standard_error(values: Values) -> float:
-    """The standard error of the mean of independent values; infinite for a single one."""
+def standard_error(values: Values, chains: Labels | None = None) -> float:
+    """The standard error of the mean of independent values, or of values of independent `chains`;
+    infinite for a single one."""
     n = values.shape[0]
-    return float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else float("inf")
+    if chains is None:
+        return float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else float("inf")
+    index = np.unique(np.asarray(chains), return_inverse=True)[1]
+    values, number = np.asarray(values, np.float64), int(index.max()) + 1
+    if number < 2:
+        return float("inf")
+    sums = np.bincount(index, weights=values - values.mean())
+    return float(np.sqrt(np.sum(sums**2) * number / (number - 1)) / n)
 
 
 def mean_of(values: Values, chains: Labels | None = None, also: Iterable[Part] = ()) -> Mean:

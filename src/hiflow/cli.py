@@ -32,7 +32,7 @@ from hiflow._shell import (
 from hiflow.registry import Registry, RegistryError, families
 
 if TYPE_CHECKING:
-    from hiflow.experiments import Comparison
+    from hiflow.experiments import Comparison, Experiment
 
 Trust = Annotated[
     list[str] | None,
@@ -66,6 +66,15 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Train this seed alone.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Train seeds 0 … N−1.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with an existing run folder.")] = False,
+    distributed: Annotated[
+        bool, typer.Option("--distributed", help="Be one of several processes, as SLURM says or:")
+    ] = False,
+    coordinator: Annotated[str | None, typer.Option(help="HOST:PORT of process 0.")] = None,
+    processes: Annotated[int | None, typer.Option(help="How many processes there are.")] = None,
+    process: Annotated[int | None, typer.Option(help="Which one this is, from 0.")] = None,
+    heartbeat: Annotated[
+        int, typer.Option(min=1, help="Seconds of silence after which a process counts as dead.")
+    ] = 20,
     cache: Cached = True,
     trust: Trust = None,
 ) -> None:
@@ -76,6 +85,11 @@ def train(
         what = experiments.read(file)
         root = out or Path("runs") / what.name
         chosen = [seed] if seed is not None else list(range(seeds)) if seeds else None
+        place = (coordinator, processes, process)
+        if distributed or place != (None, None, None):
+            keep_compiled(cache)
+            _train_together(what, root, chosen, resume, (*place, heartbeat))
+            return
         experiments.RunFolder(root).refuse(what, resume=resume)
         if resume and (kept := experiments.finished(what, root, seeds=chosen)) is not None:
             experiments.show(kept, console)
@@ -227,6 +241,23 @@ def check(
         _print_laws(found, f"{name} ({registry.family}, from {registry.origin(name)})")
         if any(law.broken_at is not None for law in found.laws):
             sys.exit(1)
+
+
+def _train_together(
+    what: "Experiment",
+    root: Path,
+    seeds: list[int] | None,
+    resume: bool,
+    place: tuple[str | None, int | None, int | None, int],
+) -> None:
+    """Train as one of several processes, of which the first alone writes and prints."""
+    from hiflow import _processes
+
+    with _processes.ending_together(), plain_errors():
+        _processes.join(*place)
+        found = experiments.train(what, root, seeds=seeds, resume=resume, console=console)
+        _processes.by_leader(lambda: experiments.remember(root, _report(found, root)))
+        console.print(f"run folder: {root}")
 
 
 def _report(found: "Comparison", out: Path) -> list[Path]:

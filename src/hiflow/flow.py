@@ -1,7 +1,7 @@
 """A flow: prior, velocity field and solver, with samples and a normalised density."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import diffrax
@@ -12,12 +12,14 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow import _border, _disk
 from hiflow._border import border
+from hiflow._devices import on_every_device
 from hiflow._integration import in_chunks
 from hiflow.networks import AbstractVelocityField
 from hiflow.networks import registry as _networks
 from hiflow.priors import AbstractPrior
 from hiflow.priors import registry as _priors
 from hiflow.solver import Solver, SolverStats, as_solver, check_arrived, solve
+from hiflow.standardisation import Standardised
 
 # The results, what the solver did, and who arrived.
 Solved = tuple[PyTree, SolverStats, Array]
@@ -38,6 +40,8 @@ class Flow(eqx.Module):
     - `prior`, `network`: for the same events.
     - `solver`: a [`Solver`][hiflow.Solver], its method alone, or a table of its fields. Every method
       takes the fields as keywords too, and `solver` itself.
+    - `units`: the coordinates that `prior` and `network` are for, if these aren't the data's own, as
+      `fit(standardise=True)` has it: the ODE runs there, samples and densities are in the data's.
     - `settings`: fields of the solver.
 
     Compile methods by `equinox.filter_jit(flow.log_prob)`, or `jax.jit(lambda x: flow.log_prob(x))`:
@@ -49,6 +53,7 @@ class Flow(eqx.Module):
     prior: AbstractPrior
     network: AbstractVelocityField
     solver: Solver
+    units: Standardised | None = None
 
     @border(
         "Flow",
@@ -60,10 +65,12 @@ class Flow(eqx.Module):
         prior: AbstractPrior,
         network: AbstractVelocityField,
         solver: Solver | diffrax.AbstractSolver | str | Mapping[str, object] | None = None,
+        *,
+        units: Standardised | None = None,
         **settings: Any,
     ):
         self.prior, self.network = prior, network
-        self.solver = as_solver(solver, **settings)
+        self.solver, self.units = as_solver(solver, **settings), units
 
     def __check_init__(self):
         if self.prior.event_shape != self.network.event_shape:
@@ -83,11 +90,13 @@ class Flow(eqx.Module):
     ) -> tuple[Float[Array, "size *event"], SolverStats]:
         """`size` samples and what the solver did."""
         flow = self.with_settings(**settings)
-        return _checked(_push(flow, _prior_samples(flow, key, size)))
+        z, stats = _solved(_push, flow, _prior_samples(flow, key, size))
+        return _from_units(flow, z), stats
 
     @border("push", x0=_border.points)
     def push(self, x0: Float[Array, "n *event"], **settings: Any) -> Float[Array, "n *event"]:
-        """Where the flow carries points of the prior: samples, if `x0` are samples of the prior.
+        """Where the flow carries points of the prior: samples, if `x0` are samples of the prior. With
+        `units`, `x0` are in the prior's, and what is returned is in the data's.
 
         **Raises:** `ValueError` if `x0` isn't a batch of events.
         """
@@ -96,7 +105,7 @@ class Flow(eqx.Module):
                 f"push: `x0` must have shape (n, {', '.join(map(str, self.prior.event_shape))}), got "
                 f"{x0.shape}."
             )
-        return _checked(_push(self.with_settings(**settings), x0))[0]
+        return _from_units(self, _solved(_push, self.with_settings(**settings), x0)[0])
 
     @border("sample_and_log_prob", key=_border.key, size=_border.size)
     def sample_and_log_prob(
@@ -114,8 +123,8 @@ class Flow(eqx.Module):
         key_prior, key_probes = jax.random.split(key)
         x0 = _prior_samples(flow, key_prior, size)
         keys = jax.random.split(key_probes, size)
-        (x1, log_prob), stats = _checked(_push_with_density(flow, x0, keys))
-        return x1, log_prob, stats
+        (z, log_prob), stats = _solved(_push_with_density, flow, (x0, keys))
+        return _from_units(flow, z), log_prob + _log_det(flow), stats
 
     @border("log_prob", x=_border.points, key=_border.key_or_none)
     def log_prob(
@@ -141,7 +150,8 @@ class Flow(eqx.Module):
             )
         batch = x.reshape(-1, *event)
         keys = None if key is None else jax.random.split(key, batch.shape[0])
-        result = _checked(_pull(flow, batch, keys))
+        log_prob, stats = _solved(_pull, flow, (_in_units(flow, batch), keys))
+        result = (log_prob + _log_det(flow), stats)
         return jax.tree.map(lambda leaf: leaf.reshape(x.shape[: x.ndim - len(event)]), result)
 
     def with_settings(self, **settings: Any) -> "Flow":
@@ -149,7 +159,8 @@ class Flow(eqx.Module):
 
         **Raises:** `ValueError` for an unknown setting or a wrong value.
         """
-        return Flow(self.prior, self.network, self.solver.changed(**settings))
+        solver = self.solver.changed(**settings)
+        return Flow(self.prior, self.network, solver, units=self.units)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the flow to one file, atomically. [`hiflow.load`][hiflow.load] reads it.
@@ -199,6 +210,22 @@ def _prior_samples(flow: Flow, key: PRNGKeyArray, size: int) -> Float[Array, "si
     return jax.vmap(flow.prior.sample)(jax.random.split(key, size))
 
 
+def _in_units(flow: Flow, x: Float[Array, "n *event"]) -> Float[Array, "n *event"]:
+    """Points of the data in the coordinates that the ODE runs in."""
+    return x if flow.units is None else jax.vmap(flow.units)(x)
+
+
+def _from_units(flow: Flow, z: Float[Array, "n *event"]) -> Float[Array, "n *event"]:
+    return z if flow.units is None else jax.vmap(flow.units.inverse)(z)
+
+
+def _log_det(flow: Flow) -> Float[Array, ""]:
+    """What takes log densities in those coordinates to the data's."""
+    if flow.units is None:
+        return jnp.zeros(())
+    return flow.units.log_det(jnp.zeros(flow.prior.event_shape), flow.prior.group)
+
+
 @eqx.filter_jit
 def _push(flow: Flow, x0: Float[Array, "n *event"]) -> Solved:
     (x1, _), stats, arrived = solve(flow.solver, flow.network, x0, (0.0, 1.0))
@@ -206,8 +233,8 @@ def _push(flow: Flow, x0: Float[Array, "n *event"]) -> Solved:
 
 
 @eqx.filter_jit
-def _push_with_density(flow: Flow, x0: Float[Array, "n *event"], keys: Array) -> Solved:
-    solver = flow.solver
+def _push_with_density(flow: Flow, starts: tuple[Float[Array, "n *event"], Array]) -> Solved:
+    solver, (x0, keys) = flow.solver, starts
     (x1, gained), stats, arrived = solve(
         solver, flow.network, x0, (0.0, 1.0), solver.divergence, keys
     )
@@ -216,8 +243,9 @@ def _push_with_density(flow: Flow, x0: Float[Array, "n *event"], keys: Array) ->
 
 
 @eqx.filter_jit
-def _pull(flow: Flow, x1: Float[Array, "n *event"], keys: Array | None) -> Solved:
-    solver, projected = flow.solver, jax.vmap(flow.prior.group.project)(x1)
+def _pull(flow: Flow, ends: tuple[Float[Array, "n *event"], Array | None]) -> Solved:
+    solver, (x1, keys) = flow.solver, ends
+    projected = jax.vmap(flow.prior.group.project)(x1)
     (x0, gained), stats, arrived = solve(
         solver, flow.network, projected, (1.0, 0.0), solver.divergence, keys
     )
@@ -244,6 +272,9 @@ def _with_probes(stats: SolverStats, gained: Float[Array, "n *estimates"]) -> So
     return SolverStats(stats.nfe, stats.accepted, stats.rejected, variance)
 
 
-def _checked(solved: Solved) -> tuple[PyTree, SolverStats]:
-    results, stats, arrived = solved
+def _solved(
+    function: Callable[[Flow, Any], Solved], flow: Flow, rows: PyTree
+) -> tuple[PyTree, SolverStats]:
+    """The results for all rows, and the statistics."""
+    results, stats, arrived = on_every_device(function, flow, rows)
     return check_arrived(arrived, (results, stats))

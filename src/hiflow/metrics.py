@@ -143,11 +143,14 @@ class Weighted:
     - `x`: `(n, *event)`.
     - `energies`: $V(x_i)$, in kT.
     - `log_prob`: $\log q(x_i)$.
+    - `chains`: `(n,)`, the Markov chain that each sample comes from; `None` if they are independent, as
+      those of a flow. Errors are then over chains.
     """
 
     x: Float[Array, "n *event"]
     energies: np.ndarray
     log_prob: np.ndarray
+    chains: np.ndarray | None = None
 
     @property
     def log_weights(self) -> np.ndarray:
@@ -173,7 +176,9 @@ class Weighted:
         directions that the symmetry leaves free."""
         n, top = len(self.log_weights), self.log_weights.max()
         value = -(top + np.log(np.mean(np.exp(self.log_weights - top))))
-        return float(value), float(np.sqrt((1 / self.ess - 1) / n))
+        if self.chains is None:
+            return float(value), float(np.sqrt((1 / self.ess - 1) / n))
+        return float(value), self._error(self.weights - 1 / n)
 
     def mean(self, observable: ArrayLike | Callable[[Array], Array]) -> tuple[float, float]:
         """The weighted mean of an observable, and its standard error.
@@ -186,7 +191,7 @@ class Weighted:
         # Where the energy is infinite the weight is 0, whatever the observable is there.
         values = np.where(weights > 0, self._values(observable), 0)
         mean = np.sum(weights * values)
-        return float(mean), float(np.sqrt(np.sum((weights * (values - mean)) ** 2)))
+        return float(mean), self._error(weights * (values - mean))
 
     def free_energy_difference(self, other: AbstractEnergy) -> tuple[float, float]:
         r"""$F_\text{other} - F = -\log \langle e^{-(V_\text{other} - V)} \rangle$ in kT, with its
@@ -210,6 +215,13 @@ class Weighted:
         plain, _ = np.histogram(values.ravel(), bins, density=True)
         weighted, _ = np.histogram(values.ravel(), bins, weights=every, density=True)
         return plain, weighted
+
+    def _error(self, deviations: np.ndarray) -> float:
+        """The error of a sum of deviations: those of one chain are added before they are squared."""
+        if self.chains is not None:
+            index = np.unique(self.chains, return_inverse=True)[1]
+            deviations = np.bincount(index, weights=deviations)
+        return float(np.sqrt(np.sum(deviations**2)))
 
     def _values(self, observable: ArrayLike | Callable[[Array], Array]) -> np.ndarray:
         if isinstance(observable, Callable):

@@ -9,7 +9,6 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from hiflow import divergences
@@ -70,8 +69,7 @@ def _as_tolerance(value: object) -> Float[Array, ""]:
     if wanted(float, value) is not None:
         raise Refused("must be positive and finite, a number")
     array = as_scalar(value)
-    # NumPy: where a caller compiles, JAX would trace the comparison.
-    if is_concrete(array) and not (0 < np.asarray(array) < np.inf):
+    if is_concrete(array) and not 0 < float(array) < jnp.inf:
         raise Refused("must be positive and finite, a number")
     return array
 
@@ -89,11 +87,13 @@ class Solver(eqx.Module):
     - `rtol`, `atol`: relative and absolute tolerance of adaptive steps. In single precision the
       default's steps are chosen by errors near rounding, which differ with the shape of a batch: the log
       density of one LJ13 point moved by up to 0.1 nats between chunks. For comparisons of single
-      points take a number of `steps` (16 of Tsit5 are within 0.005 nats there) or tighter tolerances.
+      points take tighter tolerances or a number of `steps`, and check it against twice as many: on a
+      briefly trained LJ13 flow single points were off by 0.08 nats on average at the default, by 0.03
+      with 16 steps of Tsit5.
     - `steps`: a number of equal steps instead of adaptive ones.
     - `divergence`: [`Exact`][hiflow.divergences.Exact], or
       [`Hutchinson`][hiflow.divergences.Hutchinson], which needs `key`; its name, or a table.
-    - `chunk_size`: how many samples are solved side by side; `None` chooses by what one evaluation
+    - `chunk_size`: how many samples a device solves side by side; `None` chooses by what one evaluation
       holds in memory. With adaptive steps, who is done makes room for the next sample; where the solve
       is differentiated, a chunk runs until its slowest is done.
 

@@ -58,6 +58,36 @@ def test_the_uniform_density_has_log2_levels_bits(transform):
     np.testing.assert_allclose(np.log2(transform.levels) - better, 1 / np.log(2), rtol=1e-3)
 
 
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.linspace(0, 1, 9),
+        np.array([0.0, 1.0, 1.0]),
+        np.array([0.5, 3.0]),
+        np.array([np.nan, 2.0]),
+    ],
+    ids=["unit", "black and white", "halves", "nan"],
+)
+def test_pixels_that_are_not_whole_are_refused(pixels):
+    with pytest.raises(ValueError, match=r"whole numbers.*numpy.rint\(16 \* pixels\)"):
+        PixelTransform(levels=17).dequantise(pixels, key=jax.random.key(0))
+    whole = PixelTransform(levels=17).dequantise(np.array([0.0, 16.0]), key=jax.random.key(0))
+    assert float(whole[1]) > 0.9
+
+
+def test_a_file_of_pixels_or_of_what_a_flow_sees_is_told_apart():
+    transform, key = PixelTransform(levels=17, alpha=0.05), jax.random.key(1)
+    pixels = np.random.default_rng(0).integers(0, 17, size=(5, 4, 4))
+    z = transform.forward(transform.dequantise(pixels, key=key))
+    np.testing.assert_array_equal(transform.from_file(jnp.asarray(pixels, float), key=key), z)
+    np.testing.assert_array_equal(transform.from_file(z, key=key), z)
+    for wrong in (pixels / 16, pixels / 17, pixels + 0.3):
+        with pytest.raises(ValueError, match="whole numbers"):
+            transform.from_file(jnp.asarray(wrong, float), key=key)
+    with pytest.raises(ValueError, match="between 0 and 16"):
+        transform.from_file(jnp.asarray(3.0 * pixels), key=key)
+
+
 def test_pixels_outside_are_refused():
     with pytest.raises(ValueError, match="between 0 and 16, got 0 to 17"):
         PixelTransform(levels=17).dequantise(np.array([0, 17]), key=jax.random.key(0))

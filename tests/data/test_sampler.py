@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hiflow.data import cache_folder, clear_cache, sample
+from hiflow.data import SamplingWarning, cache_folder, clear_cache, sample
+from hiflow.data._mixing import mixing
+from hiflow.data._tempering import inverse_temperatures
 from hiflow.energies import (
     DoubleWell,
     DoubleWellParticles,
@@ -66,6 +68,90 @@ def test_lennard_jones_chains_reach_the_known_mean_energy():
     assert abs(report.mean_energy + 42.97) < 4 * report.energy_error
 
 
+def uneven_wells():
+    """A barrier of 10 kT between wells of which the left one has 0.876 of the density."""
+    return FunctionEnergy(lambda x: 10 * (x[0] ** 2 - 1) ** 2 + x[0] + x[1] ** 2 / 2, shape=(2,))
+
+
+def test_chains_that_remember_their_start_are_told_of():
+    with pytest.warns(SamplingWarning, match=r"coordinate 0.*`tempering`"):
+        report = draw(uneven_wells()).report
+    assert report is not None
+    assert report.virial.z < 4  # which is why it takes more than the virial
+    assert report.r_hat > 1.3
+    assert report.memory > 0.3
+    assert report.effective_size < 300
+
+
+@pytest.mark.parametrize("tempering", [0.1, [1.0, 0.4, 0.1]], ids=["automatic", "ladder"])
+def test_tempered_chains_find_the_share_of_every_well(tempering):
+    samples = draw(uneven_wells(), tempering=tempering, size=3_000, chains=300)
+    # By quadrature of the density over x[0] < 0.
+    assert abs(float((samples.points[:, 0] < 0).mean()) - 0.8759) < 0.02
+    report = samples.report
+    assert report is not None
+    assert report.r_hat < 1.1
+    assert report.virial.z < 4
+    assert "temperatures, exchanges 0." in str(report)
+
+
+def test_tempering_is_refused_where_it_is_no_ladder():
+    for tempering in (1.0, 0, -0.1, [0.5, 0.1], [1.0, 0.1, 0.5], [1.0], ["a", "b"]):
+        with pytest.raises(
+            ValueError, match="`tempering` must be the smallest inverse temperature"
+        ):
+            draw(Ring(), tempering=tempering)
+
+
+def test_a_ladder_is_even_in_the_logarithm_and_denser_in_many_dimensions():
+    few, many = (np.asarray(inverse_temperatures(0.1, free)) for free in (2, 36))
+    for betas in (few, many):
+        np.testing.assert_allclose(np.diff(np.log(betas)), np.log(betas[1]), rtol=1e-6)
+        np.testing.assert_allclose(betas[[0, -1]], [1, 0.1])
+    assert len(few) < len(many)
+
+
+def test_mixing_looks_at_what_the_group_leaves_unchanged():
+    # Every chain keeps its own orientation for ever: no disagreement about the density.
+    ring = Ring()
+    radius = 2 + 0.08 * jax.random.normal(KEY, (20, 50))
+    angle = jnp.broadcast_to(jnp.linspace(0, 6, 50), (20, 50))
+    trace = radius[..., None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
+    assert mixing(ring, trace, burn_in=10.0).r_hat < 1.05
+    hidden = FunctionEnergy(lambda x: ring(x), shape=(2,))
+    found = mixing(hidden, trace, burn_in=10.0)
+    assert found.r_hat > 2
+    assert found.memory > 0.9
+    assert found.effective_share < 0.1
+
+
+def test_chains_that_stand_still_are_told_of():
+    trace = jnp.broadcast_to(jnp.arange(30.0)[:, None], (8, 30, 1))
+    found = mixing(Gaussian(jnp.zeros(1), 1.0), trace, burn_in=10.0)
+    assert found.r_hat == np.inf
+    np.testing.assert_allclose(found.memory, 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [(np.nan, "`start` holds NaN"), (np.inf, "`start` holds NaN")],
+)
+def test_a_start_that_is_not_finite_is_refused(start, message):
+    with pytest.raises(ValueError, match=message):
+        draw(Ring(), start=np.full((100, 2), start))
+
+
+def distances_with_the_diagonal(x):
+    return jnp.sum((jnp.linalg.norm(x[:, None] - x[None, :], axis=-1) - 1) ** 2) + jnp.sum(x**2)
+
+
+def test_a_gradient_that_is_not_finite_is_named():
+    energy = FunctionEnergy(distances_with_the_diagonal, shape=(3, 2))
+    for settings in ({}, {"tempering": 0.5}):
+        with pytest.raises(ValueError, match=r"gradient of FunctionEnergy.*i = j"):
+            draw(energy, **settings)
+
+
 def test_energies_with_exact_samples_are_drawn_exactly():
     mixture = GaussianMixture([[-20.0, 0.0], [20.0, 0.0]], 1.0, [0.25, 0.75])
     samples = draw(mixture)
@@ -94,7 +180,8 @@ def test_chains_start_where_they_are_told_to():
     # A barrier that no chain crosses: the wells keep the shares of the start.
     energy = DoubleWell(barrier=200.0)
     start = jnp.where(jnp.arange(100)[:, None] < 30, -1.5, 1.5) * jnp.array([1.0, 0.0])
-    samples = draw(energy, start=start, size=300)
+    with pytest.warns(SamplingWarning, match="remember"):
+        samples = draw(energy, start=start, size=300)
     np.testing.assert_allclose((samples.points[:, 0] < 0).mean(), 0.3, atol=1e-6)
 
 

@@ -5,7 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hiflow.data import Samples, load
+from hiflow.data import (
+    Samples,
+    SuspiciousDataWarning,
+    load,
+    shared_points,
+    warn_if_suspicious,
+)
 
 
 @pytest.fixture
@@ -56,6 +62,24 @@ def test_split_of_independent_points_is_a_partition():
     np.testing.assert_array_equal(together, np.arange(20.0))
 
 
+def test_no_chain_is_on_both_sides_of_a_split():
+    chains = np.repeat(np.arange(20), 50)
+    train, test = Samples(np.arange(1000.0), chains).split(130, jax.random.key(0))
+    assert len(test) == 130
+    # Three chains are held out, and what they have beyond 130 points is left out.
+    assert len(train) == 850
+    assert train.chains is not None
+    assert test.chains is not None
+    assert set(train.chains.tolist()).isdisjoint(test.chains.tolist())
+
+
+def test_a_split_that_needs_points_of_every_chain_is_refused():
+    with pytest.raises(ValueError, match="samples of all 3 chains"):
+        Samples(np.arange(30.0), np.arange(30) % 3).split(21, jax.random.key(0))
+    with pytest.warns(SuspiciousDataWarning, match="all samples are of one chain"):
+        Samples(np.arange(30.0), np.zeros(30, int)).split(10, jax.random.key(0))
+
+
 @pytest.mark.parametrize("n_test", [0, 10])
 def test_split_refuses_an_empty_side(samples, n_test):
     with pytest.raises(ValueError, match="between 1 and 9"):
@@ -91,6 +115,74 @@ def test_an_array_of_an_archive_is_picked_by_name(tmp_path):
         load(tmp_path / "many.npz")
     np.savez(tmp_path / "one.npz", anything=np.ones((3, 2)))
     assert load(tmp_path / "one.npz").shape == (3, 2)
+
+
+def test_labels_of_another_length_are_refused(tmp_path):
+    np.savez(tmp_path / "s.npz", points=np.zeros((4, 2)), chains=np.arange(3))
+    with pytest.raises(ValueError, match=r"one label for each of 4 points, got shape \(3,\)"):
+        load(tmp_path / "s.npz")
+
+
+@pytest.mark.parametrize(
+    ("shape", "cure"),
+    [((2, 4, 4, 3), r"numpy.transpose\(points, \(0, 3, 1, 2\)\)"), ((2, 1, 3, 4, 4), "reshape")],
+    ids=["channels last", "one axis too many"],
+)
+def test_points_with_other_axes_are_refused_with_the_cure(tmp_path, shape, cure):
+    np.save(tmp_path / "a.npy", np.zeros(shape))
+    with pytest.raises(ValueError, match=cure):
+        load(tmp_path / "a.npy", event_shape=(3, 4, 4))
+
+
+def trajectory():
+    """A walk that forgets a tenth of where it was at every step."""
+    rng, x = np.random.default_rng(0), np.zeros((500, 3))
+    for i in range(1, 500):
+        x[i] = 0.9 * x[i - 1] + rng.normal(size=3)
+    return x
+
+
+FEW = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
+
+
+def near_copies():
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.normal(size=(20, 12)), 20, axis=0) + 1e-4 * rng.normal(size=(400, 12))
+    return rng.permutation(x)
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        (trajectory(), "successive points are nearer"),
+        (near_copies(), "near-copies"),
+        (np.ones((40, 2)), "only 1 of 40 points are distinct"),
+        (np.float32(1e6) + FEW, "digits"),
+    ],
+    ids=["trajectory", "copies", "one point", "far"],
+)
+def test_points_that_are_hardly_what_they_seem_are_told_of(points, words):
+    with pytest.warns(SuspiciousDataWarning, match=words):
+        warn_if_suspicious(points)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 30])
+@pytest.mark.parametrize("size", [3, 20, 400])
+def test_independent_points_are_not_suspicious(size, dim):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        warn_if_suspicious(rng.normal(size=(size, dim)).astype(np.float32))
+        warn_if_suspicious(20 * rng.choice([-1, 1], (size, 1)) + rng.normal(size=(size, dim)))
+
+
+def test_labelled_chains_are_not_suspicious():
+    warn_if_suspicious(Samples(trajectory(), np.arange(500) // 100))
+    warn_if_suspicious(near_copies(), np.arange(400) % 20)
+
+
+def test_shared_points_are_counted():
+    points = np.arange(12.0).reshape(6, 2)
+    assert shared_points(points, np.concatenate([points[2:4], points + 1])) == 2
 
 
 def bad_files(folder):

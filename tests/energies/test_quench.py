@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hiflow import energies, hessians, paths, priors, spectral
-from hiflow.energies import _lanes, quench
+from hiflow.energies import FunctionEnergy, _lanes, quench
 from hiflow.groups import linear_part
 from hiflow.testing import check_path
 
@@ -173,3 +173,13 @@ def test_a_point_without_a_finite_energy_ends_the_search():
     energy = energies.FunctionEnergy(lambda x: jnp.log(x).sum() + (x**2).sum(), (2,))
     found = jax.jit(jax.vmap(lambda x: quench(energy, x)))(jnp.array([[-1.0, 1.0], [jnp.nan, 1.0]]))
     assert found.shape == (2, 2)
+
+
+def test_a_gradient_that_is_not_finite_is_no_minimum():
+    def energy(x):
+        return jnp.sum((jnp.linalg.norm(x[:, None] - x[None, :], axis=-1) - 1) ** 2)
+
+    points = jax.random.normal(jax.random.key(0), (2, 3, 2))
+    broken = FunctionEnergy(energy, shape=(3, 2))
+    with pytest.raises(RuntimeError, match=r"gradient of FunctionEnergy isn't finite.*i = j"):
+        jax.block_until_ready(jax.jit(jax.vmap(lambda x: quench(broken, x)))(points))

@@ -2,6 +2,7 @@
 
 from faults._mutation import Mutation as Mutation
 from faults.components import FAULTS as COMPONENTS
+from faults.data import FAULTS as DATA
 from faults.energies import FAULTS as ENERGIES
 from faults.flow import FAULTS as FLOW
 from faults.groups import FAULTS as GROUPS
@@ -22,5 +23,6 @@ MUTATIONS: list[Mutation] = [
     *FLOW,
     *TRAINING,
     *HOUSE,
+    *DATA,
     *KIT,
 ]

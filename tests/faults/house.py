@@ -64,7 +64,8 @@ FAULTS = [
         "tests/test_compare.py::test_a_familys_best_is_chosen_by_validation",
     ),
     Mutation(
-        "a variant sees all data", "experiments/_train.py", "seen = points[: arm.size]", "seen = points",
+        "a variant sees all data", "experiments/_train.py", "seen = train_set[: arm.size]",
+        "seen = train_set",
         "tests/test_compare.py::test_variants_are_trained_and_set_in_one_table",
     ),
     Mutation(
@@ -205,7 +206,8 @@ FAULTS = [
         "tests/data/test_samples.py::test_split_keeps_chains_whole_where_it_can",
     ),
     Mutation(
-        "the error of one chain's sum", "data/_virial.py", "len(counts) / (len(counts) - 1)", "1",
+        "the error of one chain's sum", "_statistics.py", "np.sum(sums**2) * number / (number - 1)",
+        "np.sum(sums**2)",
         DATA + "::test_over_chains_the_error_is_that_of_their_sums",
     ),
     Mutation(
@@ -226,8 +228,8 @@ FAULTS = [
     ),
     Mutation(
         "evaluation ignores its settings", "experiments/_evaluate.py",
-        "negative_log_likelihood(flow, points, **settings)",
-        "negative_log_likelihood(flow, points)",
+        "negative_log_likelihood(flow, points, chains=chains, **settings)",
+        "negative_log_likelihood(flow, points, chains=chains)",
         "tests/test_compare.py::"
         "test_a_run_on_its_own_test_points_scores_what_it_scored_in_training",
     ),
@@ -306,8 +308,8 @@ FAULTS = [
         "tests/test_compare.py::test_the_command_writes_page_numbers_and_figures",
     ),
     Mutation(
-        "chains are lost on the way", "data/_samples.py", "chains if whole else None",
-        "chains if not whole else None",
+        "chains are lost on the way", "data/_samples.py", "return Samples(points, chains)",
+        "return Samples(points)",
         "tests/data/test_samples.py::test_a_saved_set_is_loaded_as_it_was",
     ),
     Mutation(

@@ -4,12 +4,13 @@ from faults._mutation import Mutation
 
 REFUSED = "tests/test_training.py::test_a_setting_of_another_kind_is_refused_by_name"
 IDENTITY = "tests/test_training.py::test_the_identity_is_of_all_that_the_weights_depend_on"
+DEVICES = "tests/devices/test_devices.py::test_curves_are_those_of_one_device"
 STEP = "tests/training/test_training_step.py::test_training_is_plain_optax"
 
 FAULTS = [
     Mutation(
         "rows of steps that come later", "training/_source_draws.py",
-        "indices(batches, first, room)", "indices(batches, until, room)",
+        "_number(call[0]), room)", "_number(call[1]), room)",
         "tests/training/test_sources.py::"
         "test_training_from_a_source_is_training_from_memory[isotropic-minibatch-ot]",
     ),
@@ -178,5 +179,26 @@ FAULTS = [
         "training goes on without a loss", "training/_fit.py", "if not math.isfinite(loss):",
         "if math.isinf(math.pi):",
         "tests/test_training.py::test_divergence_of_the_loss_stops_the_run",
+    ),
+    Mutation(
+        "a call goes past where it should stop", "training/_prepare.py",
+        "min(first + room, stop)", "first + room", STEP + "[12-5-adam-0.05-0.2]",
+    ),
+    Mutation(
+        "the last of a batch is the one before", "_devices.py",
+        "devices) * devices), size - 1)", "devices) * devices), size - 2)", DEVICES,
+    ),
+    Mutation(
+        "every process's data will do", "_processes.py", "theirs.get(name) != found[0].get(name)",
+        "theirs.get(name) != theirs.get(name)",
+        "tests/devices/test_devices.py::test_other_data_in_one_process_are_refused_in_all",
+    ),
+    Mutation(
+        "what fills a batch up counts", "training/_placed_draws.py",
+        "jnp.arange(room) < size", "jnp.arange(room) <= size", DEVICES,
+    ),
+    Mutation(
+        "a device has the neighbour's anchors", "training/_layout.py",
+        "wanted - jax.lax.axis_index(AXIS)", "wanted - 1 - jax.lax.axis_index(AXIS)", DEVICES,
     ),
 ]  # fmt: skip

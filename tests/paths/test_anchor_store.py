@@ -48,7 +48,7 @@ def train(path=PATH, points=POINTS, **settings):
     defaults = {"steps": 23, "batch_size": 4, "prior": PRIOR, "key": KEY, "progress": False}
     with pytest.MonkeyPatch.context() as patch:
         # Neither the number of steps nor of pieces per call may change anything.
-        patch.setattr("hiflow.training._fit.STEPS_PER_CALL", 10)
+        patch.setattr("hiflow.training._prepare.STEPS_PER_CALL", 10)
         return hf.fit(network, path, points, **{**defaults, **settings})
 
 
@@ -231,7 +231,7 @@ def test_a_resumed_run_from_disk_is_an_uninterrupted_one_from_memory(tmp_path, i
         "checkpoint_every": 6,
     }
     with pytest.raises(KeyboardInterrupt):
-        train(validation=POINTS[:2], validate_at=[13], callbacks=[interrupt], **settings)
+        train(validation=0.9 * POINTS[:2], validate_at=[13], callbacks=[interrupt], **settings)
     assert eqx.tree_equal(train(resume=True, **settings), train())
 
 

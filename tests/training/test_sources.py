@@ -58,7 +58,7 @@ def train(data, path: Any = "optimal-transport", **settings):
     network = hf.networks.MLP(shape=(3,), width=8, depth=1, key=KEY)
     defaults = {"steps": 23, "batch_size": 4, "prior": hf.priors.Normal(shape=(3,)), "key": KEY}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hiflow.training._fit.STEPS_PER_CALL", 10)
+        patch.setattr("hiflow.training._prepare.STEPS_PER_CALL", 10)
         return hf.fit(network, path, data, **{**defaults, "progress": False, **settings})
 
 

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from hiflow._devices import shard_batch
 from hiflow._integration._adaptive import Adaptive, Lane
 from hiflow._integration._problem import Field, Interval, Report
 from hiflow._integration._runge_kutta import Tableau, step
@@ -24,11 +23,11 @@ def in_chunks(function: Callable[..., T], inputs: PyTree, width: int) -> T:
     chunks = -(-n // width)
     batched = jax.vmap(function)
     if chunks == 1:
-        return batched(shard_batch(inputs))
+        return batched(inputs)
     size = -(-n // chunks)
     index = jnp.minimum(jnp.arange(chunks * size), n - 1).reshape(chunks, size)
     results = jax.lax.map(
-        lambda rows: batched(shard_batch(jax.tree.map(lambda leaf: leaf[rows], inputs))), index
+        lambda rows: batched(jax.tree.map(lambda leaf: leaf[rows], inputs)), index
     )
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:n], results)
 
@@ -88,7 +87,7 @@ def adaptive_steps(
 
     def advance(state: Any) -> Any:
         lanes, index, upcoming, results = state
-        lanes = shard_batch(jax.vmap(solve.advance)(lanes))
+        lanes = jax.vmap(solve.advance)(lanes)
         done = ~jax.vmap(solve.going)(lanes) & (index < n)
         results = jax.tree.map(
             lambda all_, one: all_.at[jnp.where(done, index, n)].set(one, mode="drop"),

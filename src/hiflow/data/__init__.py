@@ -4,17 +4,20 @@ from hiflow._disk import cache_folder
 from hiflow.data._cache import clear_cache
 from hiflow.data._images import PixelTransform, images, levels, load_idx
 from hiflow.data._report import SamplingReport
-from hiflow.data._sampler import sample
+from hiflow.data._sampler import SamplingWarning, sample
 from hiflow.data._samples import Samples, load
 from hiflow.data._source import Source, SupportsRows, as_source
+from hiflow.data._suspicions import SuspiciousDataWarning, shared_points, warn_if_suspicious
 from hiflow.data._virial import VirialReport, check_virial, warn_if_inconsistent
 
 __all__ = [
     "PixelTransform",
     "Samples",
     "SamplingReport",
+    "SamplingWarning",
     "Source",
     "SupportsRows",
+    "SuspiciousDataWarning",
     "VirialReport",
     "as_source",
     "cache_folder",
@@ -25,5 +28,7 @@ __all__ = [
     "load",
     "load_idx",
     "sample",
+    "shared_points",
     "warn_if_inconsistent",
+    "warn_if_suspicious",
 ]

@@ -11,7 +11,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from hiflow.data._mixing import Mixing, mixing
 from hiflow.energies import AbstractEnergy, relax
+from hiflow.energies._gradient import GRADIENT_CURE
+
+# R-hat needs no more of the chains' history.
+_TRACED = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +28,19 @@ class HMCSettings:
     thin: int
     leapfrog_steps: int
     target_acceptance: float
+
+
+class Draws(NamedTuple):
+    """What a sampler's chains gave."""
+
+    points: Float[Array, "n *event"]
+    """All chains' first samples first."""
+    acceptance: float
+    """After burn-in."""
+    step_size: float
+    mixing: Mixing
+    swapped: float | None = None
+    """The share of exchanges between temperatures that were accepted."""
 
 
 class _Chains(NamedTuple):
@@ -37,44 +55,91 @@ def run_chains(
     settings: HMCSettings,
     start: Array | None,
     progress: bool,
-) -> tuple[Float[Array, "n *event"], float, float]:
-    """`draws` samples of each chain, all chains' first samples first; the acceptance after burn-in
-    and the step size. **Raises:** `ValueError` if the energy isn't finite at the start."""
+) -> Draws:
+    """`draws` samples of each chain.
+
+    **Raises:** `ValueError` if the energy or its gradient isn't finite at the start.
+    """
     from rich.progress import Progress
 
     key_start, key_burn, key_draw = jax.random.split(key, 3)
     if start is None:
-        start = _relaxed(energy, key_start, settings.chains)
+        start = relaxed_start(energy, key_start, settings.chains)
     chains = _begin(energy, start)
-    if not jnp.isfinite(chains.state.logdensity).all():
-        raise ValueError(
-            f"sample: {type(energy).__name__} isn't finite at the points where the chains start. "
-            "Give `start` points where it is."
-        )
+    refuse_bad_start(energy, chains.state.logdensity, chains.state.logdensity_grad)
     rounds = -(-settings.burn_in // settings.thin)
-    kept, accepted, frozen = [], [], jnp.asarray(0.0)
+    trace, accepted, frozen = Trace(rounds), [], jnp.asarray(0.0)
     with Progress(disable=not progress, transient=True) as bar:
         task = bar.add_task("burn-in", total=rounds + draws)
         for i in range(rounds):
             # Robbins-Monro: the step follows the acceptance quickly at first, then settles.
             gain = jnp.asarray(0.5 * (1 + i) ** -0.75)
             chains, rate = _advance(energy, chains, jax.random.fold_in(key_burn, i), gain, settings)
-            rate.block_until_ready()
+            trace.add(chains.state.position)
             bar.advance(task)
         bar.update(task, description="sampling")
         for i in range(draws):
             chains, rate = _advance(
                 energy, chains, jax.random.fold_in(key_draw, i), frozen, settings
             )
-            kept.append(chains.state.position)
+            trace.add(chains.state.position)
             accepted.append(float(rate))
             bar.advance(task)
-    points = jnp.concatenate(kept)
-    return points, sum(accepted) / draws, float(jnp.exp(chains.log_step))
+    step = float(jnp.exp(chains.log_step))
+    return Draws(trace.points(), sum(accepted) / draws, step, trace.mixing(energy))
+
+
+class Trace:
+    """Where the chains were after every round of the second half of the burn-in, and of the draws.
+
+    **Arguments:**
+
+    - `rounds`: of the burn-in.
+    """
+
+    def __init__(self, rounds: int):
+        self.rounds = rounds
+        self._positions: list[Array] = []
+        self._seen = 0
+
+    def add(self, position: Array) -> None:
+        """Where all chains are, waiting until they are there."""
+        self._seen += 1
+        if self._seen > self.rounds // 2:
+            self._positions.append(jax.block_until_ready(position))
+
+    def points(self) -> Float[Array, "n *event"]:
+        """The draws."""
+        return jnp.concatenate(self._positions[self.rounds - self.rounds // 2 :])
+
+    def mixing(self, energy: AbstractEnergy) -> Mixing:
+        """How far the chains agree."""
+        stride = -(-len(self._positions) // _TRACED)
+        # The last ones, whatever the stride: they are the furthest from the start.
+        kept = self._positions[::-1][::stride][::-1]
+        return mixing(energy, jnp.stack(kept), self.rounds / stride)
+
+
+def refuse_bad_start(energy: AbstractEnergy, value: Array, gradient: Array) -> None:
+    """Raise `ValueError` unless the energy and its gradient are finite where the chains start."""
+    name = type(energy).__name__
+    if not jnp.isfinite(value).all():
+        raise ValueError(
+            f"sample: {name} isn't finite at the points where the chains start. "
+            "Give `start` points where it is."
+        )
+    bad = ~jnp.isfinite(gradient).reshape(gradient.shape[0], -1).all(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"sample: the gradient of {name} isn't finite at {int(bad.sum())} of {bad.size} points "
+            f"where the chains start, though its value is. {GRADIENT_CURE}"
+        )
 
 
 @eqx.filter_jit
-def _relaxed(energy: AbstractEnergy, key: PRNGKeyArray, chains: int) -> Float[Array, "n *event"]:
+def relaxed_start(
+    energy: AbstractEnergy, key: PRNGKeyArray, chains: int
+) -> Float[Array, "n *event"]:
     """Standard normal points, moved downhill."""
     project = jax.vmap(energy.group.project)
     x = project(jax.random.normal(key, (chains, *energy.event_shape)))

@@ -59,9 +59,15 @@ class PixelTransform(eqx.Module):
     def dequantise(self, pixels: object, *, key: PRNGKeyArray) -> Float[Array, "..."]:
         """$u$ in [0, 1) for integer pixels in 0 … L − 1.
 
-        **Raises:** `ValueError` for pixels outside.
+        **Raises:** `ValueError` for pixels outside, and for such that aren't whole.
         """
         pixels = np.asarray(pixels)
+        if not self._whole(pixels):
+            raise ValueError(
+                f"PixelTransform: pixels must be whole numbers between 0 and {self.levels - 1}, got "
+                f"{pixels.dtype} from {pixels.min():g} to {pixels.max():g}. If they were divided by "
+                f"{self.levels - 1}, take numpy.rint({self.levels - 1} * pixels)."
+            )
         if pixels.min() < 0 or pixels.max() >= self.levels:
             raise ValueError(
                 f"PixelTransform: pixels must lie between 0 and {self.levels - 1}, got "
@@ -70,6 +76,27 @@ class PixelTransform(eqx.Module):
         noise = jax.random.uniform(key, pixels.shape)
         # Rounding up to 1 would be the next pixel's value.
         return jnp.minimum((jnp.asarray(pixels, noise.dtype) + noise) / self.levels, 1 - 1e-7)
+
+    def from_file(self, values: Float[Array, "..."], *, key: PRNGKeyArray) -> Float[Array, "..."]:
+        """$z$ for what a file may hold: whole pixels, which are dequantised, or $z$ itself.
+
+        **Raises:** `ValueError` for anything else, such as pixels that were divided by L − 1.
+        """
+        array = np.asarray(values)
+        low, high = (float(self.forward(jnp.asarray(u))) for u in (0.0, 1.0))
+        margin = 0.01 * (high - low)
+        is_z = low - margin <= array.min() and array.max() <= high + margin
+        unit = array.min() >= 0 and array.max() <= 1
+        if is_z and not unit and not self._whole(array):
+            return jnp.asarray(values)
+        return self.forward(self.dequantise(array, key=key))
+
+    def _whole(self, pixels: np.ndarray) -> bool:
+        if not np.issubdtype(pixels.dtype, np.floating):
+            return True
+        # Floats that are 0 and 1 alone were divided by L - 1.
+        whole = bool(np.all(pixels == np.rint(pixels)))
+        return whole and (self.levels == 2 or bool(np.any(np.abs(pixels) > 1)))
 
     def forward(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         r"""$z$, what a flow is trained on."""

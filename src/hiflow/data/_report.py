@@ -10,15 +10,25 @@ import numpy as np
 from hiflow.data._virial import VirialReport, check_virial, mean_over_chains
 from hiflow.energies import AbstractEnergy
 
+# Of the start: with more of it left, the modes' shares are those of the start.
+_REMEMBERED = 0.3
+
 
 @dataclasses.dataclass(frozen=True)
 class SamplingReport:
     """How well a set of samples follows its energy. Energies are in kT.
 
     - `energy`: the preset's name, or the energy's class.
-    - `method`: `"exact"` or `"hmc"`.
+    - `method`: `"exact"`, `"hmc"`, or `"tempered"` for HMC with parallel tempering.
     - `samples`, `chains`: their numbers.
     - `effective_samples`: how many independent ones would give the same error of the mean energy.
+    - `r_hat`: the largest rank-normalised split R-hat over the energy and features that the energy's
+      group leaves unchanged; 1 for exact draws. It is near 1 where chains have seen the same
+      distribution, and above 1 for chains that are short, however good their draws.
+    - `effective_size`: the smallest effective size over the same features.
+    - `memory`: how much of a difference between chains at the start is left in the samples, in [0, 1].
+    - `slowest`: the feature of the largest R-hat.
+    - `inverse_temperatures`: of the replicas; `swapped`: the share of exchanges that were accepted.
     - `free_dimensions`: the dimensions without the group's null modes.
     - `acceptance`, `step_size`: of the Hamiltonian Monte Carlo after burn-in.
     - `mean_energy`, `energy_error`, `energy_sd`: with the standard error over chains.
@@ -41,14 +51,37 @@ class SamplingReport:
     histogram: tuple[tuple[int, ...], tuple[float, ...]]
     virial: VirialReport
     seconds: float
+    r_hat: float = 1.0
+    effective_size: float = float("inf")
+    memory: float = 0.0
+    slowest: str = ""
+    inverse_temperatures: tuple[float, ...] = (1.0,)
+    swapped: float | None = None
+
+    @property
+    def converged(self) -> bool:
+        """Whether the chains have forgotten where they started.
+
+        Short chains have an R-hat above 1 however long their burn-in was: what is remembered of the
+        start decides. With few chains R-hat is known less well.
+        """
+        return not (self.r_hat > 1.1 + 2 / self.chains and self.memory > _REMEMBERED)
 
     def __str__(self) -> str:
         how = "exact draws"
-        if self.method == "hmc":
+        if self.method != "exact":
             how = (
                 f"HMC, {self.chains} chains, acceptance {self.acceptance:.2f} at step "
                 f"{self.step_size:.3g}"
             )
+        if self.swapped is not None:
+            how += f"; {len(self.inverse_temperatures)} temperatures, exchanges {self.swapped:.2f}"
+        agreement = []
+        if self.method != "exact":
+            agreement = [
+                f"  chains  R-hat {self.r_hat:.3f}, effective size {self.effective_size:.0f} "
+                f"({self.slowest}); {self.memory:.0%} of the start remembered"
+            ]
         return "\n".join(
             [
                 f"{self.samples} samples of {self.energy} ({how}; {self.seconds:.1f} s)",
@@ -56,6 +89,7 @@ class SamplingReport:
                 f"deviation {self.energy_sd:.2f}; {self.effective_samples:.0f} effective samples",
                 f"  virial  {self.virial.mean:.3f} ± {self.virial.standard_error:.3f}, must be "
                 f"{self.virial.expected}",
+                *agreement,
             ]
         )
 
@@ -98,5 +132,6 @@ def report_from_json(table: dict[str, Any]) -> SamplingReport:
             **table,
             "virial": VirialReport(*table["virial"]),
             "histogram": (tuple(counts), tuple(edges)),
+            "inverse_temperatures": tuple(table["inverse_temperatures"]),
         }
     )

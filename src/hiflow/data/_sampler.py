@@ -3,6 +3,7 @@
 import dataclasses
 import time
 import warnings
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +12,14 @@ from jaxtyping import Array, PRNGKeyArray
 
 from hiflow import _border
 from hiflow._border import border
+from hiflow._checks import as_array, refuse_not_finite
 from hiflow._disk import fingerprint
 from hiflow.data import _cache
-from hiflow.data._hmc import HMCSettings, run_chains
-from hiflow.data._report import make_report
+from hiflow.data._hmc import Draws, HMCSettings, run_chains
+from hiflow.data._report import SamplingReport, make_report
 from hiflow.data._samples import Samples
+from hiflow.data._tempering import inverse_temperatures, run_tempered
+from hiflow.data._virial import free_dimensions
 from hiflow.energies import AbstractEnergy, SupportsSampling
 from hiflow.energies import registry as _energies
 
@@ -32,6 +36,7 @@ def sample(
     leapfrog_steps: int = 20,
     target_acceptance: float = 0.8,
     start: object = None,
+    tempering: object = None,
     cache: bool = True,
     progress: bool = True,
 ) -> Samples:
@@ -44,8 +49,9 @@ def sample(
     so they separate from the chain and are projected out of every sample.
 
     The defaults fit 13 to 55 Lennard-Jones particles and smaller systems. A barrier of many kT is
-    crossed by no such chain: the report can't see a mode that no chain started in, so give `start`
-    points in all of them.
+    crossed by no such chain: every mode keeps the share of the chains that started in it. The report
+    says how far the chains agree, with a warning where they remember their start; `tempering` takes
+    them over barriers. Neither sees a mode that no chain comes to.
 
     **Arguments:**
 
@@ -58,6 +64,9 @@ def sample(
     - `leapfrog_steps`: gradients per update.
     - `target_acceptance`: what the step size is adapted to, in (0, 1).
     - `start`: `(chains, *event)` points to start from as they are, instead of relaxed random ones.
+    - `tempering`: the smallest inverse temperature of a ladder of replicas that every chain exchanges
+      points with (parallel tempering), in (0, 1), or all of the ladder, from 1 down. Where $\beta$ times
+      the highest barrier is 1 to 2 kT, it is crossed. Costs as many times as there are temperatures.
     - `cache`: keep the samples on disk, and use those that the same energy, key and settings gave
       before (see [`cache_folder`][hiflow.data.cache_folder]). Functions can't be identified, so a
       `FunctionEnergy` isn't cached.
@@ -66,8 +75,9 @@ def sample(
     **Returns:** [`Samples`][hiflow.data.Samples] with `report` set, and `chains` from HMC.
 
     **Raises:** `ValueError` for a setting out of range, a `start` of another shape, or an energy
-    that isn't finite where the chains start. Warns if the virial is more than four standard errors
-    off.
+    that isn't finite, or whose gradient isn't, where the chains start. Warns if the virial is more than
+    four standard errors off, and by a [`SamplingWarning`][hiflow.data.SamplingWarning] if the chains
+    haven't forgotten where they started.
     """
     settings = HMCSettings(
         chains=min(chains, size),
@@ -77,6 +87,9 @@ def sample(
         target_acceptance=target_acceptance,
     )
     start = _checked(energy, settings, size, start)
+    betas = None
+    if tempering is not None:
+        betas = inverse_temperatures(tempering, free_dimensions(energy))
     name = None
     if cache:
         name = fingerprint(
@@ -85,12 +98,14 @@ def sample(
             size=size,
             start=start,
             settings=dataclasses.asdict(settings),
+            tempering=betas,
+            report=[field.name for field in dataclasses.fields(SamplingReport)],
             dtype=str(jnp.result_type(float)),
         ).lasting
     samples = _cache.read(name) if name else None
     cached = samples is not None
     if samples is None:
-        samples = _make(energy, key, size, settings, start, progress)
+        samples = _make(energy, key, size, settings, betas, start, progress)
         if name:
             _cache.write(name, samples)
     report = samples.report
@@ -108,7 +123,21 @@ def sample(
             "haven't converged. Raise `burn_in`, or give `start` points closer to equilibrium.",
             stacklevel=2,
         )
+    if not report.converged:
+        warnings.warn(
+            f"sample: the chains of {report.energy} remember {report.memory:.0%} of where they started "
+            f"(R-hat {report.r_hat:.2f} in {report.slowest}, effective size "
+            f"{report.effective_size:.0f} of {report.samples}): modes have the shares of the start, not "
+            "the density's. Give `tempering`, such as 0.1 for a barrier of 10 to 20 kT, raise "
+            "`burn_in`, or give `start` points with the modes' true shares.",
+            SamplingWarning,
+            stacklevel=2,
+        )
     return samples
+
+
+class SamplingWarning(UserWarning):
+    """Chains haven't forgotten where they started: their samples aren't the density's."""
 
 
 def _make(
@@ -116,6 +145,7 @@ def _make(
     key: Array,
     size: int,
     settings: HMCSettings,
+    betas: tuple[float, ...] | None,
     start: Array | None,
     progress: bool,
 ) -> Samples:
@@ -123,16 +153,45 @@ def _make(
     if isinstance(energy, SupportsSampling):
         draw = jax.jit(jax.vmap(energy.sample))
         points, chains = draw(jax.random.split(key, size)), None
-        facts = {"method": "exact", "acceptance": 1.0, "step_size": float("inf")}
+        facts: dict[str, Any] = {"method": "exact", "acceptance": 1.0, "step_size": float("inf")}
+        facts["effective_size"] = float(size)
     else:
-        draws = -(-size // settings.chains)
-        points, acceptance, step = run_chains(energy, key, draws, settings, start, progress)
-        points = points[:size]
+        found = _run(energy, key, -(-size // settings.chains), settings, betas, start, progress)
+        points = found.points[:size]
         chains = np.arange(size) % settings.chains
-        facts = {"method": "hmc", "acceptance": acceptance, "step_size": step}
+        facts = _facts(found, size) | {"inverse_temperatures": betas or (1.0,)}
     jax.block_until_ready(points)
     seconds = time.perf_counter() - began
     return Samples(points, chains, make_report(energy, points, chains, seconds=seconds, **facts))
+
+
+def _run(
+    energy: AbstractEnergy,
+    key: Array,
+    draws: int,
+    settings: HMCSettings,
+    betas: tuple[float, ...] | None,
+    start: Array | None,
+    progress: bool,
+) -> Draws:
+    if betas is None:
+        return run_chains(energy, key, draws, settings, start, progress)
+    return run_tempered(energy, key, draws, settings, betas, start, progress)
+
+
+def _facts(found: Draws, size: int) -> dict[str, Any]:
+    """What the report says of the chains."""
+    mixing = found.mixing
+    return {
+        "method": "hmc" if found.swapped is None else "tempered",
+        "acceptance": found.acceptance,
+        "step_size": found.step_size,
+        "swapped": found.swapped,
+        "r_hat": mixing.r_hat,
+        "effective_size": mixing.effective_share * size,
+        "memory": mixing.memory,
+        "slowest": mixing.feature,
+    }
 
 
 def _checked(
@@ -155,10 +214,11 @@ def _checked(
         )
     if start is None:
         return None
-    start = jnp.asarray(start)
+    start = as_array(start)
     expected = (settings.chains, *energy.event_shape)
     if start.shape != expected:
         raise ValueError(
             f"sample: `start` must have shape (chains, *event) = {expected}, got {start.shape}."
         )
+    refuse_not_finite(start, "sample: `start`", kind="points", cure="Give finite ones.")
     return start

@@ -1,6 +1,8 @@
 """A set of samples: points, the chains that they come from, and how they were made."""
 
+import itertools
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from hiflow._border import border
 from hiflow._checks import refuse_not_finite
 from hiflow._disk import array_or_archive, open_file
 from hiflow.data._report import SamplingReport
+from hiflow.data._suspicions import SuspiciousDataWarning
 
 
 class Samples:
@@ -82,28 +85,46 @@ class Samples:
 
     @border("Samples.split", key=_border.key)
     def split(self, n_test: int, key: PRNGKeyArray) -> tuple["Samples", "Samples"]:
-        """Training and test samples, in random order; whole chains go to either side where there are
-        enough of them, so that the test samples are independent of the training samples.
+        """Training and test samples, in random order. Whole chains go to either side, so that the test
+        samples are independent of the training samples: what the last chain has beyond `n_test` is left
+        out of both.
 
         **Arguments:**
 
         - `n_test`: number of test samples, at least 1 and below `len(self)`.
         - `key`: a PRNG key.
 
-        **Raises:** `ValueError` for another number.
+        **Raises:** `ValueError` for another number, or one that takes samples of every chain. Warns by
+        a [`SuspiciousDataWarning`][hiflow.data.SuspiciousDataWarning] if there is one chain alone.
         """
         if not 0 < n_test < len(self):
             raise ValueError(
                 f"Samples.split: `n_test` must be between 1 and {len(self) - 1}, got {n_test}."
             )
         order = np.asarray(jax.random.permutation(key, len(self)))
-        by_chain = order
-        if self.chains is not None and len(np.unique(self.chains)) > 1:
-            names, index = np.unique(self.chains, return_inverse=True)
+        side = order
+        if self.chains is not None:
+            names, index, counts = np.unique(self.chains, return_inverse=True, return_counts=True)
             rank = np.asarray(jax.random.permutation(key, len(names)))
-            by_chain = np.argsort(rank[index], kind="stable")
+            held = _enough(counts[np.argsort(rank)], n_test)
+            if len(names) == 1:
+                warnings.warn(
+                    "Samples.split: all samples are of one chain, so test samples are correlated with "
+                    "training samples. Take the test samples from another chain.",
+                    SuspiciousDataWarning,
+                    stacklevel=2,
+                )
+            elif held == len(names):
+                raise ValueError(
+                    f"Samples.split: `n_test` = {n_test} takes samples of all {len(names)} chains, and "
+                    "leaves none to train on that the test samples are independent of. Lower it, or "
+                    "give more chains."
+                )
+            else:
+                out = rank[index][order] < held
+                order, side = np.concatenate([order[out][:n_test], order[~out]]), order[out]
         # The first few of a side come from as many chains as they can, for whoever trains on a slice.
-        held_out = np.isin(order, by_chain[:n_test])
+        held_out = np.isin(order, side[:n_test])
         return self[order[~held_out]], self[order[held_out]]
 
     def save(self, path: str | Path) -> None:
@@ -117,6 +138,11 @@ class Samples:
         if self.chains is not None:
             arrays["chains"] = self.chains
         np.savez_compressed(path, **arrays)
+
+
+def _enough(counts: np.ndarray, wanted: int) -> int:
+    """How many chains of these lengths, from the first on, hold so many samples."""
+    return int(np.searchsorted(np.cumsum(counts), wanted)) + 1
 
 
 def load(
@@ -134,8 +160,8 @@ def load(
     - `key_name`: the array to take from an `.npz` file. By default `points`, or the only one.
 
     **Raises:** `OSError` for a file that can't be opened; `ValueError` for one of another kind,
-    truncated or pickled, for an unknown `key_name`, for points of another shape or type, and for NaN or
-    infinity.
+    truncated or pickled, for an unknown `key_name`, for points of another shape or type, for NaN or
+    infinity, and for an array `chains` beside `points` that isn't one label per point.
     """
     path = Path(path)
     if not path.exists():
@@ -148,8 +174,11 @@ def load(
             if isinstance(stored, np.ndarray):
                 points, chains = stored, None
             else:
-                points = stored[_pick(list(stored), key_name, path)]
-                chains = stored.get("chains")
+                name = _pick(list(stored), key_name, path)
+                points, chains = stored[name], stored.get("chains")
+                # With several arrays in the file the labels may be another one's.
+                if chains is not None and chains.shape != points.shape[:1] and name != "points":
+                    chains = None
     except ValueError as error:
         if str(error).startswith("load:"):
             raise
@@ -159,8 +188,12 @@ def load(
             "float array."
         ) from error
     points = _checked(points, event_shape, path)
-    whole = chains is not None and chains.shape == (len(points),)
-    return Samples(points, chains if whole else None)
+    if chains is not None and chains.shape != points.shape[:1]:
+        raise ValueError(
+            f"load: `chains` in {str(path)!r} must hold one label for each of {len(points)} points, got "
+            f"shape {chains.shape}."
+        )
+    return Samples(points, chains)
 
 
 def _pick(names: list[str], key_name: str | None, path: Path) -> str:
@@ -187,8 +220,19 @@ def _checked(points: np.ndarray, event_shape: tuple[int, ...] | None, path: Path
         if points.ndim != 2 or points.shape[1] != np.prod(event_shape):
             raise ValueError(
                 f"load: {str(path)!r} must hold points of shape {tuple(event_shape)}, got an array "
-                f"of shape {points.shape}."
+                f"of shape {points.shape}.{_axes(points.shape[1:], tuple(event_shape))}"
             )
         points = points.reshape(-1, *event_shape)
     refuse_not_finite(points, f"load: {str(path)!r}", kind="points", cure="Remove them first.")
     return points.astype(jnp.result_type(float))
+
+
+def _axes(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """What to do about events whose axes are another's, or more by axes of length 1."""
+    for order in itertools.permutations(range(len(shape))):
+        if tuple(shape[i] for i in order) == wanted:
+            axes = (0, *(i + 1 for i in order))
+            return f" Its axes are in another order: numpy.transpose(points, {axes})."
+    if tuple(size for size in shape if size > 1) == tuple(size for size in wanted if size > 1):
+        return f" Reshape it: points.reshape(-1, {', '.join(map(str, wanted))})."
+    return ""

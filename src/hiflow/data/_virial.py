@@ -95,13 +95,10 @@ def free_dimensions(energy: AbstractEnergy) -> int:
 def mean_over_chains(values: np.ndarray, chains: object = None) -> tuple[float, float]:
     """The mean, and its standard error from the spread of the chains' means; samples count as
     independent without labels, or where all come from one chain."""
-    counts = None if chains is None else np.unique(np.asarray(chains), return_counts=True)[1]
-    if counts is None or len(counts) < 2:
-        return float(values.mean()), standard_error(values)
-    index = np.unique(np.asarray(chains), return_inverse=True)[1]
-    sums = np.bincount(index, weights=values - values.mean())
-    spread = np.sqrt(np.sum(sums**2) * len(counts) / (len(counts) - 1))
-    return float(values.mean()), float(spread / len(values))
+    labels = None if chains is None else np.asarray(chains)
+    if labels is not None and len(np.unique(labels)) < 2:
+        labels = None
+    return float(values.mean()), standard_error(values, labels)
 
 
 @eqx.filter_jit

@@ -1,5 +1,6 @@
 """Energies: potentials in units of kT whose Boltzmann density is the target."""
 
+from hiflow.energies._affine import Affine
 from hiflow.energies._base import (
     AbstractEnergy,
     SupportsEntropy,
@@ -32,6 +33,7 @@ __all__ = [
     "AbstractBenchmarkEnergy",
     "AbstractEnergy",
     "AbstractPairEnergy",
+    "Affine",
     "DoubleWell",
     "DoubleWellParticles",
     "EnergyNetwork",

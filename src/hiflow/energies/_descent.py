@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from hiflow.energies._base import AbstractEnergy
+from hiflow.energies._gradient import GRADIENT_CURE
 from hiflow.energies._lanes import Settings, minimise
 
 
@@ -34,6 +35,9 @@ def quench(
     - `tolerance`: the search ends when the next full step would be shorter than this (root mean square
       over coordinates, absolutely plus relatively to the way made) and lower the energy by less than
       this, in kT.
+
+    **Raises:** `RuntimeError`, when it runs, where the energy is finite and its gradient isn't: the
+    search would stay there and look like a minimum.
     """
     # Free of translations: far from the origin single precision has no digits left for a minimum.
     centred = energy.group.project(x)
@@ -56,8 +60,16 @@ def quench(
         return found.reshape(points.shape), True
 
     # No gradient through the search: minima are data, as spectra are.
-    way = search(*jax.lax.stop_gradient((arrays, centred[None])))[0]
+    start = _with_gradient(energy, jax.lax.stop_gradient(centred))
+    way = search(*jax.lax.stop_gradient((arrays, start[None])))[0]
     return x + energy.group.project(way)
+
+
+def _with_gradient(energy: AbstractEnergy, x: Float[Array, "*event"]) -> Float[Array, "*event"]:
+    value, gradient = jax.value_and_grad(energy)(x)
+    bad = jnp.isfinite(value) & ~jnp.isfinite(gradient).all()
+    name = type(energy).__name__
+    return eqx.error_if(x, bad, f"quench: the gradient of {name} isn't finite. {GRADIENT_CURE}")
 
 
 def relax(

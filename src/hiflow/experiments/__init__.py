@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hiflow.experiments._comparison import Comparison as Comparison
     from hiflow.experiments._data import event_shape as event_shape
     from hiflow.experiments._data import make_data as make_data
+    from hiflow.experiments._data import make_samples as make_samples
     from hiflow.experiments._data import make_validation as make_validation
     from hiflow.experiments._data import pixel_transform as pixel_transform
     from hiflow.experiments._evaluate import evaluate_file as evaluate_file
@@ -38,6 +39,7 @@ else:
         "Comparison": "_comparison",
         "event_shape": "_data",
         "make_data": "_data",
+        "make_samples": "_data",
         "make_validation": "_data",
         "pixel_transform": "_data",
         "evaluate_file": "_evaluate",

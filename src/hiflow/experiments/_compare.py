@@ -20,7 +20,7 @@ from hiflow.energies import AbstractEnergy, SupportsSampling
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._data import from_file, make_validation
 from hiflow.experiments._fitted import make_energy
-from hiflow.experiments._member import Control, Member, data_of, members_of
+from hiflow.experiments._member import Control, Member, data_of, members_of, samples_of
 from hiflow.experiments._run_folder import Row, RunFolder
 from hiflow.metrics import Weighted, negative_log_likelihood, of_every, weigh
 
@@ -127,7 +127,8 @@ def _by_data(members: list[Member]) -> list[list[Member]]:
 
 
 def _control(group: list[Member], energy: AbstractEnergy) -> None:
-    points, test = data_of(group[0], energy)
+    train, held_out = samples_of(group[0], energy)
+    points, test, chains = train.points, held_out.points, train.chains
     if isinstance(energy, SupportsSampling) and not from_file(group[0].experiment):
         keys = jax.random.split(jax.random.key(group[0].seed), _ENOUGH)
         points = jax.vmap(energy.sample)(keys)
@@ -137,7 +138,7 @@ def _control(group: list[Member], energy: AbstractEnergy) -> None:
     at_points, at_test = (np.asarray(of_every(energy, x), np.float64) for x in (points, test))
     luck = at_test - at_points.mean()
     for member in group:
-        member.control = Control(luck, part_of(at_points))
+        member.control = Control(luck, part_of(at_points, chains))
 
 
 def _validate(group: list[Member], energy: AbstractEnergy | None) -> None:

@@ -127,7 +127,7 @@ class Comparison:
     def _row(self, group: list[Member]) -> Row:
         first, scores = group[0], [m.scores for m in group]
         tests = [member.test for member in group]
-        nll = mean_over([member.nll for member in group], tests)
+        nll = mean_over([m.nll for m in group], tests, [m.chains for m in group])
         row = {
             "label": first.label,
             "arm": first.arm,
@@ -164,7 +164,8 @@ class Comparison:
                     f"{mine.seed}; give both the same [data]."
                 )
         points = [mine.nll - other.nll for mine, other in pairs]
-        found = mean_over(points, [mine.test for mine, _ in pairs])
+        tests, chains = ([getattr(m, name) for m, _ in pairs] for name in ("test", "chains"))
+        found = mean_over(points, tests, chains)
         return {"difference": found.value, "difference_se": found.error}
 
 
@@ -175,7 +176,7 @@ def _controlled(group: list[Member]) -> Mean:
     # Seeds of other data have other means of the energy: how these differ is in the seeds' spread.
     also = known[:1] if len(set(tests)) == 1 else []
     values = [member.controlled for member in group if member.controlled is not None]
-    return mean_over(values, tests, also=also)
+    return mean_over(values, tests, [member.chains for member in group], also)
 
 
 def sample_row(label: str, sets: list[Weighted]) -> Row:
@@ -201,7 +202,7 @@ def _pooled(estimates: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _without_points(scores: Row) -> Row:
-    return {name: value for name, value in scores.items() if name != "log_prob"}
+    return {name: value for name, value in scores.items() if name not in ("log_prob", "chains")}
 
 
 def _mean_of(values: Iterable[float | None]) -> float | None:

@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hiflow import data, energies
+from hiflow.experiments._files import FILES, check_files, check_sizes, split_files
 from hiflow.experiments._toml import ConfigError, Experiment, Table, check_names, parameters
 
 _OWN = ("size", "test", "validation", "seed")
-_FILE = ("file", "test_file")
 _IMAGES = ("images", "folder", "side", "alpha", "shift", "scale")
 _HIDDEN = ("energy", "key", "size", "progress")
 
@@ -23,13 +23,10 @@ def event_shape(experiment: Experiment, energy: energies.AbstractEnergy | None) 
     """
     table = experiment.tables.get("data", {})
     sampling = [name for name in parameters(data.sample) if name not in _HIDDEN]
-    from_file = any(name in table for name in _FILE)
-    known = _IMAGES if "images" in table else _FILE if from_file else sampling
+    from_file = any(name in table for name in FILES)
+    known = _IMAGES if "images" in table else FILES if from_file else sampling
     check_names(table, [*_OWN, *known], "[data]")
-    if "test_file" not in table and table.get("test", 2) < 2:
-        raise ConfigError(
-            f"[data]: `test` must be at least 2, for a standard error, got {table['test']}."
-        )
+    check_sizes(table)
     if from_file and "validation" in table:
         raise ConfigError(
             "[data]: `validation` points are drawn from the energy; leave out `file`."
@@ -41,16 +38,15 @@ def event_shape(experiment: Experiment, energy: energies.AbstractEnergy | None) 
             "[data] needs a `file` or `images`, or the experiment an [energy] to draw from."
         )
     shape = None if energy is None else energy.event_shape
-    for name in _FILE:
-        if name in table:
-            shape = tuple(jnp.shape(data.load(table[name], event_shape=shape))[1:])
+    if from_file:
+        shape = check_files(table, shape)
     assert shape is not None
     return shape
 
 
 def from_file(experiment: Experiment) -> bool:
     """Whether the points are read from files: nothing but they is known of their distribution."""
-    return any(name in experiment.tables.get("data", {}) for name in _FILE)
+    return any(name in experiment.tables.get("data", {}) for name in FILES)
 
 
 def pixel_transform(experiment: Experiment) -> data.PixelTransform | None:
@@ -73,24 +69,35 @@ def make_data(
     [`PixelTransform`][hiflow.data.PixelTransform], or the keywords of
     [`hiflow.data.sample`][hiflow.data.sample].
     """
+    train, test = make_samples(experiment, energy, seed, progress=progress)
+    return train.points, test.points
+
+
+def make_samples(
+    experiment: Experiment, energy: energies.AbstractEnergy | None, seed: int, *, progress: bool
+) -> tuple[data.Samples, data.Samples]:
+    """As `make_data`, with the chains that the points come from: none is on both sides."""
     table = dict(experiment.tables.get("data", {}))
     if "images" in table:
         train, _, test = _from_images(experiment, seed)
-        return train, test
-    size, test = table.pop("size", None), table.pop("test", 256)
+        return data.Samples(train), data.Samples(test)
+    size, number = table.pop("size", None), table.pop("test", 256)
     table.pop("validation", None)
-    key_draw, key_split = jax.random.split(jax.random.key(table.pop("seed", seed)))
-    shape = None if energy is None else energy.event_shape
+    keys = jax.random.split(jax.random.key(table.pop("seed", seed)))
     if "file" in table:
-        points, held_out = _from_files(table, shape, size, test, key_split)
+        shape = None if energy is None else energy.event_shape
+        train, test = split_files(table, shape, size, number, keys[1])
     else:
         assert energy is not None, "event_shape has refused an experiment without data"
-        points, held_out = _drawn(
-            energy, table, size or 10_000, test, (key_draw, key_split), progress
-        )
+        train, test = _drawn(energy, table, size or 10_000, number, (keys[0], keys[1]), progress)
     if energy is not None:
-        points, held_out = (jax.vmap(energy.group.project)(part) for part in (points, held_out))
-    return points, held_out
+        train, test = (_projected(part, energy) for part in (train, test))
+    return train, test
+
+
+def _projected(samples: data.Samples, energy: energies.AbstractEnergy) -> data.Samples:
+    points = jax.vmap(energy.group.project)(samples.points)
+    return data.Samples(points, samples.chains, samples.report)
 
 
 def make_validation(
@@ -125,33 +132,17 @@ def _drawn(
     test: int,
     keys: tuple[Array, Array],
     progress: bool,
-) -> tuple[Array, Array]:
+) -> tuple[data.Samples, data.Samples]:
     if isinstance(energy, energies.SupportsSampling):
         drawn = data.sample(energy, key=keys[0], size=size + test, progress=progress, **table)
-        points, held_out = drawn.split(test, key=keys[1])
-        return points.points, held_out.points
+        return drawn.split(test, key=keys[1])
     # Test points from chains of their own, one each where there are enough: points of one chain are
-    # correlated, and the standard errors count them as independent.
+    # correlated.
     points, held_out = (
-        data.sample(energy, key=key, size=number, progress=progress, **table).points
+        data.sample(energy, key=key, size=number, progress=progress, **table)
         for key, number in zip(keys, (size, test), strict=True)
     )
     return points, held_out
-
-
-def _from_files(
-    table: Table, shape: tuple[int, ...] | None, size: int | None, test: int, key: Array
-) -> tuple[Array, Array]:
-    points = jnp.asarray(data.load(table["file"], event_shape=shape))
-    if "test_file" in table:
-        return points[:size], jnp.asarray(data.load(table["test_file"], event_shape=shape))
-    if points.shape[0] <= test:
-        raise ConfigError(
-            f"[data]: {table['file']} has {points.shape[0]} samples, not enough to hold out {test}. "
-            "Lower `test`, or give a `test_file`."
-        )
-    shuffled = points[np.asarray(jax.random.permutation(key, points.shape[0]))]
-    return shuffled[test:][:size], shuffled[:test]
 
 
 def _from_images(experiment: Experiment, seed: int) -> tuple[Array, Array, Array]:

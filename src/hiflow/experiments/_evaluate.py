@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from hiflow import data
 from hiflow._disk import fingerprint, trusting
@@ -20,6 +19,7 @@ from hiflow.experiments._run_folder import RunFolder, flow_files
 from hiflow.experiments._toml import Experiment
 from hiflow.flow import load
 from hiflow.metrics import negative_log_likelihood
+from hiflow.priors import AbstractPrior
 
 
 def evaluate_file(
@@ -30,6 +30,9 @@ def evaluate_file(
     trust: Sequence[str] = (),
 ) -> Comparison:
     """A run's flows, or one flow's file, compared on the points in a file.
+
+    Pixels are brought to the flow's numbers as training images are. Errors are over the chains that
+    [`Samples.save`][hiflow.data.Samples.save] wrote beside the points.
 
     Points of an energy with a symmetry are first projected as training data are, and checked against
     the energy: a wrong convention is warned of.
@@ -51,16 +54,32 @@ def _evaluated(
     energy, pixels = make_energy(experiment), pixel_transform(experiment)
     flows = {key: (path.parent, load(path)) for key, path in flow_files(run).items()}
     prior = next(iter(flows.values()))[1].prior
-    points = jnp.asarray(data.load(file, event_shape=prior.event_shape))
-    points = jax.vmap(prior.group.project)(points)
+    samples = _own_points(file, prior, pixels)
+    points, chains = samples.points, samples.chains
+    data.warn_if_suspicious(points, chains, subject=str(file))
     test = fingerprint(points=points).digest
     members = []
     for (label, seed), (place, flow) in flows.items():
-        scores = dataclasses.asdict(negative_log_likelihood(flow, points, **settings))
+        found = negative_log_likelihood(flow, points, chains=chains, **settings)
+        scores = dataclasses.asdict(found)
         if pixels is not None:
             scores |= bits_per_dim(pixels, scores["log_prob"], points)
+        if chains is not None:
+            scores["chains"] = chains.tolist()
         parts = parts_of(experiment, label)
         members.append(Member(label, *parts, seed, place, [scores], test, experiment))
     if energy is not None:
-        data.warn_if_inconsistent(energy, points)
+        data.warn_if_inconsistent(energy, points, chains)
     return Comparison(members, energy)
+
+
+def _own_points(
+    file: str | os.PathLike[str], prior: AbstractPrior, pixels: data.PixelTransform | None
+) -> data.Samples:
+    """The file's points as the flow's events, with their chains."""
+    samples = data.load(file, event_shape=prior.event_shape)
+    if pixels is not None:
+        points = pixels.from_file(samples.points, key=jax.random.key(0))
+    else:
+        points = jax.vmap(prior.group.project)(samples.points)
+    return data.Samples(points, samples.chains)

@@ -8,8 +8,9 @@ import numpy as np
 
 from hiflow._disk import fingerprint, read_json
 from hiflow._statistics import Part
+from hiflow.data import Samples
 from hiflow.energies import AbstractEnergy
-from hiflow.experiments._data import make_data
+from hiflow.experiments._data import make_samples
 from hiflow.experiments._run_folder import Row, RunFolder, read_history, resuming
 from hiflow.experiments._toml import Experiment
 from hiflow.flow import Flow, load
@@ -59,6 +60,12 @@ class Member:
     def nll(self) -> np.ndarray:
         """The negative log density of every test point."""
         return -np.asarray(self.scores["log_prob"])
+
+    @property
+    def chains(self) -> np.ndarray | None:
+        """The Markov chain of every test point; `None` if they are independent."""
+        labels = self.scores.get("chains")
+        return None if labels is None else np.asarray(labels)
 
     @property
     def controlled(self) -> np.ndarray | None:
@@ -114,14 +121,20 @@ def data_of(member: Member, energy: AbstractEnergy | None) -> tuple[jax.Array, j
 
     **Raises:** `ValueError` if they aren't the ones that it was scored on.
     """
-    points, test = make_data(member.experiment, energy, member.seed, progress=False)
-    if fingerprint(points=test).digest != member.test:
+    train, test = samples_of(member, energy)
+    return train.points, test.points
+
+
+def samples_of(member: Member, energy: AbstractEnergy | None) -> tuple[Samples, Samples]:
+    """As `data_of`, with the chains that the points come from."""
+    train, test = make_samples(member.experiment, energy, member.seed, progress=False)
+    if fingerprint(points=test.points).digest != member.test:
         raise ValueError(
             f"{member.place}: the test points that its configuration gives now aren't those it was "
             "scored on (another version of hiflow or JAX, another machine, or a changed file). Train it "
             "again, or compare where it was trained."
         )
-    return points, test
+    return train, test
 
 
 def test_points(member: Member, energy: AbstractEnergy | None) -> jax.Array:

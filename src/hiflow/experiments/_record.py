@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 from rich.console import Console
 
@@ -28,7 +29,7 @@ class Record:
     """
 
     place: Path
-    test: Array
+    test: data.Samples
     pixels: data.PixelTransform | None
     console: Console
 
@@ -46,7 +47,9 @@ class Record:
     def __call__(self, row: Row) -> None:
         """Add a row."""
         if self.pixels is not None:
-            row = row | bits_per_dim(self.pixels, row["log_prob"], self.test)
+            row = row | bits_per_dim(self.pixels, row["log_prob"], self.test.points)
+        if self.test.chains is not None:
+            row = row | {"chains": np.unique(self.test.chains, return_inverse=True)[1].tolist()}
         # A resumed run repeats the rows after its checkpoint: the later one counts.
         rows = [*(old for old in self.rows if old["step"] < row["step"]), row]
         text = "".join(json.dumps(entry) + "\n" for entry in rows)

@@ -1,22 +1,24 @@
 """An experiment's arms and seeds trained by `fit`, into a run folder."""
 
 import dataclasses
+import json
 import math
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import jax
 from jaxtyping import Array
 from rich.console import Console
 
-from hiflow import energies
+from hiflow import _processes, data, energies
 from hiflow._disk import is_whole, trusting
 from hiflow.experiments._arm import Arm, make_arm
 from hiflow.experiments._check import checked
 from hiflow.experiments._compare import compare
 from hiflow.experiments._comparison import Comparison
-from hiflow.experiments._data import make_data, pixel_transform
+from hiflow.experiments._data import make_samples, pixel_transform
 from hiflow.experiments._fitted import FittedEnergies
 from hiflow.experiments._record import Record
 from hiflow.experiments._run_folder import RunFolder
@@ -40,6 +42,8 @@ def train(
 
     All arms are built and checked before the first one is trained. The comparison is that of
     [`compare`][hiflow.experiments.compare] on the folder: seeds that it holds already are in it too.
+    Several processes (`jax.distributed`) train every arm together, in a folder that all of them see; the
+    first one alone writes to it and to the console.
 
     **Arguments:**
 
@@ -56,27 +60,33 @@ def _trained(
     resume: bool,
     console: Console,
 ) -> Comparison:
+    console.quiet |= not _processes.leads()
+    progress = console.is_terminal and not console.quiet
     seeds = experiment.seeds if seeds is None else list(seeds)
     energy, shape = checked(experiment)  # Refuses whatever is wrong, before data are drawn.
     folder = RunFolder(root)
     pixels = pixel_transform(experiment)
-    folder.claim(experiment, seeds, resume=resume)
+    _processes.by_leader(lambda: folder.claim(experiment, seeds, resume=resume))
     for seed in seeds:
-        points, test = make_data(experiment, energy, seed, progress=console.is_terminal)
+        train_set, test_set = make_samples(experiment, energy, seed, progress=progress)
+        points, test = train_set.points, test_set.points
         _check_sizes(experiment, points.shape[0])
-        folder.describe_data(seed, points, test)
+        _processes.by_leader(partial(folder.describe_data, seed, points, test))
         fitted = FittedEnergies(
             shape, points, test, seed=seed, folder=folder.energies(seed), console=console
         )
         for table in experiment.arms:
             key_network, key_fit = jax.random.split(jax.random.key(seed))
-            arm = make_arm(experiment, table, energy, shape, key_network, fitted)
+            # An energy that is fitted is left in the folder for the other processes.
+            arm = _processes.leader_first(
+                partial(make_arm, experiment, table, energy, shape, key_network, fitted)
+            )
             place = folder.arm(seed, arm.label)
-            seen = points[: arm.size]
+            seen = train_set[: arm.size]
             console.print(f"[bold]{arm.label}[/], seed {seed}: {type(arm.path).__name__}")
-            record = Record(place, test, pixels, console)
-            _train_arm(arm, record, seen, energy, key_fit)
-    return compare([folder.root], console=console)
+            record = Record(place, test_set, pixels, console)
+            _train_arm(arm, record, seen, energy, key_fit, progress)
+    return _processes.leader_first(partial(compare, [folder.root], console=console))
 
 
 def _check_sizes(experiment: Experiment, available: int) -> None:
@@ -91,13 +101,17 @@ def _check_sizes(experiment: Experiment, available: int) -> None:
 def _train_arm(
     arm: Arm,
     record: Record,
-    points: Array,
+    points: data.Samples,
     energy: energies.AbstractEnergy | None,
     key: Array,
+    progress: bool,
 ) -> None:
-    weights = record.place / "flow.hiflow"
-    if not is_whole(weights):
-        checkpoints = record.place / "checkpoints"
+    weights, checkpoints = record.place / "flow.hiflow", record.place / "checkpoints"
+    # What the first process sees on disk counts: another may see it a moment later.
+    done, begun = json.loads(
+        _processes.exchange(json.dumps([is_whole(weights), checkpoints.exists()]))[0]
+    )
+    if not done:
         flow = fit(
             arm.network,
             arm.path,
@@ -108,12 +122,16 @@ def _train_arm(
             validation=record.test,
             training=arm.training,
             solver_settings=arm.solver,
-            callbacks=[record],
+            callbacks=[record] if _processes.leads() else [],
             checkpoint_dir=checkpoints,
-            resume=checkpoints.exists(),
-            progress=record.console.is_terminal,
+            resume=begun,
+            progress=progress,
         )
-        flow.save(weights)
+        _processes.by_leader(lambda: flow.save(weights))
+    _processes.by_leader(lambda: _score_if_missing(arm, record, weights))
+
+
+def _score_if_missing(arm: Arm, record: Record, weights: Path) -> None:
     if not record.ends(arm.training.steps):
         _score_anew(arm, record, weights)
 
@@ -123,7 +141,12 @@ def _score_anew(arm: Arm, record: Record, weights: Path) -> None:
     flow = load(weights, trust=_packages_of(arm.network, arm.prior))
     seconds = record.rows[-1].get("seconds", math.nan) if record.rows else math.nan
     row = {"step": arm.training.steps, "seconds": seconds, "loss": math.nan}
-    record(row | dataclasses.asdict(negative_log_likelihood(flow, record.test)))
+    record(
+        row
+        | dataclasses.asdict(
+            negative_log_likelihood(flow, record.test.points, chains=record.test.chains)
+        )
+    )
 
 
 def _packages_of(*components: object) -> tuple[str, ...]:

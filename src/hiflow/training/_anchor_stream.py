@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from hiflow.training._layout import Layout
 from hiflow.training._step import Draw
 
 Call = tuple[int, int]
@@ -45,7 +46,11 @@ def steps_at_once(anchors: Rows, batch_size: int, most: int) -> int:
 
 
 def with_anchors(
-    draws: Generator[Draw, None, None], calls: Iterable[Call], anchors: Rows, room: int
+    draws: Generator[Draw, None, None],
+    calls: Iterable[Call],
+    anchors: Rows,
+    room: int,
+    layout: Layout,
 ) -> Generator[Draw, None, None]:
     """The draws of every call in pieces of at most `room` steps, each with the anchors of its points.
 
@@ -56,6 +61,9 @@ def with_anchors(
     spare: deque[PyTree] = deque([None, None])
 
     def read(index: np.ndarray, device: Any) -> PyTree:
+        if layout.mesh is not None:
+            with jax.enable_x64(double):
+                return layout.read_rows(anchors.rows, index)
         rows = anchors.rows(index, into=spare.popleft())
         spare.append(rows)
         with jax.enable_x64(double), jax.default_device(device):

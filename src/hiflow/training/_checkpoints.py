@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from hiflow._disk import read_json, write_json
+from hiflow._processes import by_leader
 from hiflow.training._step import State
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ class Checkpoints:
                 raise ValueError("fit: `resume` needs `checkpoint_dir`, where to resume from.")
             return
         root = Path(directory).absolute()
-        _claim(root, run, resume)
+        by_leader(lambda: _claim(root, run, resume))
         # Imported here because it takes two seconds that most sessions don't need to spend.
         import orbax.checkpoint as ocp
 
@@ -43,7 +44,7 @@ class Checkpoints:
             return state, 0.0
         arrays, static = eqx.partition(state, eqx.is_array)
         leaves, structure = jax.tree.flatten(arrays)
-        like = {"leaves": leaves, "seconds": jnp.zeros(())}
+        like = {"leaves": leaves, "seconds": np.zeros((), np.float32)}
         try:
             saved = self._manager.restore(step, args=self._ocp.args.StandardRestore(like))
         except Exception as error:
@@ -60,10 +61,17 @@ class Checkpoints:
         if self._manager is None:
             return
         leaves = jax.tree.leaves(eqx.filter(state, eqx.is_array))
-        tree = {"leaves": leaves, "seconds": jnp.asarray(seconds, jnp.float32)}
+        tree = {"leaves": leaves, "seconds": np.asarray(seconds, np.float32)}
         step = int(state.step)
         if self._manager.latest_step() != step:
             self._manager.save(step, args=self._ocp.args.StandardSave(tree))
+
+    @property
+    def way_on(self) -> str:
+        """How to go on from the newest state."""
+        if self._manager is None:
+            return "Nothing was saved: there is no `checkpoint_dir`."
+        return f"Go on by resume=True from {self._manager.directory.parent}."
 
     def __enter__(self) -> "Checkpoints":
         return self

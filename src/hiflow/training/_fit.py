@@ -5,20 +5,22 @@ import inspect
 import math
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from itertools import chain
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray, PyTree
+import numpy as np
+from jax.experimental.multihost_utils import broadcast_one_to_all
+from jax.sharding import Mesh
+from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 
-from hiflow import _border, energies, networks, paths, priors
+from hiflow import _border, _processes, energies, networks, paths, priors
 from hiflow._border import border
+from hiflow._devices import as_mesh, spread_over
 from hiflow._disk import fingerprint, structure
-from hiflow.couplings import SupportsPreparation
 from hiflow.data import Source, as_source
 from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
@@ -28,24 +30,26 @@ from hiflow.paths import AbstractPath
 from hiflow.priors import AbstractPrior
 from hiflow.registry import Named
 from hiflow.solver import Solver, as_solver
-from hiflow.training._anchor_stream import steps_at_once, with_anchors
-from hiflow.training._anchors import kept_anchors
+from hiflow.standardisation import Standardised
 from hiflow.training._checkpoints import Checkpoints
-from hiflow.training._pairing import paired_draws
+from hiflow.training._layout import Layout
 from hiflow.training._preflight import (
     Ready,
     check_data,
+    check_mesh,
     checked_sample,
+    in_units,
     make_components,
     make_ready,
+    warn_of_complaint,
     warn_of_own_noise,
 )
+from hiflow.training._prepare import prepared
 from hiflow.training._progress import Bar
 from hiflow.training._settings import Training, as_training
-from hiflow.training._step import Batches, Draw, Recipe, State, advance, initial_state
+from hiflow.training._step import Draw, Recipe, State, advance, initial_state
 
 Row = dict[str, Any]
-STEPS_PER_CALL = 50
 
 
 @border(
@@ -73,6 +77,7 @@ def fit(
     checkpoint_dir: str | os.PathLike[str] | None = None,
     resume: bool = False,
     progress: bool = True,
+    mesh: Mesh | None = None,
     **settings: Any,
 ) -> Flow:
     r"""Train `network` by conditional flow matching and return the flow with its averaged weights.
@@ -89,7 +94,8 @@ def fit(
       [`Source`][hiflow.data.Source], a memory-mapped array or a Grain data set, of which the rows of
       coming batches are read while the device trains.
     - `key`: makes batches, times and prior samples, and the weights of a network that is only named.
-    - `validation`: test points; their NLL and NFE are logged at the steps `validate_at` and at the end.
+    - `validation`: test points, an array or [`Samples`][hiflow.data.Samples]; their NLL and NFE are
+      logged at the steps `validate_at` and at the end.
     - `settings`: the fields of [`Training`][hiflow.Training], such as `steps`, `batch_size` and
       `learning_rate`; `training` gives several at once, and single ones replace its.
     - `solver_settings`: the [`Solver`][hiflow.Solver] of the returned flow and of the validation, or a
@@ -97,7 +103,10 @@ def fit(
     - `callbacks`: each is called with a dict after every validation, or at the end if there is none:
       step, seconds (training only), loss, and the fields of [`NLL`][hiflow.metrics.NLL].
     - `checkpoint_dir`: where the state is saved atomically every `checkpoint_every` steps;
-      `resume=True` goes on from the newest checkpoint there.
+      `resume=True` goes on from the newest checkpoint there, on however many devices.
+    - `mesh`: the devices, however they are arranged: every batch is split among them, and so are the
+      validation points. Without one those are all that JAX sees, of all processes. The parameters are
+      those of one device up to rounding.
 
     **Raises:** `ValueError` before any work is spent, if a setting is wrong, if data, prior, path and
     network don't fit together, or if `checkpoint_dir` belongs to another run; `TypeError` for an
@@ -108,14 +117,40 @@ def fit(
     held_out = None if validation is None else jnp.asarray(validation)
     parts = make_components(network, path, prior, energy, points.shape[1:], key)
     ready = make_ready(*parts, as_training(training).changed(**settings))
-    read = points if source is None else checked_sample(ready, source)
+    read = checked_sample(ready, points) if isinstance(points, Source) else points
     named = {"data": read, "validation": held_out}
     check_data(ready, named, getattr(data, "chains", None))
+    labels = getattr(validation, "chains", None)
     warn_of_own_noise(ready.path, ready.noise)
-    run = _Run(ready, points, held_out, key, as_solver(solver_settings), callbacks, progress)
-    # Reading all data for their fingerprint is for those who keep checkpoints.
-    identity = {} if checkpoint_dir is None else run.identity()
-    with Checkpoints(checkpoint_dir, identity, resume) as checkpoints:
+    ready, units = in_units(ready, read)
+    if units is not None:
+        points = read = jax.vmap(units)(read)
+    warn_of_complaint(ready.network, read)
+    line = as_mesh(mesh)
+    together = check_mesh(line, checkpoint_dir is not None)
+    progress = progress and _processes.leads()
+    run = _Run(
+        ready,
+        units,
+        points,
+        held_out,
+        labels,
+        key,
+        as_solver(solver_settings),
+        callbacks,
+        progress,
+        line,
+        together,
+    )
+    # Reading all data for their fingerprint is for those who keep checkpoints, or aren't alone.
+    identity = {} if checkpoint_dir is None and not together else run.identity()
+    if together:
+        _processes.check_same(identity)
+    with (
+        _processes.noticing_loss(),
+        Checkpoints(checkpoint_dir, identity, resume) as checkpoints,
+        spread_over(line),
+    ):
         return run.train(checkpoints)
 
 
@@ -124,16 +159,27 @@ class _Run:
     """One training run: its parts, ready and checked."""
 
     ready: Ready
+    units: Standardised | None
     points: Array | Source
+    """In these units, if there are any; the held-out ones are in the data's."""
     held_out: Array | None
+    chains: Shaped[Array | np.ndarray, " m"] | None
+    """Of the held-out points, where they come from Markov chains."""
     key: PRNGKeyArray
     solver: Solver
     callbacks: Sequence[Callable[[Row], None]]
     progress: bool
+    mesh: Mesh | None
+    together: bool
+    """Whether the mesh is of several processes."""
 
     @property
     def settings(self) -> Training:
         return self.ready.training
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.mesh, self.settings.shard_parameters)
 
     def identity(self) -> dict[str, str]:
         """What the trained weights depend on, by name."""
@@ -152,16 +198,34 @@ class _Run:
     def train(self, checkpoints: Checkpoints) -> Flow:
         """Train from the newest checkpoint, or from the start, to the end."""
         parameters, static = eqx.partition(self.ready.network, eqx.is_inexact_array)
-        state, seconds = checkpoints.restore(initial_state(parameters, self.ready.optimiser))
+        if self.together:
+            # The last digit of a weight may be another on another processor.
+            parameters = jax.tree.map(jnp.asarray, broadcast_one_to_all(parameters))
+        first = self.layout.put(initial_state(parameters, self.ready.optimiser))
+        state, seconds = checkpoints.restore(first)
         stops = [stop for stop in self._stops() if stop > int(state.step)]
         if not stops:
             return self._flow(state, static)
         starts = [int(state.step), *stops[:-1]]
-        recipe, calls, draws = self._prepared(static, list(zip(starts, stops, strict=True)))
+        recipe, calls, draws = prepared(
+            self.ready,
+            self.points,
+            self.key,
+            static,
+            list(zip(starts, stops, strict=True)),
+            self.layout,
+            together=self.together,
+            progress=self.progress,
+        )
         steps = self.settings.steps
         with Bar(steps, int(state.step), enabled=self.progress) as bar, closing(draws):
             for stop, upto in zip(stops, calls, strict=True):
-                state, spent, loss = _advance(upto, recipe, draws, state, bar)
+                before = seconds
+
+                def between(state: State, spent: float, before: float = before) -> None:
+                    self._end_if_asked(state, before + spent, checkpoints)
+
+                state, spent, loss = _advance(upto, recipe, draws, state, bar, between)
                 seconds += spent
                 if stop in self._validation_steps():
                     row: Row = {"step": stop, "seconds": seconds, "loss": loss}
@@ -169,54 +233,26 @@ class _Run:
                 checkpoints.save(state, seconds)
         return self._flow(state, static)
 
-    def _prepared(
-        self, static: PyTree, stretches: list[tuple[int, int]]
-    ) -> tuple[Recipe, list[list[tuple[int, int]]], Generator[Draw, None, None]]:
-        """The step's recipe, the jitted calls of every stretch of steps, and what they draw."""
-        ready, settings = self.ready, self.settings
-        kept = kept_anchors(ready.path, self.points, settings, progress=self.progress)
-        coupling = ready.coupling
-        if isinstance(coupling, SupportsPreparation):
-            assert isinstance(self.points, jax.Array), "checked_sample refuses others"
-            fresh = jax.random.fold_in(self.key, settings.steps)
-            coupling = coupling.prepare(ready.prior, self.points, fresh)
-        symmetry = ready.group if settings.augment else None
-        batches = Batches(
-            self.points,
-            ready.prior,
-            coupling,
-            ready.time_sampler,
-            symmetry,
-            self.key,
-            size=settings.batch_size,
-        )
-        recipe = Recipe(
-            kept.anchors,
-            kept.path,
-            static,
-            symmetry,
-            ready.optimiser,
-            settings.ema,
-            ready.noise.own,
-        )
-        room = STEPS_PER_CALL
-        calls = [_calls(start, stop, room) for start, stop in stretches]
-        draws = paired_draws(batches, chain.from_iterable(calls), room)
-        if kept.rows is not None:
-            room = steps_at_once(kept.rows, settings.batch_size, room)
-            draws = with_anchors(draws, chain.from_iterable(calls), kept.rows, room)
-            calls = [[part for call in upto for part in _calls(*call, room)] for upto in calls]
-        return recipe, calls, draws
+    def _end_if_asked(self, state: State, seconds: float, checkpoints: Checkpoints) -> None:
+        if self.together and _processes.asked_to_end(int(state.step)):
+            checkpoints.save(state, seconds)
+            raise InterruptedError(
+                f"fit: ended after step {int(state.step)}, as a process was asked to by SIGTERM. "
+                f"{checkpoints.way_on}"
+            )
 
     def _flow(self, state: State, static: PyTree) -> Flow:
         weights = state.average if self.settings.ema > 0 else state.parameters
-        network = eqx.combine(jax.tree.map(jnp.copy, weights), static)
-        return Flow(self.ready.prior, network, self.solver)
+        weights = self.layout.ordinary(jax.tree.map(jnp.copy, weights))
+        network = eqx.combine(weights, static)
+        return Flow(self.ready.prior, network, self.solver, units=self.units)
 
     def _report(self, row: Row, flow: Callable[[], Flow], bar: Bar) -> None:
         if self.held_out is not None:
             bar.note("validating")
-            row |= dataclasses.asdict(negative_log_likelihood(flow(), self.held_out))
+            row |= dataclasses.asdict(
+                negative_log_likelihood(flow(), self.held_out, chains=self.chains)
+            )
         for callback in self.callbacks:
             callback(row)
 
@@ -250,19 +286,23 @@ def _with_settings(function: Callable[..., object]) -> inspect.Signature:
 setattr(fit, "__signature__", _with_settings(fit))  # noqa: B010  functions declare no such attribute
 
 
-def _calls(start: int, stop: int, room: int) -> list[tuple[int, int]]:
-    """The steps of every jitted call on the way."""
-    return [(first, min(first + room, stop)) for first in range(start, stop, room)]
-
-
 def _advance(
-    calls: list[tuple[int, int]], recipe: Recipe, draws: Iterator[Draw], state: State, bar: Bar
+    calls: list[tuple[int, int]],
+    recipe: Recipe,
+    draws: Iterator[Draw],
+    state: State,
+    bar: Bar,
+    between: Callable[[State, float], None],
 ) -> tuple[State, float, float]:
-    """Train through some calls; the state, the seconds that it took and the last mean loss."""
+    """Train through some calls; the state, the seconds that it took and the last mean loss.
+
+    `between` is told the state and the seconds after every call.
+    """
     begun = time.perf_counter()
     loss = float("nan")
     for _, until in calls:
-        state, mean = advance((recipe, next(draws), jnp.asarray(until, jnp.int32)), state)
+        end = recipe.layout.put_whole(jnp.asarray(until, jnp.int32))
+        state, mean = advance((recipe, next(draws), end), state)
         loss = float(mean)
         if not math.isfinite(loss):
             raise FloatingPointError(
@@ -270,4 +310,5 @@ def _advance(
                 "path's velocity near t = 1 (hiflow.testing.check_path)."
             )
         bar.show(until, loss)
+        between(state, time.perf_counter() - begun)
     return state, time.perf_counter() - begun, loss

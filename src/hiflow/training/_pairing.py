@@ -32,7 +32,7 @@ def paired_draws(batches: Batches, calls: Iterable[Call], room: int) -> Generato
         for call in calls:
             yield _draw(batches, call, room)
         return
-    host = jax.devices("cpu")[0]
+    host = jax.local_devices(backend="cpu")[0]
     batches = _on(host, batches)
     _memory.remember(batches)
 

@@ -7,13 +7,21 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, PRNGKeyArray
 
 from hiflow import couplings
 from hiflow._checks import refuse_not_finite
 from hiflow.couplings import AbstractCoupling, SupportsPreparation
-from hiflow.data import Source, warn_if_inconsistent
+from hiflow.data import (
+    Source,
+    SuspiciousDataWarning,
+    shared_points,
+    warn_if_inconsistent,
+    warn_if_suspicious,
+)
 from hiflow.energies import AbstractEnergy, SupportsFitting
+from hiflow.energies._gradient import refuse_bad_gradient
 from hiflow.groups import AbstractGroup, linear_part
 from hiflow.networks import AbstractVelocityField, SupportsComplaint
 from hiflow.networks._perturbed import perturbed
@@ -27,6 +35,7 @@ from hiflow.paths import (
 )
 from hiflow.paths._noise import is_for
 from hiflow.priors import AbstractPrior
+from hiflow.standardisation import Standardised, scale_complaint
 from hiflow.time_samplers import AbstractTimeSampler
 from hiflow.training._components import make_components as make_components
 from hiflow.training._settings import Training
@@ -34,6 +43,8 @@ from hiflow.training._step import Optimiser, Scheduled
 
 # Below, the standard error of the virial is itself too uncertain to warn by.
 _FEWEST_FOR_VIRIAL = 10
+# A gradient that isn't finite by its form is so everywhere; the virial sees the other points.
+_LOOKED_AT = 10
 # Where data are scarce Langevin's extra spread is its point; where they are plenty, it is a bias.
 _PLENTY = 1_000
 
@@ -85,18 +96,49 @@ def make_ready(
     return Ready(network, path, prior, energy, training, coupling, optimiser, noise)
 
 
+def in_units(ready: Ready, points: Array) -> tuple[Ready, Standardised | None]:
+    """The parts in standardised coordinates, if the settings ask for it, and these."""
+    how = ready.training.standardise
+    if how is False:
+        return ready, None
+    units = Standardised.of(
+        jnp.asarray(points), group=ready.group, how=how, width=float(_width(ready.prior))
+    )
+    path, energy = units.of_energies((ready.path, ready.energy))
+    return ready._replace(path=path, energy=energy), units
+
+
+def _width(prior: AbstractPrior) -> Array:
+    """The prior's standard deviation in the directions that its group leaves free."""
+    drawn = jax.vmap(prior.sample)(jax.random.split(jax.random.key(0), 256))
+    free = drawn[0].size - prior.group.null_modes(drawn[0]).shape[1]
+    known = getattr(prior, "scale", None)
+    if known is not None and jnp.ndim(known) == 0:
+        return known
+    return jnp.sqrt(jnp.sum((drawn - drawn.mean(axis=0)) ** 2) / (len(drawn) * free))
+
+
 def check_data(ready: Ready, points: dict[str, Array | None], chains: Sized | None) -> None:
     """Raise `ValueError` for data that aren't the prior's events; warn if they don't fit the energy."""
-    network, path, prior, energy = ready[:4]
+    _, path, prior, energy = ready[:4]
     for name, array in points.items():
         if array is not None:
             check_points(array, prior, argument=name)
     data = points["data"]
     assert data is not None
-    if isinstance(network, SupportsComplaint) and (words := network.complaint(data[:1000])):
-        warnings.warn(f"fit: {words}", stacklevel=3)
+    warn_if_suspicious(data, chains, subject="fit: `data`")
+    if not ready.training.standardise and (words := scale_complaint(data, prior)):
+        warnings.warn(
+            f"fit: `data` are far from `prior`: {words}. Say standardise=True, or scale them.",
+            ScaleWarning,
+            stacklevel=3,
+        )
+    if (held_out := points.get("validation")) is not None:
+        _warn_if_shared(data, held_out)
     # An energy that was fitted to the data agrees with them as well as it can.
     fitted = isinstance(energy, SupportsFitting)
+    if energy is not None:
+        refuse_bad_gradient(energy, data[:_LOOKED_AT], "fit", kind="points of `data`")
     if energy is not None and not fitted and data.shape[0] >= _FEWEST_FOR_VIRIAL:
         end_law = getattr(path, "end_law", None)
         agrees = warn_if_inconsistent(energy, data, chains).z <= 4
@@ -107,6 +149,27 @@ def check_data(ready: Ready, points: dict[str, Array | None], chains: Sized | No
                 "Langevin, or a larger `beta`.",
                 stacklevel=3,
             )
+
+
+def check_mesh(mesh: Mesh | None, checkpoints: bool) -> bool:
+    """Whether a mesh is of several processes; raise `ValueError` unless all have a part in it, or this
+    one alone."""
+    if mesh is None:
+        return False
+    parts = {device.process_index for device in mesh.devices.flat}
+    if len(parts) == jax.process_count():
+        return len(parts) > 1
+    if parts != {jax.process_index()}:
+        raise ValueError(
+            f"fit: `mesh` must have devices of all {jax.process_count()} processes, or of this one "
+            f"alone (jax.local_devices()); it has those of {sorted(parts)}."
+        )
+    if checkpoints:
+        raise ValueError(
+            "fit: `checkpoint_dir` is written by all processes together, and `mesh` is of this one "
+            "alone. Leave one of them out."
+        )
+    return False
 
 
 def checked_sample(ready: Ready, source: Source) -> Array:
@@ -120,7 +183,34 @@ def checked_sample(ready: Ready, source: Source) -> Array:
             f"`data` is a source of {len(source):,} that are read as they are needed. Use "
             "'minibatch-ot', or pass the data as an array."
         )
+    if ready.training.standardise:
+        raise ValueError(
+            f"fit: standardise={ready.training.standardise!r} needs `data` as an array, and they are a "
+            f"source of {len(source):,} points. Scale them where they are made, and make the flow's "
+            "samples theirs with `hiflow.Standardised`."
+        )
     return jnp.asarray(source.sample())
+
+
+def _warn_if_shared(data: Array, held_out: Array) -> None:
+    shared = shared_points(data, held_out)
+    if shared:
+        warnings.warn(
+            f"fit: {shared:,} of {held_out.shape[0]:,} points of `validation` are points of `data` too: "
+            "their likelihood is that of what was learned by heart. Hold them out.",
+            SuspiciousDataWarning,
+            stacklevel=4,
+        )
+
+
+class ScaleWarning(UserWarning):
+    """Data far from the prior, in place or width: training would be wasted on getting there."""
+
+
+def warn_of_complaint(network: AbstractVelocityField, data: Array) -> None:
+    """Say what the network says of the points that it is to be trained on, in their coordinates."""
+    if isinstance(network, SupportsComplaint) and (words := network.complaint(data[:1000])):
+        warnings.warn(f"fit: {words}", stacklevel=3)
 
 
 def warn_of_own_noise(path: AbstractPath, noise: ChosenNoise) -> None:

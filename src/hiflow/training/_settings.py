@@ -69,6 +69,12 @@ def _takes_a_rate(item: object) -> bool:
     return inspect.isfunction(item) and "learning_rate" in inspect.signature(item).parameters
 
 
+def _standardise(value: object) -> bool | str:
+    if isinstance(value, bool) or value in ("scalar", "features"):
+        return value
+    raise Refused("must be true, false, 'scalar' or 'features'")
+
+
 def _steps(value: object) -> int | tuple[int, ...]:
     every = whole(1)
     if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
@@ -80,6 +86,10 @@ def _folder(value: object) -> str | None:
     if value is not None and not isinstance(value, str | os.PathLike):
         raise Refused("must be the path of a folder")
     return None if value is None else os.fspath(value)
+
+
+def _open_flag(value: object) -> bool | None:
+    return None if value is None else flag(value)
 
 
 def _budget(value: object) -> int | str:
@@ -105,6 +115,11 @@ class Training:
     - `coupling`, `time_sampler`: components, their names or tables.
     - `augment`: turn every sample and its target velocity by a random element of the energy's group
       (the prior's if there is no energy), for networks that don't have the symmetry built in.
+    - `standardise`: train in coordinates in which the data are as wide as the prior and about the
+      origin: `"features"` scales and shifts every coordinate, `"scalar"` scales all alike, `True` takes
+      the finer one that the group allows. `prior` and the path's numbers are then in these coordinates,
+      the path's energy is seen through them, and the flow's samples and densities are the data's
+      ([`Standardised`][hiflow.Standardised]).
     - `validate_at`: the steps at which the NLL and NFE of the validation points are logged (a number
       means "every so many"), besides the end.
     - `anchor_dir`: keep the anchors on disk, in a folder there that runs with the same path and data
@@ -116,6 +131,10 @@ class Training:
     - `anchor_dtype`: `"float32"`, or `"float16"` for eigenvectors of half the size
       ([`make_anchors`][hiflow.paths.make_anchors]); steps compute in the data's precision.
     - `checkpoint_every`: after how many steps the state is saved, if it is saved at all.
+    - `shard_parameters`: on several devices, keep a part of the weights, their average and the
+      optimiser's memory on each, and gather the weights in every step; else each has all of them.
+    - `shard_anchors`: likewise keep a part of the anchors on each, and send those of a batch to where
+      they are needed; `None` does so where they take more than a gibibyte.
 
     **Raises:** `ValueError` for a value of another type or out of range, with the field's name.
     """
@@ -136,11 +155,14 @@ class Training:
     coupling: Named[AbstractCoupling] = setting(_coupling, "independent")
     time_sampler: Named[AbstractTimeSampler] = setting(_time_sampler, "stratified")
     augment: bool = setting(flag, False)
+    standardise: bool | str = setting(_standardise, False)
     validate_at: int | Sequence[int] = setting(_steps, (), trajectory=False)
     anchor_dir: str | os.PathLike[str] | None = setting(_folder, None, trajectory=False)
     anchor_budget: int | str = setting(_budget, "auto", trajectory=False)
     anchor_dtype: str = setting(one_of(*ANCHOR_DTYPES), "float32")
     checkpoint_every: int = setting(whole(1), 500, trajectory=False)
+    shard_parameters: bool = setting(flag, False, trajectory=False)
+    shard_anchors: bool | None = setting(_open_flag, None, trajectory=False)
 
     def __post_init__(self):
         check_settings(self)

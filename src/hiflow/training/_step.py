@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, UInt32
 
-from hiflow._devices import shard_batch
 from hiflow.couplings import AbstractCoupling
 from hiflow.data import Source
 from hiflow.groups import AbstractGroup, linear_part
@@ -16,6 +15,7 @@ from hiflow.paths import AbstractPath
 from hiflow.paths._noise import draw_anchors
 from hiflow.priors import AbstractPrior
 from hiflow.time_samplers import AbstractTimeSampler
+from hiflow.training._layout import Layout
 
 
 class State(eqx.Module):
@@ -121,6 +121,7 @@ class Recipe(eqx.Module):
     optimiser: Optimiser = eqx.field(static=True)
     ema: float = eqx.field(static=True)
     own_noise: bool = eqx.field(static=True, default=False)
+    layout: Layout = eqx.field(static=True, default=Layout())
 
     @property
     def transformation(self) -> optax.GradientTransformation:
@@ -136,21 +137,20 @@ class Recipe(eqx.Module):
 
     def batch(self, draw: Draw) -> tuple[Array, Array, Array, Array]:
         """Times, weights, points and target velocities."""
-        whole = (draw.x0, self._anchors(draw), draw.t, draw.weight, draw.seeds)
-        x0, anchors, t, weight, seeds = shard_batch(whole)
+        anchors = self._anchors(draw)
         if self.own_noise:
-            anchors = draw_anchors(self.path, anchors, jax.vmap(jax.random.key)(seeds))
-        x, target = jax.vmap(self.path.flow_and_velocity)(x0, anchors, t)
+            anchors = draw_anchors(self.path, anchors, jax.vmap(jax.random.key)(draw.seeds))
+        x, target = jax.vmap(self.path.flow_and_velocity)(draw.x0, anchors, draw.t)
         if (group := self.symmetry) is not None:
             turn = jax.vmap(lambda g, y: linear_part(group, g, y))
             x, target = turn(draw.turns, x), turn(draw.turns, target)
-        return t, weight, x, target
+        return draw.t, draw.weight, x, target
 
     def _anchors(self, draw: Draw) -> PyTree:
         """Of the batch, in the precision that the step computes in."""
         kept = draw.anchors
         if self.anchors is not None:
-            kept = jax.tree.map(lambda leaf: leaf[draw.index], self.anchors)
+            kept = self.layout.rows(self.anchors, draw.index)
         # From here on everything is compiled alike, so the result is the same from memory and disk.
         kept = jax.lax.optimization_barrier(kept)
         return jax.tree.map(
@@ -159,8 +159,9 @@ class Recipe(eqx.Module):
 
     def step(self, state: State, draw: Draw) -> tuple[State, Array]:
         """One update."""
-        batch = self.batch(draw)
-        loss, gradient = jax.value_and_grad(self.loss)(state.parameters, batch)
+        batch, weights = self.batch(draw), self.layout.whole(state.parameters)
+        loss, gradient = jax.value_and_grad(self.loss)(weights, batch)
+        gradient = self.layout.kept(gradient)
         updates, memory = self.transformation.update(gradient, state.optimiser, state.parameters)
         parameters = optax.apply_updates(state.parameters, updates)
         # The average's memory grows to that of `ema`, so that it forgets the initial weights.
@@ -168,7 +169,7 @@ class Recipe(eqx.Module):
         average = jax.tree.map(
             lambda old, new: decay * old + (1 - decay) * new, state.average, parameters
         )
-        return State(parameters, average, memory, state.step + 1), loss
+        return self.layout.kept(State(parameters, average, memory, state.step + 1)), loss
 
 
 def initial_state(parameters: PyTree, optimiser: Optimiser) -> State:

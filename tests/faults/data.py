@@ -1,0 +1,101 @@
+"""Faults in data that only seem to be what they are taken for, and in standardised coordinates."""
+
+from faults._mutation import Mutation
+
+SAMPLER = "tests/data/test_sampler.py"
+FILES = "tests/test_own_files.py"
+UNITS = "tests/test_standardisation.py"
+
+FAULTS = [
+    Mutation(
+        "chains on both sides of a split",
+        "data/_samples.py",
+        "order, side = np.concatenate([order[out][:n_test], order[~out]]), order[out]",
+        "side = order",
+        "tests/data/test_samples.py::test_no_chain_is_on_both_sides_of_a_split",
+    ),
+    Mutation(
+        "labels are left in the file",
+        "experiments/_evaluate.py",
+        "return data.Samples(points, samples.chains)",
+        "return data.Samples(points)",
+        f"{FILES}::test_errors_of_training_and_evaluation_are_over_chains",
+    ),
+    Mutation(
+        "test points that are training points",
+        "experiments/_files.py",
+        "if same or data.shared_points(train, test) == len(test):",
+        "if same and len(test) < 0:",
+        f"{FILES}::test_sizes_and_files_that_cannot_be_meant_are_refused",
+    ),
+    Mutation(
+        "positions of what may be turned are compared",
+        "data/_mixing.py",
+        "> 1e-3 * (1 + jnp.abs(before).max())",
+        "> 1e9 * (1 + jnp.abs(before).max())",
+        f"{SAMPLER}::test_mixing_looks_at_what_the_group_leaves_unchanged",
+    ),
+    Mutation(
+        "temperatures exchange whatever the energy",
+        "data/_tempering.py",
+        "gap = (beta[:-1] - beta[1:]) *",
+        "gap = 0 * (beta[:-1] - beta[1:]) *",
+        f"{SAMPLER}::test_tempered_chains_find_the_share_of_every_well",
+    ),
+    Mutation(
+        "a start is never remembered",
+        "data/_mixing.py",
+        "if at[0] < _CORRELATED",
+        "if at[0] < 1e9 * _CORRELATED",
+        f"{SAMPLER}::test_chains_that_remember_their_start_are_told_of",
+    ),
+    Mutation(
+        "grey levels in 0..1 pass for pixels",
+        "data/_images.py",
+        "return whole and (self",
+        "return True or (self",
+        "tests/data/test_images.py::test_pixels_that_are_not_whole_are_refused",
+    ),
+    Mutation(
+        "log-determinant of all dimensions",
+        "standardisation.py",
+        "return null * jnp.mean(",
+        "return 0 * null * jnp.mean(",
+        f"{UNITS}::test_particles_keep_their_symmetry",
+    ),
+    Mutation(
+        "densities in the prior's units",
+        "flow.py",
+        "result = (log_prob + _log_det(flow), stats)",
+        "result = (log_prob, stats)",
+        f"{UNITS}::test_a_density_integrates_to_one_in_the_datas_units",
+    ),
+    Mutation(
+        "the path's energy isn't seen through the units",
+        "standardisation.py",
+        "return self.energy(leaf) if isinstance(leaf, AbstractEnergy) else leaf",
+        "return leaf",
+        f"{UNITS}::test_a_path_sees_the_energy_in_standardised_coordinates",
+    ),
+    Mutation(
+        "Hessians scaled on one side",
+        "energies/_affine.py",
+        "return scale[:, None] * inner * scale[None, :]",
+        "return scale[:, None] * inner",
+        f"{UNITS}::test_an_energy_in_other_units_has_their_gradient_and_hessian",
+    ),
+    Mutation(
+        "gradients that aren't finite pass",
+        "energies/_gradient.py",
+        '(("energy", value), ("gradient", gradient))',
+        '(("energy", value),)',
+        f"{FILES}::test_a_gradient_that_is_not_finite_is_refused_before_training",
+    ),
+    Mutation(
+        "near-copies pass for independent points",
+        "data/_suspicions.py",
+        "if share < 0.5:",
+        "if share < 50:",
+        "tests/data/test_samples.py::test_points_that_are_hardly_what_they_seem_are_told_of",
+    ),
+]
