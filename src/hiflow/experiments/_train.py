@@ -18,9 +18,10 @@ from hiflow import _processes, data, energies
 from hiflow._disk import is_whole, locked, trusting
 from hiflow._interrupts import interrupts
 from hiflow.experiments._arm import Arm, make_arm
+from hiflow.experiments._check import checked
 from hiflow.experiments._compare import compare
 from hiflow.experiments._comparison import Comparison
-from hiflow.experiments._data import event_shape, make_samples, pixel_transform
+from hiflow.experiments._data import make_samples, pixel_transform
 from hiflow.experiments._failures import (
     Failure,
     failure_in,
@@ -29,7 +30,7 @@ from hiflow.experiments._failures import (
     settings_of,
     summary,
 )
-from hiflow.experiments._fitted import FittedEnergies, make_energy
+from hiflow.experiments._fitted import FittedEnergies
 from hiflow.experiments._record import Record
 from hiflow.experiments._run_folder import RunFolder, readable_rows
 from hiflow.experiments._toml import Experiment
@@ -84,8 +85,7 @@ def _trained(
     seeds = experiment.seeds if seeds is None else list(seeds)
     folder = RunFolder(root)
     _processes.by_leader(partial(folder.refuse, experiment, resume=resume))
-    energy = make_energy(experiment)
-    shape = event_shape(experiment, energy)
+    energy, shape = checked(experiment)  # Refuses whatever is wrong, before data are drawn.
     pixels = pixel_transform(experiment)
     _check_arms(experiment, energy, shape)
     claimed, failures = False, []

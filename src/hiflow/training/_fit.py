@@ -15,7 +15,8 @@ from jax.experimental.multihost_utils import broadcast_one_to_all
 from jax.sharding import Mesh
 from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 
-from hiflow import _processes
+from hiflow import _border, _processes, energies, networks, paths, priors
+from hiflow._border import border
 from hiflow._devices import as_mesh, spread_over
 from hiflow._disk import fingerprint, structure
 from hiflow._interrupts import Interrupts, interrupts
@@ -52,6 +53,16 @@ from hiflow.training._stretch import Watch, advance_through
 Row = dict[str, Any]
 
 
+@border(
+    "fit",
+    network=_border.named(networks.registry),
+    path=_border.named(paths.registry),
+    data=_border.data,
+    prior=_border.named(priors.registry),
+    key=_border.key,
+    energy=_border.named(energies.registry),
+    validation=_border.data_or_none,
+)
 def fit(
     network: Named[AbstractVelocityField],
     path: Named[AbstractPath],

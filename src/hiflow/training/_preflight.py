@@ -3,7 +3,7 @@
 import dataclasses
 import warnings
 from collections.abc import Sized
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, PRNGKeyArray
 
-from hiflow import couplings, energies, networks, paths, priors
+from hiflow import couplings
 from hiflow._checks import refuse_not_finite
 from hiflow._programs import compiled
 from hiflow.couplings import AbstractCoupling, SupportsPreparation
@@ -37,9 +37,9 @@ from hiflow.paths import (
 )
 from hiflow.paths._noise import is_for
 from hiflow.priors import AbstractPrior
-from hiflow.registry import Named
 from hiflow.standardisation import Standardised, scale_complaint
 from hiflow.time_samplers import AbstractTimeSampler
+from hiflow.training._components import make_components as make_components
 from hiflow.training._settings import Training
 from hiflow.training._step import Optimiser, Scheduled
 
@@ -82,28 +82,6 @@ class Ready(NamedTuple):
         if isinstance(optimiser, Scheduled):
             optimiser = dataclasses.replace(optimiser, earlier=ends[:-1])
         return self._replace(optimiser=optimiser, ends=ends)
-
-
-def make_components(
-    network: Named[AbstractVelocityField],
-    path: Named[AbstractPath],
-    prior: Named[AbstractPrior],
-    energy: Named[AbstractEnergy] | None,
-    event_shape: tuple[int, ...],
-    key: PRNGKeyArray,
-) -> tuple[AbstractVelocityField, AbstractPath, AbstractPrior, AbstractEnergy | None]:
-    """The components themselves, where names or tables were given: with the events' shape, the prior's
-    symmetry and scale, and the energy, wherever their classes take them."""
-    known: dict[str, Any] = {"shape": event_shape}
-    if len(event_shape) == 2:
-        known |= {"particles": event_shape[0], "dim": event_shape[1]}
-    if energy is not None:
-        energy = energies.registry.make(energy)
-    prior = priors.registry.make(prior, **known)
-    network = networks.registry.make(network, **known, projects_on=prior.group, key=key)
-    context = {"group": prior.group, "prior_scale": getattr(prior, "scale", None), "energy": energy}
-    context = {name: value for name, value in context.items() if value is not None}
-    return network, paths.registry.make(path, **context), prior, energy
 
 
 def make_ready(
