@@ -140,6 +140,9 @@ def compare(
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder, or one flow's file.")],
     data: Annotated[Path, typer.Option(help=".npy or .npz of test points.")],
+    array: Annotated[
+        str | None, typer.Option(help="Which array of an .npz file, if it holds several.")
+    ] = None,
     rtol: Annotated[float | None, typer.Option(help="Solver's relative tolerance.")] = None,
     atol: Annotated[float | None, typer.Option(help="Solver's absolute tolerance.")] = None,
     cache: Cached = True,
@@ -153,7 +156,7 @@ def evaluate(
         keep_compiled(cache)
         settings = {"rtol": rtol, "atol": atol}
         given = {name: value for name, value in settings.items() if value is not None}
-        experiments.show(experiments.evaluate_file(run, data, given), console)
+        experiments.show(experiments.evaluate_file(run, data, given, array), console)
 
 
 @app.command()

@@ -157,7 +157,8 @@ def load(
     - `path`: the file. Pickled arrays are refused: reading one can run any code.
     - `event_shape`: the shape of one point. Points that are stored flat, as `(n, dim)`, are
       reshaped to it.
-    - `key_name`: the array to take from an `.npz` file. By default `points`, or the only one.
+    - `key_name`: the array to take from an `.npz` file. By default `points`, the only one, or
+      the samples of the only flow that `hiflow sample` wrote.
 
     **Raises:** `OSError` for a file that can't be opened; `ValueError` for one of another kind,
     truncated or pickled, for an unknown `key_name`, for points of another shape or type, for NaN or
@@ -201,6 +202,9 @@ def _pick(names: list[str], key_name: str | None, path: Path) -> str:
         return "points"
     if key_name is None and len(names) == 1:
         return names[0]
+    sampled = [name for name in names if name.endswith("/samples")]
+    if key_name is None and len(sampled) == 1:  # As `hiflow sample` writes it.
+        return sampled[0]
     if key_name not in names:
         raise ValueError(
             f"load: `key_name` must name one of the arrays in {str(path)!r}: {', '.join(names)}; "

@@ -26,6 +26,7 @@ def evaluate_file(
     run: str | os.PathLike[str],
     file: str | os.PathLike[str],
     settings: Mapping[str, Any],
+    array: str | None = None,
     *,
     trust: Sequence[str] = (),
 ) -> Comparison:
@@ -39,22 +40,26 @@ def evaluate_file(
 
     **Arguments:**
 
+    - `array`: which array of an `.npz` file, where it holds several.
     - `settings`: the solver's, as every method of [`Flow`][hiflow.Flow] takes them.
     - `trust`: packages of your own that the run's files may name.
     """
     with trusting(*trust):
-        return _evaluated(run, file, settings)
+        return _evaluated(run, file, settings, array)
 
 
 def _evaluated(
-    run: str | os.PathLike[str], file: str | os.PathLike[str], settings: Mapping[str, Any]
+    run: str | os.PathLike[str],
+    file: str | os.PathLike[str],
+    settings: Mapping[str, Any],
+    array: str | None = None,
 ) -> Comparison:
     alone = Experiment(Path(run).stem, "", {"arm": []})
     experiment = RunFolder(run).experiment() if Path(run).is_dir() else alone
     energy, pixels = make_energy(experiment), pixel_transform(experiment)
     flows = {key: (path.parent, load(path)) for key, path in flow_files(run).items()}
     prior = next(iter(flows.values()))[1].prior
-    samples = _own_points(file, prior, pixels)
+    samples = _own_points(file, prior, pixels, array)
     points, chains = samples.points, samples.chains
     data.warn_if_suspicious(points, chains, subject=str(file))
     test = fingerprint(points=points).digest
@@ -74,10 +79,13 @@ def _evaluated(
 
 
 def _own_points(
-    file: str | os.PathLike[str], prior: AbstractPrior, pixels: data.PixelTransform | None
+    file: str | os.PathLike[str],
+    prior: AbstractPrior,
+    pixels: data.PixelTransform | None,
+    array: str | None,
 ) -> data.Samples:
     """The file's points as the flow's events, with their chains."""
-    samples = data.load(file, event_shape=prior.event_shape)
+    samples = data.load(file, event_shape=prior.event_shape, key_name=array)
     if pixels is not None:
         points = pixels.from_file(samples.points, key=jax.random.key(0))
     else:

@@ -88,7 +88,9 @@ class FittedEnergies:
         cls: Any = energies.registry.get(table["name"])
         found = [*_hidden(settings), *faults_in(cls.fit, settings)]
         if found:
-            raise ConfigError(*(f"energy {table['name']!r}: {fault}" for fault in found))
+            error = ValueError(f"energy {table['name']!r}: {found[0]}")
+            vars(error)["faults"] = found
+            raise error
         if self.points is None:
             return cls.blank(self.shape, **settings)
         place = None if self.folder is None else self.folder / f"{name}.hiflow"
