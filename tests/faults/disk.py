@@ -56,7 +56,7 @@ FAULTS = [
     Mutation(
         "a missing file without a name", "_disk/_open.py", 'f"{path}: no such file."',
         '"no such file."',
-        DAMAGED + "[points.npy]",
+        DAMAGED + "[flow]",
     ),
     Mutation(
         "another function from a pickle", "_disk/_pickling.py", "if public is function:", "if True:",
