@@ -34,7 +34,7 @@ def seconds(mesh: Mesh | None, batch_size: int) -> float:
         key=jax.random.key(2),
         steps=STEPS + 50,
         validate_at=50,
-        validation=points[:2],
+        validation=0.9 * points[:2],
         solver_settings={"steps": 1},
         batch_size=batch_size,
         mesh=mesh,

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 import hiflow as hf
 from hiflow.metrics import (
@@ -36,7 +37,10 @@ def test_nll_is_a_mean_with_its_errors(x64):
     found = negative_log_likelihood(Known(log_prob, nfe, variances), jnp.zeros((7, 2)))
     deviations = log_prob - sum(log_prob) / 7
     np.testing.assert_allclose(found.nll, -sum(log_prob) / 7, rtol=1e-6)
-    np.testing.assert_allclose(found.nll_se, np.sqrt(sum(deviations**2) / 6 / 7), rtol=1e-6)
+    # Half of a 68.3 % confidence interval: Student's quantile at 84.1 % with 6 degrees of freedom.
+    student = stats.t.ppf(0.5 + 0.6826894921370859 / 2, 6)
+    error = student * np.sqrt(sum(deviations**2) / 6 / 7)
+    np.testing.assert_allclose(found.nll_se, error, rtol=1e-6)
     np.testing.assert_allclose(found.nfe, sum(nfe) / 7, rtol=1e-6)
     assert found.nfe_max == 40
     # A mean of 7 independent errors: the square root of the summed variances, over 7.

@@ -257,7 +257,7 @@ def test_resumed_training_meets_the_same_pairs(tmp_path):
             raise Stop
 
     settings = {"checkpoint_dir": tmp_path / "b", "checkpoint_every": 30}
-    held_out = jax.vmap(PRIOR.sample)(jax.random.split(KEY, 2))
+    held_out = jax.vmap(PRIOR.sample)(jax.random.split(jax.random.key(9), 2))
     with pytest.raises(Stop):
         tiny_fit(
             "precomputed", validation=held_out, validate_at=[40], callbacks=[interrupt], **settings

@@ -26,7 +26,7 @@ energy = hf.energies.Gaussian(jnp.zeros(2), jnp.eye(2))
 path = hf.paths.Langevin(energy=energy, hessian="dense", noise="own")
 common = dict(
     prior=hf.priors.Normal(shape=(2,)), key=jax.random.key(0), steps=40, batch_size=21, validate_at=10,
-    checkpoint_every=20, progress=False, validation=points[:13],
+    checkpoint_every=20, progress=False, validation=0.9 * points[:13],
 )
 def network():
     return hf.networks.MLP(shape=(2,), width=64, depth=2, key=jax.random.key(2))
