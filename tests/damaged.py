@@ -23,7 +23,7 @@ from hiflow import experiments
 from hiflow.data import _cache
 from hiflow.experiments._member import members_of
 from hiflow.experiments._run_folder import RunFolder
-from hiflow.training._checkpoints import _claim
+from hiflow.training._claims import Claim
 
 TOML = """
 seeds = [0]
@@ -129,7 +129,10 @@ def _is(tree: Any) -> Callable[[Any], bool]:
 
 
 def _mark(root: Path) -> None:
-    _claim(root, json.loads(json.dumps({"data": "12ab", "network": "34cd"})), resume=True)
+    claim = Claim(root, {"data": "12ab", "network": "34cd"}, 9, resume=True)
+    if not (root / "run.json").exists():
+        claim.write()
+        (root / "steps" / "9").mkdir(parents=True)
 
 
 def _write_cache(folder: Path) -> None:

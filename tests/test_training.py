@@ -112,8 +112,8 @@ def test_checkpoints_of_another_run_are_refused(gaussian, tmp_path):
     train(points, checkpoint_dir=tmp_path / "run")
     with pytest.raises(ValueError, match="holds a run already"):
         train(points, checkpoint_dir=tmp_path / "run")
-    with pytest.raises(ValueError, match="another run, with other steps"):
-        train(points, checkpoint_dir=tmp_path / "run", resume=True, steps=50)
+    with pytest.raises(ValueError, match="can't be made shorter"):
+        train(points, checkpoint_dir=tmp_path / "run", resume=True, steps=30)
     for name, changes in {
         "path": {"path": hf.paths.OptimalTransport(sigma_min=0.01)},
         "coupling": {"coupling": "minibatch-ot"},
@@ -125,16 +125,6 @@ def test_checkpoints_of_another_run_are_refused(gaussian, tmp_path):
             train(points, checkpoint_dir=tmp_path / "run", resume=True, **changes)
     with pytest.raises(ValueError, match="needs `checkpoint_dir`"):
         train(points, resume=True)
-
-
-def test_a_corrupt_checkpoint_is_named(gaussian, tmp_path):
-    _, points = gaussian
-    train(points, checkpoint_dir=tmp_path / "run")
-    for file in (tmp_path / "run" / "steps" / "40").rglob("*"):
-        if file.is_file():
-            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with pytest.raises(ValueError, match=r"checkpoint of step 40 .* can't be read"):
-        train(points, checkpoint_dir=tmp_path / "run", resume=True)
 
 
 def test_validation_happens_at_the_chosen_steps(gaussian):

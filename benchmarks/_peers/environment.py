@@ -34,7 +34,8 @@ def python_of(folder: Path, torch: str) -> Path:
     digest = hashlib.sha256("\n".join(wanted).encode()).hexdigest()
     if not (stamp.exists() and stamp.read_text() == digest):
         print(f"installing {', '.join(wanted[:-2])} and hiflow into {folder}", flush=True)
-        venv.create(folder, with_pip=True)
+        if not python.exists():
+            venv.create(folder, with_pip=True, symlinks=True)
         subprocess.run([python, "-m", "pip", "install", "-q", *wanted], check=True)
         stamp.write_text(digest)
     return python

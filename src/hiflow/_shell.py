@@ -2,16 +2,22 @@
 
 import io
 import platform
+import shlex
+import signal
 import sys
 import tomllib
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from hiflow import _compilation, experiments
+from hiflow._interrupts import Terminated, interrupts
 from hiflow._words import nearest
 from hiflow.registry import listing
 
@@ -121,3 +127,32 @@ class plain_errors:  # noqa: N801  a context manager, used like a function
                 f"error: {error}", style="red", markup=False, highlight=False
             )
             sys.exit(2)
+
+
+def again(
+    file: str, root: Path, seed: int | None, seeds: int | None, trust: Sequence[str] | None
+) -> str:
+    """The command that goes on with a run."""
+    given = [("--out", root), ("--seed", seed), ("--seeds", seeds)]
+    given += [("--trust", package) for package in trust or ()]
+    words = [str(word) for pair in given if pair[1] is not None for word in pair]
+    return shlex.join(["hiflow", "train", file, *words, "--resume"])
+
+
+@contextmanager
+def saying_how_to_go_on(command: str) -> Iterator[None]:
+    """Where Ctrl-C or SIGTERM ends what is done inside, a line says by which command to go on; the exit
+    status is 130 or 143. A second one ends the process at once."""
+    try:
+        with interrupts(second_kills=True):
+            yield
+    except (KeyboardInterrupt, Terminated) as error:
+        ended = isinstance(error, Terminated)
+        what = "terminated" if ended else "interrupted"
+        Console(stderr=True).print(
+            f"{what}: what was trained is saved; go on by: {command}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        sys.exit(128 + (signal.SIGTERM if ended else signal.SIGINT))

@@ -5,10 +5,12 @@ at once.
 """
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -17,6 +19,7 @@ from hiflow._disk import trusting
 from hiflow._shell import (
     Cached,
     Family,
+    again,
     component_names,
     console,
     experiment_names,
@@ -26,6 +29,7 @@ from hiflow._shell import (
     listed,
     plain_errors,
     say_version,
+    saying_how_to_go_on,
     setting_of,
     value_of,
 )
@@ -79,11 +83,12 @@ def train(
     trust: Trust = None,
 ) -> None:
     """Train every arm of an experiment, score it, and compare the arms."""
-    with plain_errors(), trusting(*trust or ()):
+    with plain_errors(), trusting(*trust or ()), ExitStack() as ending:
         if seed is not None and seeds is not None:
             raise ValueError("--seed and --seeds exclude each other.")
         what = experiments.read(file)
         root = out or Path("runs") / what.name
+        ending.enter_context(saying_how_to_go_on(again(file, root, seed, seeds, trust)))
         chosen = [seed] if seed is not None else list(range(seeds)) if seeds else None
         place = (coordinator, processes, process)
         if distributed or place != (None, None, None):
@@ -98,6 +103,12 @@ def train(
             keep_compiled(cache)
             found = experiments.train(what, root, seeds=chosen, resume=resume, console=console)
             experiments.remember(root, _report(found, root))
+            if found.failures:
+                console.print(f"run folder: {root}")
+                Console(stderr=True).print(
+                    experiments.summary(found.failures), style="red", markup=False, soft_wrap=True
+                )
+                sys.exit(1)
         console.print(f"run folder: {root}")
 
 

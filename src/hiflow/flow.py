@@ -10,11 +10,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from hiflow import _disk
+from hiflow import _border, _disk
+from hiflow._border import border
 from hiflow._devices import on_every_device
+from hiflow._forks import refuse_fork
 from hiflow._integration import in_chunks
 from hiflow.networks import AbstractVelocityField
+from hiflow.networks import registry as _networks
 from hiflow.priors import AbstractPrior
+from hiflow.priors import registry as _priors
 from hiflow.solver import Solver, SolverStats, as_solver, check_arrived, solve
 from hiflow.standardisation import Standardised
 
@@ -41,6 +45,9 @@ class Flow(eqx.Module):
       `fit(standardise=True)` has it: the ODE runs there, samples and densities are in the data's.
     - `settings`: fields of the solver.
 
+    Compile methods by `equinox.filter_jit(flow.log_prob)`, or `jax.jit(lambda x: flow.log_prob(x))`:
+    `jax.jit` itself takes no bound methods of objects that hold arrays.
+
     **Raises:** `ValueError` for components of other events, or a wrong setting.
     """
 
@@ -49,6 +56,11 @@ class Flow(eqx.Module):
     solver: Solver
     units: Standardised | None = None
 
+    @border(
+        "Flow",
+        prior=_border.instance_of(_priors),
+        network=_border.instance_of(_networks),
+    )
     def __init__(
         self,
         prior: AbstractPrior,
@@ -68,10 +80,12 @@ class Flow(eqx.Module):
                 f"{self.network.event_shape}; build both for the same events."
             )
 
+    @border("sample", key=_border.key, size=_border.size)
     def sample(self, key: PRNGKeyArray, size: int, **settings: Any) -> Float[Array, "size *event"]:
         """`size` samples."""
         return self.sample_and_stats(key, size, **settings)[0]
 
+    @border("sample", key=_border.key, size=_border.size)
     def sample_and_stats(
         self, key: PRNGKeyArray, size: int, **settings: Any
     ) -> tuple[Float[Array, "size *event"], SolverStats]:
@@ -80,6 +94,7 @@ class Flow(eqx.Module):
         z, stats = _solved(_push, flow, _prior_samples(flow, key, size))
         return _from_units(flow, z), stats
 
+    @border("push", x0=_border.points)
     def push(self, x0: Float[Array, "n *event"], **settings: Any) -> Float[Array, "n *event"]:
         """Where the flow carries points of the prior: samples, if `x0` are samples of the prior. With
         `units`, `x0` are in the prior's, and what is returned is in the data's.
@@ -93,12 +108,14 @@ class Flow(eqx.Module):
             )
         return _from_units(self, _solved(_push, self.with_settings(**settings), x0)[0])
 
+    @border("sample_and_log_prob", key=_border.key, size=_border.size)
     def sample_and_log_prob(
         self, key: PRNGKeyArray, size: int, **settings: Any
     ) -> tuple[Float[Array, "size *event"], Float[Array, " size"]]:
         """`size` samples and their log densities, from one solve."""
         return self.sample_log_prob_and_stats(key, size, **settings)[:2]
 
+    @border("sample_log_prob_and_stats", key=_border.key, size=_border.size)
     def sample_log_prob_and_stats(
         self, key: PRNGKeyArray, size: int, **settings: Any
     ) -> tuple[Float[Array, "size *event"], Float[Array, " size"], SolverStats]:
@@ -110,6 +127,7 @@ class Flow(eqx.Module):
         (z, log_prob), stats = _solved(_push_with_density, flow, (x0, keys))
         return _from_units(flow, z), log_prob + _log_det(flow), stats
 
+    @border("log_prob", x=_border.points, key=_border.key_or_none)
     def log_prob(
         self, x: Float[Array, "*batch_event"], *, key: PRNGKeyArray | None = None, **settings: Any
     ) -> Float[Array, "*batch"]:
@@ -119,6 +137,7 @@ class Flow(eqx.Module):
         """
         return self.log_prob_and_stats(x, key=key, **settings)[0]
 
+    @border("log_prob", x=_border.points, key=_border.key_or_none)
     def log_prob_and_stats(
         self, x: Float[Array, "*batch_event"], *, key: PRNGKeyArray | None = None, **settings: Any
     ) -> tuple[Float[Array, "*batch"], SolverStats]:
@@ -141,6 +160,7 @@ class Flow(eqx.Module):
 
         **Raises:** `ValueError` for an unknown setting or a wrong value.
         """
+        refuse_fork()
         solver = self.solver.changed(**settings)
         return Flow(self.prior, self.network, solver, units=self.units)
 

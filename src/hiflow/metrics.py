@@ -5,16 +5,20 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
+from hiflow import _border
+from hiflow._border import border
 from hiflow._distances import pair_distances as pair_distances
+from hiflow._kinds import shown
+from hiflow._programs import compiled
 from hiflow._statistics import mean_of
 from hiflow._statistics import standard_error as standard_error
 from hiflow.energies import AbstractEnergy, SupportsEntropy
+from hiflow.energies import registry as _energies
 from hiflow.priors import AbstractPrior
 from hiflow.solver import SolverStats
 
@@ -46,6 +50,14 @@ class HasSamples(Protocol):
         ...
 
 
+def _with_density(value: Any, what: str) -> HasDensity:
+    if isinstance(value, HasDensity) and not isinstance(value, type):
+        return value
+    raise ValueError(
+        f"{what} must be a Flow, or have a method log_prob_and_stats; got {shown(value)}."
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class NLL:
     """A negative log-likelihood in nats.
@@ -68,6 +80,7 @@ class NLL:
     probe_se: float = 0.0
 
 
+@border("negative_log_likelihood", flow=_with_density, points=_border.points)
 def negative_log_likelihood(
     flow: HasDensity,
     points: Float[Array, "n *event"],
@@ -222,6 +235,7 @@ class Weighted:
         return values
 
 
+@border("importance_sample", energy=_border.made_of(_energies), key=_border.key, size=_border.size)
 def importance_sample(
     flow: HasSamples, energy: AbstractEnergy, *, key: PRNGKeyArray, size: int, **settings: Any
 ) -> Weighted:
@@ -252,7 +266,7 @@ def weigh(
     return Weighted(x, np.asarray(of_every(energy, x)), np.asarray(log_prob))
 
 
-@eqx.filter_jit
+@compiled()
 def of_every(function: Callable[[Array], Array], x: Float[Array, "n *event"]) -> Array:
     """Compiled once for all energies of one class: their arrays are arguments."""
     return jax.vmap(function)(x)

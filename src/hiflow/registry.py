@@ -4,25 +4,28 @@ import functools
 import importlib
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import EntryPoint, version
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from hiflow import _index
+from hiflow._arguments import Fault, described, faults_in, known_families, locate
 from hiflow._index import packages
+from hiflow._presets import SupportsPresets as SupportsPresets
 from hiflow._words import nearest
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
-S = TypeVar("S", bound="SupportsPresets")
 # What takes a component takes an instance, a name, or a table `{"name": ..., keyword: ...}`.
 Named = T | str | Mapping[str, object]
 _DISTRIBUTION = "hiflow-jax"
-_families: dict[str, "Registry[Any]"] = {}
+_families: dict[str, "Registry[Any]"] = known_families
 
 
 class RegistryError(LookupError):
     """A component that can't be found, loaded or registered; the message says what to do."""
+
+    faults: list[Fault] | None = None
 
 
 class Registry(Generic[T]):
@@ -36,10 +39,12 @@ class Registry(Generic[T]):
 
     - `family`: the plural name of the family, also the entry-point group's suffix.
     - `base`: the family's abstract class; whatever is registered must be a concrete subclass.
+    - `advice`: a sentence for whoever gives something of another kind, or nothing.
     """
 
-    def __init__(self, family: str, base: type[T]):
+    def __init__(self, family: str, base: type[T], advice: Callable[[object], str] | None = None):
         _families[family] = self
+        self.advice: Callable[[object], str] = advice or (lambda value: "")
         self.family = family
         self.base = base
         self._registered: dict[str, type[T]] = {}
@@ -128,22 +133,47 @@ class Registry(Generic[T]):
         """
         if isinstance(value, self.base):
             return value
-        arguments = self._table(value)
-        name = arguments.pop("name")
-        cls = self.get(name)
+        arguments: dict[str, Any] = {}
+        try:
+            build, arguments = self._builder(value, context)
+            return build(**arguments)
+        except Exception as error:
+            locate(error, value, arguments)
+            raise
+
+    def faults(self, value: object) -> Iterator[Fault]:
+        """What is wrong with a name or table, as far as that is seen without building the component."""
+        if isinstance(value, self.base):
+            return
+        try:
+            name, cls, arguments = self._found(value)
+            if "preset" in arguments and issubclass(cls, SupportsPresets):
+                cls.preset_arguments(arguments.pop("preset"))
+        except RegistryError as error:
+            yield Fault((), str(error))
+            return
+        for fault in faults_in(cls, arguments):
+            yield fault if fault.where else Fault((), f"{self.family}: {name!r} {fault.words}")
+
+    def _worded(self, name: str, fault: Fault) -> str:
+        return f"{self.family}: {name!r}: {fault}" if fault.where else str(fault)
+
+    def _builder(
+        self, value: Named[T], context: Mapping[str, object]
+    ) -> tuple[Callable[..., T], dict[str, Any]]:
+        """What makes the component, and with which arguments."""
+        found = list(self.faults(value))
+        name, cls, arguments = self._found(value)
+        if found:
+            error = RegistryError(self._worded(name, found[0]))
+            error.faults = found
+            raise error
         build: Callable[..., T] = cls
         accepted = inspect.signature(cls).parameters
         preset: Mapping[str, object] = {}
         if "preset" in arguments and issubclass(cls, SupportsPresets):
             chosen = arguments.pop("preset")
-            preset = cls.preset_arguments(chosen)
-            build = functools.partial(cls.preset, chosen)
-        for argument in arguments:
-            if argument not in accepted:
-                raise RegistryError(
-                    f"{self.family}: {name!r} takes no argument {argument!r}"
-                    f"{nearest(argument, accepted)} It takes: {', '.join(accepted)}."
-                )
+            preset, build = cls.preset_arguments(chosen), functools.partial(cls.preset, chosen)
         given = {**preset, **arguments}
         known = {k: v for k, v in context.items() if k in accepted and k not in given}
         missing = [k for k in _required(accepted) if k not in given and k not in known]
@@ -152,7 +182,13 @@ class Registry(Generic[T]):
                 f"{self.family}: {name!r} needs {', '.join(map(repr, missing))}. Give a table, as "
                 f"{{name = {name!r}, {missing[0]} = ...}}, or an instance."
             )
-        return build(**arguments, **known)
+        return build, {**arguments, **known}
+
+    def _found(self, value: object) -> tuple[str, type[T], dict[str, Any]]:
+        """The name, class and arguments that a name or table asks for."""
+        arguments = self._table(value)
+        name = arguments.pop("name")
+        return name, self.get(name), arguments
 
     def name_of(self, component: T) -> str:
         """The name under which the component's class is registered, else the class's own name."""
@@ -171,12 +207,10 @@ class Registry(Generic[T]):
             return {"name": value}
         if isinstance(value, Mapping) and isinstance(value.get("name"), str):
             return dict(value)
-        got = repr(value)
-        if isinstance(value, Mapping):
-            got += ", which has none" if "name" not in value else ", whose name isn't a string"
         raise RegistryError(
             f"{self.family}: expected an instance of {self.base.__name__}, a name, or a table "
-            f"with a `name`; got {got}. Names: {', '.join(self.names())}."
+            f"with a `name`; got {described(value)}.{self.advice(value)} Names: "
+            f"{', '.join(self.names())}."
         )
 
     def _check_version(self, entry: EntryPoint, name: str) -> None:
@@ -201,8 +235,11 @@ class Registry(Generic[T]):
     def _claims(self, name: str) -> list[EntryPoint]:
         claims = self._plugins().get(name, [])
         if not claims:
+            others = [family for family, known in _index.origins().items() if name in known]
+            elsewhere = f" (that is one of {', '.join(others)})" if others else ""
             raise RegistryError(
-                f"{self.family}: no component is called {name!r}{nearest(name, self.names())} "
+                f"{self.family}: no component is called {name!r}{elsewhere}"
+                f"{nearest(name, self.names())} "
                 f"Known names: {', '.join(self.names())}."
             )
         return claims
@@ -223,34 +260,6 @@ class Registry(Generic[T]):
                 f"{self.base.__module__}.{self.base.__qualname__}, got {cls!r}."
             )
         return cls
-
-
-class SupportsPresets:
-    """A component whose published settings have names; a class inherits it beside its family's.
-
-    It gives `presets`, names to keyword arguments, and gets `preset`; in a table it is
-    `{"name": ..., "preset": ...}`, with any other argument beside.
-    """
-
-    presets: ClassVar[Mapping[str, Mapping[str, object]]]
-
-    @classmethod
-    def preset(cls: type[S], name: str, **overrides: object) -> S:
-        """The component with the settings of that name, except for `overrides`.
-
-        **Raises:** `ValueError` for an unknown name; the nearest is suggested.
-        """
-        return cls(**{**cls.preset_arguments(name), **overrides})
-
-    @classmethod
-    def preset_arguments(cls, name: str) -> Mapping[str, object]:
-        """The keyword arguments of the preset. **Raises:** `ValueError` for an unknown name."""
-        if name not in cls.presets:
-            raise ValueError(
-                f"{cls.__name__}.preset: `name` must be one of {', '.join(cls.presets)}, got {name!r}"
-                f"{nearest(str(name), cls.presets)} For other settings call {cls.__name__}(...) itself."
-            )
-        return cls.presets[name]
 
 
 def listing() -> dict[str, dict[str, str]]:

@@ -15,6 +15,7 @@ from hiflow import divergences
 from hiflow._checks import Refused, as_scalar, converter, is_concrete, nearest, whole
 from hiflow._integration import Field, Interval, solve_adaptively, solve_in_steps, width_for
 from hiflow._integration._adaptive import MOST_STEPS
+from hiflow._kinds import wanted
 from hiflow.networks import AbstractVelocityField
 
 T = TypeVar("T")
@@ -65,7 +66,7 @@ def _as_method(value: object) -> diffrax.AbstractSolver:
 
 
 def _as_tolerance(value: object) -> Float[Array, ""]:
-    if isinstance(value, bool | str):
+    if wanted(float, value) is not None:
         raise Refused("must be positive and finite, a number")
     array = as_scalar(value)
     if is_concrete(array) and not 0 < float(array) < jnp.inf:

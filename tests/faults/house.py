@@ -275,7 +275,8 @@ FAULTS = [
         "tests/test_start.py::test_names_that_are_read_from_the_source_are_those_that_register",
     ),
     Mutation(
-        "broken laws exit well", "cli.py", "            sys.exit(1)", "            sys.exit(0)",
+        "broken laws exit well", "cli.py", "for law in found.laws):\n            sys.exit(1)",
+        "for law in found.laws):\n            sys.exit(0)",
         "tests/testing/test_any.py::test_the_shell_fails_where_a_law_is_broken",
     ),
     Mutation(
@@ -315,7 +316,7 @@ FAULTS = [
     ),
     Mutation(
         "arms of other test points in one folder", "experiments/_run_folder.py",
-        '!= described["test_points"]:', 'is None:',
+        '!= described["test_points"]\n', 'is None\n',
         "tests/test_compare.py::test_a_run_takes_no_arms_of_other_test_points",
     ),
     Mutation(

@@ -85,7 +85,7 @@ FAULTS = [
         STEP + "[12-5-adam-0.05-0.2]",
     ),
     Mutation(
-        "no warm-up", "training/_step.py", "min(self.warmup, self.steps // 2)", "0",
+        "no warm-up", "training/_step.py", "min(self.warmup, steps // 2)", "0",
         STEP + "[12-5-adam-0.05-0.2]",
     ),
     Mutation(
@@ -104,7 +104,7 @@ FAULTS = [
         "tests/paths/test_anchor_store.py::test_training_from_disk_is_training_from_memory",
     ),
     Mutation(
-        "any run may be resumed", "training/_checkpoints.py", "found.get(name) != run[name]",
+        "any run may be resumed", "training/_claims.py", "found.get(name) != self._run[name]",
         "name not in found",
         "tests/test_training.py::test_checkpoints_of_another_run_are_refused",
     ),
@@ -177,7 +177,7 @@ FAULTS = [
         "tests/test_training.py::test_validation_happens_at_the_chosen_steps",
     ),
     Mutation(
-        "training goes on without a loss", "training/_fit.py", "if not math.isfinite(loss):",
+        "training goes on without a loss", "training/_stretch.py", "if not math.isfinite(loss):",
         "if math.isinf(math.pi):",
         "tests/test_training.py::test_divergence_of_the_loss_stops_the_run",
     ),

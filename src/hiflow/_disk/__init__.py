@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from hiflow._disk._fingerprint import fingerprint as fingerprint
     from hiflow._disk._fingerprint import structure as structure
     from hiflow._disk._folder import cache_folder as cache_folder
+    from hiflow._disk._lock import in_use as in_use
+    from hiflow._disk._lock import locked as locked
     from hiflow._disk._modules import is_whole as is_whole
     from hiflow._disk._modules import load as load
     from hiflow._disk._modules import save as save
@@ -51,6 +53,8 @@ else:
         "fingerprint": "_fingerprint",
         "structure": "_fingerprint",
         "cache_folder": "_folder",
+        "in_use": "_lock",
+        "locked": "_lock",
         "load": "_modules",
         "save": "_modules",
     }

@@ -12,9 +12,18 @@ def in_todays_words(root: Any, version: int) -> Any:
     **Raises:** `ValueError` for a tree that no version wrote.
     """
     try:
-        return _of_format_1(root) if version == 1 else root
+        return (
+            root if version == FORMAT else _with_units(_of_format_1(root) if version == 1 else root)
+        )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"its manifest lacks {error}") from error
+
+
+def _with_units(code: Any) -> Any:
+    """Before format 3 a flow was always in the data's own units."""
+    if isinstance(code, dict) and code.get("module") == "hiflow.flow:Flow":
+        code["fields"].setdefault("units", None)
+    return code
 
 
 def _of_format_1(code: Any) -> Any:

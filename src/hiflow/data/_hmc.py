@@ -6,11 +6,11 @@ BlackJAX is imported where chains are run: it takes a third of the time that all
 import dataclasses
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from hiflow._programs import compiled
 from hiflow.data._mixing import Mixing, mixing
 from hiflow.energies import AbstractEnergy, relax
 from hiflow.energies._gradient import GRADIENT_CURE
@@ -136,7 +136,7 @@ def refuse_bad_start(energy: AbstractEnergy, value: Array, gradient: Array) -> N
         )
 
 
-@eqx.filter_jit
+@compiled()
 def relaxed_start(
     energy: AbstractEnergy, key: PRNGKeyArray, chains: int
 ) -> Float[Array, "n *event"]:
@@ -146,7 +146,7 @@ def relaxed_start(
     return project(jax.vmap(lambda y: relax(energy, y))(x))
 
 
-@eqx.filter_jit
+@compiled()
 def _begin(energy: AbstractEnergy, x: Float[Array, "n *event"]) -> _Chains:
     import blackjax
 
@@ -155,7 +155,7 @@ def _begin(energy: AbstractEnergy, x: Float[Array, "n *event"]) -> _Chains:
     return _Chains(state, jnp.log(jnp.asarray(0.05, x.dtype)))
 
 
-@eqx.filter_jit
+@compiled()
 def _advance(
     energy: AbstractEnergy,
     chains: _Chains,

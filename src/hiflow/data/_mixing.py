@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from hiflow._programs import compiled
 from hiflow.energies import AbstractEnergy
 from hiflow.groups import AbstractGroup, SupportsPeriods
 
@@ -146,6 +146,6 @@ def _leading(
     return centred @ vectors[:, ::-1][:, :_MOST], names
 
 
-@eqx.filter_jit
+@compiled()
 def _energies(energy: AbstractEnergy, x: Float[Array, "n *event"]) -> Float[Array, " n"]:
     return jax.lax.map(energy, x, batch_size=min(x.shape[0], 1024))

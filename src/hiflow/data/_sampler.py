@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
+from hiflow import _border
+from hiflow._border import border
 from hiflow._checks import as_array, refuse_not_finite
 from hiflow._disk import fingerprint
 from hiflow.data import _cache
@@ -19,8 +21,10 @@ from hiflow.data._samples import Samples
 from hiflow.data._tempering import inverse_temperatures, run_tempered
 from hiflow.data._virial import free_dimensions
 from hiflow.energies import AbstractEnergy, SupportsSampling
+from hiflow.energies import registry as _energies
 
 
+@border("sample", energy=_border.made_of(_energies), key=_border.key, size=_border.size)
 def sample(
     energy: AbstractEnergy,
     *,

@@ -12,6 +12,8 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow import _border
+from hiflow._border import border
 from hiflow._checks import refuse_not_finite
 from hiflow._disk import array_or_archive, open_file
 from hiflow.data._report import SamplingReport
@@ -81,6 +83,7 @@ class Samples:
     def __repr__(self) -> str:
         return f"Samples({len(self)} points of shape {self.event_shape})"
 
+    @border("Samples.split", key=_border.key)
     def split(self, n_test: int, key: PRNGKeyArray) -> tuple["Samples", "Samples"]:
         """Training and test samples, in random order. Whole chains go to either side, so that the test
         samples are independent of the training samples: what the last chain has beyond `n_test` is left

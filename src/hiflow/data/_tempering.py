@@ -11,11 +11,11 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from hiflow._programs import compiled
 from hiflow.data._hmc import Draws, HMCSettings, Trace, refuse_bad_start, relaxed_start
 from hiflow.energies import AbstractEnergy
 
@@ -92,14 +92,14 @@ def run_tempered(
     return Draws(trace.points(), acceptance, step, trace.mixing(energy), swapped)
 
 
-@eqx.filter_jit
+@compiled()
 def _begin(energy: AbstractEnergy, x: Float[Array, "chains replicas *event"]) -> _Replicas:
     value, gradient = jax.vmap(jax.vmap(jax.value_and_grad(energy)))(x)
     log_step = jnp.full(x.shape[1], jnp.log(0.05), x.dtype)
     return _Replicas(x, value, gradient, log_step, jnp.zeros((), jnp.int32))
 
 
-@eqx.filter_jit
+@compiled()
 def _advance(
     energy: AbstractEnergy,
     replicas: _Replicas,

@@ -4,11 +4,11 @@ import warnings
 from collections.abc import Sized
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hiflow._programs import compiled
 from hiflow._statistics import standard_error
 from hiflow.energies import AbstractEnergy
 
@@ -101,7 +101,7 @@ def mean_over_chains(values: np.ndarray, chains: object = None) -> tuple[float, 
     return float(values.mean()), standard_error(values, labels)
 
 
-@eqx.filter_jit
+@compiled()
 def _virials(energy: AbstractEnergy, x: jax.Array) -> jax.Array:
     def one(x: jax.Array) -> jax.Array:
         return jnp.vdot(energy.group.project(x), jax.grad(energy)(x))

@@ -1,10 +1,10 @@
 """Whether an energy's gradient is finite where its value is."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hiflow._programs import compiled
 from hiflow.energies._base import AbstractEnergy
 
 GRADIENT_CURE = (
@@ -38,7 +38,7 @@ def refuse_bad_gradient(
             )
 
 
-@eqx.filter_jit
+@compiled()
 def _value_and_gradient(
     energy: AbstractEnergy, x: Float[Array, "n *event"]
 ) -> tuple[Float[Array, " n"], Float[Array, "n *event"]]:

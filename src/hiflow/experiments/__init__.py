@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from hiflow.experiments._data import make_validation as make_validation
     from hiflow.experiments._data import pixel_transform as pixel_transform
     from hiflow.experiments._evaluate import evaluate_file as evaluate_file
+    from hiflow.experiments._failures import Failure as Failure
+    from hiflow.experiments._failures import settings_of as settings_of
+    from hiflow.experiments._failures import summary as summary
     from hiflow.experiments._finished import finished as finished
     from hiflow.experiments._finished import remember as remember
     from hiflow.experiments._fitted import FittedEnergies as FittedEnergies
@@ -43,6 +46,9 @@ else:
         "make_validation": "_data",
         "pixel_transform": "_data",
         "evaluate_file": "_evaluate",
+        "Failure": "_failures",
+        "settings_of": "_failures",
+        "summary": "_failures",
         "finished": "_finished",
         "remember": "_finished",
         "FittedEnergies": "_fitted",

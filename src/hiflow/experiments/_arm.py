@@ -1,18 +1,24 @@
 """One arm of an experiment: its tables made into the objects that `fit` takes."""
 
 import dataclasses
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from jaxtyping import PRNGKeyArray
 
-from hiflow import energies, networks, paths, priors
+from hiflow import couplings, energies, networks, paths, priors
+from hiflow._words import nearest
 from hiflow.experiments._fitted import FittedEnergies
-from hiflow.experiments._toml import ConfigError, Experiment, Table
+from hiflow.experiments._problems import Problems, worded
+from hiflow.experiments._structure import heading
+from hiflow.experiments._toml import Experiment, Table
 from hiflow.solver import Solver
 from hiflow.training import Training
-from hiflow.training._preflight import make_components, make_ready
+from hiflow.training._components import Components
+from hiflow.training._preflight import make_ready
 
-S = TypeVar("S", Training, Solver)
+S = TypeVar("S")
+_DEFAULTS = {"network": "mlp", "prior": "normal"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,30 +49,107 @@ def make_arm(
 
     - `fitted`: fits energies to data where a table asks for it; by default they are blanks.
 
-    **Raises:** `ConfigError` for a wrong setting, and what the components raise.
+    **Raises:** `ConfigError` with all wrong settings, and what doesn't fit together.
     """
-    if "path" not in arm:
-        raise ConfigError(f"arm {arm['label']!r}: needs a `path`.")
+    problems = Problems()
     fitted = FittedEnergies(event_shape) if fitted is None else fitted
+    training, solver = settings_of(experiment, arm, problems)
+    parts = _components(experiment, arm, energy, event_shape, key, fitted, problems)
+    problems.refuse()
+    assert training is not None
+    assert solver is not None
+    assert parts is not None
+    network, path, prior = parts
+    where = heading("arm", arm["label"])
+    problems.tried(where, make_ready, network, path, prior, energy, training)
+    problems.refuse()
+    return Arm(arm["label"], network, path, prior, training, solver, arm.get("size"))
+
+
+def settings_of(
+    experiment: Experiment, arm: Table, problems: Problems
+) -> tuple[Training | None, Solver | None]:
+    """The settings of an arm, each `None` where something is wrong with it."""
+    shared = experiment.tables.get("training", {})
+    sources = {"[training]": shared, **dict(_own_tables(experiment, arm, "training"))}
+    training = _settings(Training().changed, _names(Training), sources, problems)
+    if training is not None and not isinstance(training.coupling, couplings.AbstractCoupling):
+        for fault in couplings.registry.faults(training.coupling):
+            place = [each for each, table in sources.items() if "coupling" in table][-1]
+            problems.add(worded(place, fault.under("coupling")))
+    evaluation = {"[evaluation]": experiment.tables.get("evaluation", {})}
+    return training, _settings(Solver().changed, ["solver", *_names(Solver)], evaluation, problems)
+
+
+def place_of(experiment: Experiment, arm: Table, key: str) -> str:
+    """Where in the file an arm's component is said."""
+    own = [where for where, _ in _own_tables(experiment, arm, key)]
+    return own[-1] if own else f"[{key}]"
+
+
+def _own_tables(experiment: Experiment, arm: Table, key: str) -> Iterator[tuple[str, Table]]:
+    """What the arm and its variant say of a key, with their places; the last one counts."""
+    for kind in ("arm", "variant"):
+        for table in experiment.tables.get(kind, []):
+            if table["label"] == arm[kind] and key in table:
+                yield f"{heading(kind, arm[kind])} {key}", table[key]
+
+
+def _components(
+    experiment: Experiment,
+    arm: Table,
+    energy: energies.AbstractEnergy | None,
+    event_shape: tuple[int, ...],
+    key: PRNGKeyArray,
+    fitted: FittedEnergies,
+    problems: Problems,
+) -> tuple[networks.AbstractVelocityField, paths.AbstractPath, priors.AbstractPrior] | None:
     size, shared = arm.get("size"), experiment.tables
+    tables = {name: arm.get(name, shared.get(name, default)) for name, default in _DEFAULTS.items()}
+    where = {name: place_of(experiment, arm, name) for name in ("network", "path", "prior")}
+    made = Components(event_shape, key)
+    prior = problems.tried(where["prior"], made.prior, tables["prior"])
+    if prior is None:
+        problems.note_all(where["network"], networks.registry.faults(tables["network"]))
+        return None
+    network = problems.tried(where["network"], made.network, tables["network"], prior)
     default = shared.get("energy") if energy is None else None
-    network, path, prior, _ = make_components(
-        arm.get("network", shared.get("network", "mlp")),
-        fitted.inside(arm["path"], size),
-        arm.get("prior", shared.get("prior", "normal")),
-        energy if default is None else fitted.make(default, size),
-        event_shape,
-        key,
-    )
-    table = {**shared.get("training", {}), **arm.get("training", {})}
-    training = _settings(Training(), table, "[training]")
-    solver = _settings(Solver(), shared.get("evaluation", {}), "[evaluation]")
-    make_ready(network, path, prior, energy, training)
-    return Arm(arm["label"], network, path, prior, training, solver, size)
+    before = len(problems)
+    if default is not None:
+        energy = problems.tried("[energy]", fitted.make, default, size)
+    path = problems.tried(where["path"], fitted.inside, arm["path"], size)
+    if len(problems) > before:
+        return None
+    path = problems.tried(where["path"], made.path, path, prior, energy)
+    return None if network is None or path is None else (network, path, prior)
 
 
-def _settings(defaults: S, table: Table, where: str) -> S:
-    try:
-        return defaults.changed(**table)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: {error}") from error
+def _names(settings: type[Training] | type[Solver]) -> list[str]:
+    return [field.name for field in dataclasses.fields(settings)]
+
+
+def _settings(
+    changed: Callable[..., S], known: list[str], sources: dict[str, Table], problems: Problems
+) -> S | None:
+    """The settings that tables say, the later ones over the earlier."""
+    before = len(problems)
+    for where, table in sources.items():
+        for name in table:
+            if name not in known:
+                problems.add(
+                    f"{where}: unknown setting {name!r}{nearest(name, known)} There are "
+                    f"{', '.join(known)}."
+                )
+    if len(problems) > before:
+        return None
+    merged = {name: value for table in sources.values() for name, value in table.items()}
+    together = Problems()
+    made = together.tried(list(sources)[-1], changed, **merged)
+    if made is not None:
+        return made
+    for where, table in sources.items():
+        for name, value in table.items():
+            problems.tried(where, changed, **{name: value})
+    if len(problems) == before:  # What is right alone may not be together.
+        problems.take(together)
+    return None

@@ -75,7 +75,10 @@ def _compared(
     first, *others = (member.experiment for member in members)
     if any(each.tables.get("energy") != first.tables.get("energy") for each in others):
         raise ValueError("compare: the runs are of different energies.")
+    failures = [each for run in runs for each in RunFolder(run).failures()]
+    failures = [each for each in failures if not only or each.label in only]
     members, energy = _chosen(members, only), make_energy(first)
+    _check_settings(members, against, sweep, samples)
     if energy is None and samples:
         raise ValueError(
             "compare: `samples` are weighted by an [energy], and the experiment has none."
@@ -97,7 +100,26 @@ def _compared(
             member.weighted = _weighted(member, samples, energy)
             ess = f"ESS {member.weighted.ess:.1%}"
             console.print(f"sampled: {member.label}, seed {member.seed}: {ess}")
-    return Comparison(members, energy, against)
+    return Comparison(members, energy, against, failures)
+
+
+def _check_settings(
+    members: Sequence[Member], against: str | None, sweep: int, samples: int
+) -> None:
+    """Raise `ValueError` for what would come to light after all is computed."""
+    for variant in {member.variant for member in members}:
+        names = [{member.arm, member.label} for member in members if member.variant == variant]
+        if against is not None and not any(against in each for each in names):
+            raise ValueError(
+                f"compare: no arm {against!r} to compare with; there are "
+                f"{', '.join(dict.fromkeys(m.arm for m in members if m.variant == variant))}."
+            )
+    for name, number in {"sweep": sweep, "samples": samples}.items():
+        if number < 0 or number == 1:
+            raise ValueError(
+                f"compare: `{name}` must be 0 for none, or at least 2 for a standard error, got "
+                f"{number}."
+            )
 
 
 def _labels(members: Iterable[Member]) -> list[str]:

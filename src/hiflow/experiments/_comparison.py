@@ -11,6 +11,7 @@ from hiflow.data import PixelTransform
 from hiflow.energies import AbstractEnergy
 from hiflow.experiments._caption import caption
 from hiflow.experiments._data import pixel_transform
+from hiflow.experiments._failures import Failure
 from hiflow.experiments._member import Member
 from hiflow.experiments._run_folder import Row
 from hiflow.experiments._toml import Experiment
@@ -26,11 +27,13 @@ class Comparison:
     - `members`: at least one.
     - `energy`: of their data, if it is known.
     - `against`: label of the reference arm, by default the first (of every variant).
+    - `failures`: the arms and seeds that have no flow because they failed.
     """
 
     members: Sequence[Member]
     energy: AbstractEnergy | None
     against: str | None = None
+    failures: Sequence[Failure] = ()
 
     @property
     def experiment(self) -> Experiment:
@@ -55,6 +58,13 @@ class Comparison:
     def rows(self) -> list[Row]:
         """One row per arm: NLL, its paired difference from the reference, NFE."""
         return [self._row(group) for group in self._groups().values()]
+
+    def failed_rows(self) -> list[Row]:
+        """One row per arm that has failed for every seed: its name, and which seeds."""
+        trained = self._groups()
+        labels = dict.fromkeys(each.label for each in self.failures if each.label not in trained)
+        nothing = dict.fromkeys(self.rows()[0])
+        return [{**nothing, "label": label, "failed": self._failed(label)} for label in labels]
 
     def choices(self) -> list[Row]:
         """The row of each family's best arm by validation, families in order."""
@@ -104,9 +114,14 @@ class Comparison:
                 {"label": m.label, "seed": m.seed, **_without_points(m.scores)}
                 for m in self.members
             ],
+            "failed": [dataclasses.asdict(each) for each in self.failures],
             "sweep": sweeps,
             "samples": self.sample_rows(),
         }
+
+    def _failed(self, label: str) -> str | None:
+        seeds = [str(each.seed) for each in self.failures if each.label == label]
+        return f"seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}" if seeds else None
 
     def _groups(self) -> dict[str, list[Member]]:
         groups: dict[str, list[Member]] = {}
@@ -145,6 +160,7 @@ class Comparison:
             "controlled": None,
             "controlled_se": None,
             "validation": _mean_of(m.validation for m in group),
+            "failed": self._failed(first.label),
         }
         if all(member.control is not None for member in group):
             controlled = _controlled(group)

@@ -30,6 +30,10 @@ class Finished:
         """One row per arm."""
         return self.table
 
+    def failed_rows(self) -> Sequence[Row]:
+        """None: a run in which arms have failed isn't finished."""
+        return ()
+
 
 def remember(root: str | os.PathLike[str], files: Iterable[Path]) -> None:
     """Keep in a run folder what its own comparison, written into `files`, was made of."""
@@ -58,8 +62,10 @@ def finished(
             for seed in (experiment.seeds if seeds is None else seeds)
         }
         files = {folder.root / name: digest for name, digest in kept["files"].items()}
+        config = folder.root / "config.toml"
         if (
-            not wanted <= set(flows)
+            config.read_text(encoding="utf-8") != experiment.text
+            or not wanted <= set(flows)
             or any(_hash(path) != digest for path, digest in files.items())
             or _made_of(folder, experiment, list(flows.values())) != kept["made_of"]
         ):

@@ -1,6 +1,6 @@
 """`[energy]`: one of a fixed form, from a file, or fitted to an experiment's own training points."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +9,19 @@ from jaxtyping import Array, Float
 from rich.console import Console
 
 from hiflow import energies
+from hiflow._arguments import Fault, faults_in
 from hiflow._disk import fingerprint, is_whole, write_json
-from hiflow.experiments._toml import ConfigError, Experiment, Table, check_names, parameters
+from hiflow._kinds import shown, wanted
+from hiflow.experiments._toml import ConfigError, Experiment, Table
 
 
 def is_fitted(table: object) -> bool:
     """Whether a table names an energy that is to be fitted to data."""
     if isinstance(table, str):
         table = {"name": table}
-    if not isinstance(table, Mapping) or "name" not in table or "file" in table:
+    if not isinstance(table, Mapping) or "file" in table:
+        return False
+    if not isinstance(table.get("name"), str):
         return False
     return issubclass(energies.registry.get(table["name"]), energies.SupportsFitting)
 
@@ -82,8 +86,9 @@ class FittedEnergies:
     def _fit(self, name: str, table: Table, size: int | None) -> energies.AbstractEnergy:
         settings = {key: value for key, value in table.items() if key != "name"}
         cls: Any = energies.registry.get(table["name"])
-        known = [argument for argument in parameters(cls.fit) if argument not in ("points", "key")]
-        check_names(settings, known, f"energy {table['name']!r}")
+        found = [*_hidden(settings), *faults_in(cls.fit, settings)]
+        if found:
+            raise ConfigError(*(f"energy {table['name']!r}: {fault}" for fault in found))
         if self.points is None:
             return cls.blank(self.shape, **settings)
         place = None if self.folder is None else self.folder / f"{name}.hiflow"
@@ -111,13 +116,22 @@ class FittedEnergies:
             energies.save(energy, place)
 
 
+def _hidden(settings: Table) -> Iterator[Fault]:
+    """What the fit is given by the experiment."""
+    for name in ("points", "key"):
+        if name in settings:
+            yield Fault((name,), "must be left out: the experiment gives it.")
+
+
 def _from_file(table: Mapping[str, Any]) -> energies.AbstractEnergy:
     others = [name for name in table if name not in ("name", "file")]
     if others:
         raise ConfigError(f"energy: leave out {', '.join(others)} beside `file`, which holds them.")
+    if (words := wanted(str, table["file"])) is not None:
+        raise ConfigError(f"energy: `file` must be {words}; got {shown(table['file'])}.")
     energy = energies.load(table["file"])
-    wanted = energies.registry.get(table["name"]) if "name" in table else type(energy)
-    if not isinstance(energy, wanted):
+    expected = energies.registry.get(table["name"]) if "name" in table else type(energy)
+    if not isinstance(energy, expected):
         raise ConfigError(
             f"energy: {table['file']} holds a {type(energy).__name__}, not {table['name']!r}."
         )

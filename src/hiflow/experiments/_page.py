@@ -12,8 +12,11 @@ from hiflow.experiments._tables import CHOICE, LIKELIHOOD, SAMPLES, markdown, ma
 def page(comparison: Comparison, figures: Iterable[str]) -> str:
     """Tables and the figures by their names."""
     rows = comparison.rows()
-    parts = ["# Comparison", "", *markdown_of(LIKELIHOOD, rows), ""]
+    every = [*rows, *comparison.failed_rows()]
+    parts = ["# Comparison", "", *markdown_of(LIKELIHOOD, every), ""]
     parts += [_explanation(comparison, rows), ""]
+    if comparison.failures:
+        parts += ["## Failed", "", *(f"- {failure}" for failure in comparison.failures), ""]
     if any(row["variant"] for row in rows):
         parts += ["## Arms by variant", "", *_pivot(rows), ""]
     if chosen := comparison.choices():

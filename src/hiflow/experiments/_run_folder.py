@@ -6,13 +6,24 @@ It is imported without JAX, for the errors that need none.
 import dataclasses
 import os
 import platform
+import shutil
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hiflow._disk import DamagedFile, parse_json, read_json, read_text, write_json, write_text
+from hiflow._disk import (
+    DamagedFile,
+    in_use,
+    parse_json,
+    read_json,
+    read_text,
+    write_json,
+    write_text,
+)
+from hiflow.experiments._changes import refused_changes
+from hiflow.experiments._failures import Failure, failure_in
 from hiflow.experiments._toml import Experiment, read, slug
 
 if TYPE_CHECKING:
@@ -55,6 +66,16 @@ class RunFolder:
             raise ValueError(f"{self.root}: no arm has finished training; resume it first.")
         return finished
 
+    def has_flows(self) -> bool:
+        """Whether any arm of any seed has been trained."""
+        return any(self.root.glob("seed-*/*/flow.hiflow"))
+
+    def failures(self) -> list[Failure]:
+        """Of the arms and seeds that have no flow because they failed."""
+        run = self._run()
+        places = [self.arm(seed, label) for label in run["arms"] for seed in run["seeds"]]
+        return [failure for place in places if (failure := failure_in(place)) is not None]
+
     def describe_data(self, seed: int, points: "Array", test: "Array") -> None:
         """Keep what tells one data set from another, so that only like is compared with like.
 
@@ -70,7 +91,8 @@ class RunFolder:
         file = self.root / f"seed-{seed}" / "data.json"
         cure = f"Remove it; then {resuming(self.root)} writes it anew."
         before = read_json(file, cure) if file.exists() else {}
-        if before.get("test_points", described["test_points"]) != described["test_points"]:
+        other = before.get("test_points", described["test_points"]) != described["test_points"]
+        if other and any(file.parent.glob("*/history.jsonl")):
             raise ValueError(
                 f"{file.parent}: the test points are others than before (another version of hiflow or "
                 "JAX, another machine, or a changed file); train into another folder by --out."
@@ -114,7 +136,7 @@ class RunFolder:
 
     def refuse(self, experiment: Experiment, *, resume: bool) -> None:
         """Raise `ValueError` if the folder exists and `resume` is off, or holds another run."""
-        if not self.root.exists() or (self.root.is_dir() and not any(self.root.iterdir())):
+        if not self.root.exists() or (self.root.is_dir() and not in_use(self.root)):
             return
         if not resume:
             raise ValueError(
@@ -122,9 +144,28 @@ class RunFolder:
                 "remove it."
             )
         config = self.root / "config.toml"
-        cure = "Restore it from a copy, or train into another folder by --out."
-        if not config.exists() or read_text(config, cure) != experiment.text:
+        if not config.exists():
             raise ValueError(f"{self.root} holds a run of another configuration; use --out.")
+        cure = "Restore it from a copy, or train into another folder by --out."
+        if read_text(config, cure) == experiment.text:
+            return
+        if refused := refused_changes(read(config), experiment, self._is_open):
+            raise ValueError(
+                f"{self.root} holds a run of another configuration: {'; '.join(refused)}. Arms that are "
+                "trained can only be given more steps; use --out for another run."
+            )
+
+    def _is_open(self, label: str) -> bool:
+        """Whether an arm may change: in every seed it failed or wasn't begun."""
+        places = [place / slug(label) for place in self.root.glob("seed-*")]
+        return all(
+            failure_in(place) is not None
+            or (
+                not (place / "flow.hiflow").is_file()
+                and not (place / "checkpoints/run.json").is_file()
+            )
+            for place in places
+        )
 
     def claim(self, experiment: Experiment, seeds: Sequence[int], *, resume: bool) -> None:
         """Make the folder and write what is run, or refuse one that is there. Seeds that it has already
@@ -146,8 +187,20 @@ class RunFolder:
             "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
         }
         self.root.mkdir(parents=True, exist_ok=True)
+        self._sweep(experiment)
         write_text(self.root / "config.toml", experiment.text)
         write_json(run, description)
+
+    def _sweep(self, experiment: Experiment) -> None:
+        """Remove what a process that was killed had begun to write, and what was made of other data."""
+        for left in self.root.rglob(".*.tmp"):
+            left.unlink()
+        config = self.root / "config.toml"
+        tables = read(config).tables if config.is_file() else experiment.tables
+        if any(tables.get(name) != experiment.tables.get(name) for name in ("energy", "data")):
+            for place in self.root.glob("seed-*"):
+                shutil.rmtree(place / "energies", ignore_errors=True)
+                (place / "data.json").unlink(missing_ok=True)
 
 
 def flow_files(run: str | os.PathLike[str]) -> dict[tuple[str, int], Path]:

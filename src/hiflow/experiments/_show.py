@@ -21,9 +21,13 @@ class Shown(Protocol):
         """A row per arm."""
         ...
 
+    def failed_rows(self) -> Sequence[Row]:
+        """A row per arm that has failed."""
+        ...
+
 
 def show(comparison: Shown, console: Console | None = None) -> None:
     """Print the table, and what its numbers refer to."""
     console = console or Console()
-    console.print(console_table(SCORES, comparison.rows()))
+    console.print(console_table(SCORES, [*comparison.rows(), *comparison.failed_rows()]))
     console.print(comparison.caption, soft_wrap=True, highlight=False)

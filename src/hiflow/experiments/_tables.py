@@ -30,10 +30,13 @@ LIKELIHOOD = (
     Column("NFE", "nfe", "{:.1f}"),
     Column("steps", "steps", "{:,}"),
     Column("training s", "seconds", "{:.0f}"),
+    Column("failed", "failed", "{}"),
 )
 _BRIEFLY = ("nll", "se", "difference", "difference_se", "nfe")
 _CONTROLLED = ("controlled", "controlled_se")
-SCORES = tuple(c for c in LIKELIHOOD if c.key in ("label", *_BRIEFLY, *_CONTROLLED, "bits"))
+SCORES = tuple(
+    c for c in LIKELIHOOD if c.key in ("label", *_BRIEFLY, *_CONTROLLED, "bits", "failed")
+)
 """What fits a console of 80 columns."""
 CHOICE = (
     Column("family", "family", "{}"),
@@ -83,7 +86,7 @@ def console_table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
 
 def _filled(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column]:
     """The columns that some row has a value for."""
-    return [column for column in columns if any(row[column.key] is not None for row in rows)]
+    return [column for column in columns if any(row.get(column.key) is not None for row in rows)]
 
 
 def _cells(columns: Sequence[Column], row: Row) -> list[str]:

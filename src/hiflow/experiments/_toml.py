@@ -12,19 +12,12 @@ from typing import Any
 
 from hiflow._disk import DamagedFile, read_text
 from hiflow._words import nearest
+from hiflow.experiments._problems import ConfigError, Problems
+from hiflow.experiments._slug import slug as slug
+from hiflow.experiments._structure import check_structure
 
 # As tomllib reads it.
 Table = dict[str, Any]
-_TOP = (
-    *("seeds", "energy", "data", "prior", "network", "training", "evaluation"),
-    *("arm", "variant"),
-)
-_ARM = ("label", "family", "path", "prior", "network", "training")
-_VARIANT = ("label", "size", "prior", "network", "training")
-
-
-class ConfigError(ValueError):
-    """A TOML file that can't be read as an experiment; the message names the place and the cure."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,9 +51,10 @@ def packaged_experiments() -> dict[str, Traversable]:
 
 
 def read(source: str | os.PathLike[str]) -> Experiment:
-    """Read a TOML file, or a packaged experiment by its name, and check its tables' names.
+    """Read a TOML file, or a packaged experiment by its name, and check its tables' names and kinds.
 
-    **Raises:** `ConfigError` for a missing file, broken TOML, an unknown table or keyword.
+    **Raises:** `ConfigError` for a missing file, broken TOML, unknown tables or keys and values of
+    another kind: all of them at once.
     """
     packaged = packaged_experiments()
     path = Path(source)
@@ -77,18 +71,9 @@ def read(source: str | os.PathLike[str]) -> Experiment:
         tables = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{source}: not valid TOML: {error}.") from error
-    check_names(tables, _TOP, f"{source}")
-    if not tables.get("arm"):
-        raise ConfigError(f"{source}: has no [[arm]]; add one with a `label` and a `path`.")
-    for kind in ("arm", "variant"):
-        labels = [table.get("label") for table in tables.get(kind, [])]
-        if None in labels or len({slug(str(label)) for label in labels}) < len(labels):
-            raise ConfigError(
-                f"{source}: every [[{kind}]] needs a `label` of its own, got {labels}."
-            )
-    for kind, known in (("arm", _ARM), ("variant", _VARIANT)):
-        for table in tables.get(kind, []):
-            check_names(table, known, f"{source}: {kind} {table.get('label')!r}")
+    problems = Problems()
+    check_structure(tables, problems)
+    problems.refuse(str(source))
     return Experiment(name, text, tables)
 
 
@@ -97,21 +82,6 @@ def _text_of(path: Path) -> str:
         return read_text(path, "Save it anew as text in UTF-8, or restore it from a copy.")
     except DamagedFile as error:
         raise ConfigError(str(error)) from error
-
-
-def slug(label: str) -> str:
-    """A label as a folder's name."""
-    return "".join(map(_in_a_name, label.lower())).strip("-")
-
-
-def _in_a_name(character: str) -> str:
-    if not character.isalnum():
-        return "-"
-    try:
-        os.fsencode(character)
-    except UnicodeEncodeError:  # Where the locale knows ASCII alone.
-        return f"u{ord(character):x}"
-    return character
 
 
 def check_names(table: Mapping[str, object], known: Iterable[str], where: str) -> None:

@@ -4,27 +4,43 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 from jaxtyping import Array
 from rich.console import Console
 
 from hiflow import _processes, data, energies
-from hiflow._disk import is_whole, trusting
+from hiflow._disk import is_whole, locked, trusting
+from hiflow._interrupts import interrupts
 from hiflow.experiments._arm import Arm, make_arm
+from hiflow.experiments._check import checked
 from hiflow.experiments._compare import compare
 from hiflow.experiments._comparison import Comparison
-from hiflow.experiments._data import event_shape, make_samples, pixel_transform
-from hiflow.experiments._fitted import FittedEnergies, make_energy
+from hiflow.experiments._data import make_samples, pixel_transform
+from hiflow.experiments._failures import (
+    Failure,
+    failure_in,
+    forget,
+    is_settled,
+    settings_of,
+    summary,
+)
+from hiflow.experiments._fitted import FittedEnergies
 from hiflow.experiments._record import Record
-from hiflow.experiments._run_folder import RunFolder
+from hiflow.experiments._run_folder import RunFolder, readable_rows
 from hiflow.experiments._toml import Experiment
-from hiflow.flow import load
+from hiflow.flow import Flow, load
 from hiflow.metrics import negative_log_likelihood
 from hiflow.training import fit
+from hiflow.training._rehearsal import rehearse
+
+# Of one arm alone: it diverged, its solver didn't arrive, or it takes more memory than there is.
+_FAILURES = (FloatingPointError, RuntimeError, MemoryError)
 
 
 def train(
@@ -39,7 +55,9 @@ def train(
     """Train every arm for every seed into a run folder, and compare its arms; finished arms are skipped
     on resume.
 
-    All arms are built and checked before the first one is trained. The comparison is that of
+    All arms are built and checked, and the first seed's data made, before the folder is claimed. An arm
+    that fails is marked so and doesn't keep the others from being trained: it is among the comparison's
+    `failures`, and trained again on resume once its settings have changed. The comparison is that of
     [`compare`][hiflow.experiments.compare] on the folder: seeds that it holds already are in it too.
     Several processes (`jax.distributed`) train every arm together, in a folder that all of them see; the
     first one alone writes to it and to the console.
@@ -47,6 +65,9 @@ def train(
     **Arguments:**
 
     - `trust`: packages of your own that the configuration may name as `"package.module:function"`.
+
+    **Raises:** `ValueError` for what is wrong, if another process trains into the folder, or if every
+    arm failed; `KeyboardInterrupt` and `SystemExit` as [`fit`][hiflow.fit] does.
     """
     with trusting(*trust):
         return _trained(experiment, root, seeds, resume, console or Console())
@@ -62,33 +83,88 @@ def _trained(
     console.quiet |= not _processes.leads()
     progress = console.is_terminal and not console.quiet
     seeds = experiment.seeds if seeds is None else list(seeds)
-    energy = make_energy(experiment)
     folder = RunFolder(root)
-    shape = event_shape(experiment, energy)
+    _processes.by_leader(partial(folder.refuse, experiment, resume=resume))
+    energy, shape = checked(experiment)  # Refuses whatever is wrong, before data are drawn.
     pixels = pixel_transform(experiment)
-    for arm in experiment.arms:  # Refuses whatever is wrong, before data are drawn.
-        make_arm(experiment, arm, energy, shape, jax.random.key(0))
-    _processes.by_leader(lambda: folder.claim(experiment, seeds, resume=resume))
-    for seed in seeds:
-        train_set, test_set = make_samples(experiment, energy, seed, progress=progress)
-        points, test = train_set.points, test_set.points
-        _check_sizes(experiment, points.shape[0])
-        _processes.by_leader(partial(folder.describe_data, seed, points, test))
-        fitted = FittedEnergies(
-            shape, points, test, seed=seed, folder=folder.energies(seed), console=console
-        )
-        for table in experiment.arms:
-            key_network, key_fit = jax.random.split(jax.random.key(seed))
-            # An energy that is fitted is left in the folder for the other processes.
-            arm = _processes.leader_first(
-                partial(make_arm, experiment, table, energy, shape, key_network, fitted)
+    _check_arms(experiment, energy, shape)
+    claimed, failures = False, []
+    with ExitStack() as stack:
+        if not _processes.several():  # Then JAX has its own way to notice SIGTERM, for all of them.
+            stack.enter_context(interrupts())
+        _processes.by_leader(lambda: stack.enter_context(locked(folder.root)))
+        for seed in seeds:
+            train_set, test_set = make_samples(experiment, energy, seed, progress=progress)
+            points, test = train_set.points, test_set.points
+            _check_sizes(experiment, points.shape[0])
+            if not claimed:
+                _processes.by_leader(partial(folder.claim, experiment, seeds, resume=resume))
+                claimed = True
+            _processes.by_leader(partial(folder.describe_data, seed, points, test))
+            fitted = FittedEnergies(
+                shape, points, test, seed=seed, folder=folder.energies(seed), console=console
             )
-            place = folder.arm(seed, arm.label)
-            seen = train_set[: arm.size]
-            console.print(f"[bold]{arm.label}[/], seed {seed}: {type(arm.path).__name__}")
-            record = Record(place, test_set, pixels, console)
-            _train_arm(arm, record, seen, energy, key_fit, progress)
-    return _processes.leader_first(partial(compare, [folder.root], console=console))
+            for table in experiment.arms:
+                key_network, key_fit = jax.random.split(jax.random.key(seed))
+                # An energy that is fitted is left in the folder for the other processes.
+                arm = _processes.leader_first(
+                    partial(make_arm, experiment, table, energy, shape, key_network, fitted)
+                )
+                place = folder.arm(seed, arm.label)
+                console.print(f"[bold]{arm.label}[/], seed {seed}: {type(arm.path).__name__}")
+                record = Record(place, test_set, pixels, console)
+                seen = train_set[: arm.size]
+                train_arm = partial(_train_arm, arm, record, seen, energy, key_fit, progress)
+                settings = settings_of(experiment, table)
+                if failure := _failure_of(train_arm, arm.label, seed, settings, record):
+                    failures.append(failure)
+        if failures and not folder.has_flows():
+            raise ValueError(summary(failures))
+        return _processes.leader_first(partial(compare, [folder.root], console=console))
+
+
+def _check_arms(
+    experiment: Experiment, energy: energies.AbstractEnergy | None, shape: tuple[int, ...]
+) -> None:
+    """Refuse whatever is wrong with an arm or with how it is scored, before data are drawn."""
+    scored = []
+    for table in experiment.arms:
+        arm = make_arm(experiment, table, energy, shape, jax.random.key(0))
+        settings = settings_of(experiment, table)
+        alike = settings["prior"], settings["network"], settings["evaluation"]
+        if alike not in scored:
+            scored.append(alike)
+            test = experiment.tables.get("data", {}).get("test", 256)
+            rehearse(Flow(arm.prior, arm.network, arm.solver), test)
+
+
+def _failure_of(
+    train_arm: Callable[[], None],
+    label: str,
+    seed: int,
+    settings: dict[str, Any],
+    record: Record,
+) -> Failure | None:
+    """Train an arm; what became of it if it failed, now or before with the same settings."""
+    place, console = record.place, record.console
+    before = failure_in(place)
+    if before is not None and is_settled(before, settings):
+        console.print(f"  failed before, with the same settings: {before.reason}", markup=False)
+        return before
+    if before is not None:
+        forget(before, place, settings)
+    try:
+        train_arm()
+    except _FAILURES as error:
+        if _processes.several() and not isinstance(error, FloatingPointError):
+            raise  # The other processes may know nothing of it.
+        lines = str(error).strip().splitlines() or [""]
+        reason = f"{type(error).__name__}: {lines[0][:400]}"
+        failure = Failure(label, seed, reason, isinstance(error, FloatingPointError), settings)
+        _processes.by_leader(partial(failure.keep, place))
+        console.print(f"  failed: {reason}", style="red", markup=False)
+        return failure
+    return None
 
 
 def _check_sizes(experiment: Experiment, available: int) -> None:
@@ -109,6 +185,7 @@ def _train_arm(
     progress: bool,
 ) -> None:
     weights, checkpoints = record.place / "flow.hiflow", record.place / "checkpoints"
+    _processes.by_leader(partial(_make_room, record.place, arm.training.steps))
     # What the first process sees on disk counts: another may see it a moment later.
     done, begun = json.loads(
         _processes.exchange(json.dumps([is_whole(weights), checkpoints.exists()]))[0]
@@ -136,6 +213,20 @@ def _train_arm(
 def _score_if_missing(arm: Arm, record: Record, weights: Path) -> None:
     if not record.ends(arm.training.steps):
         _score_anew(arm, record, weights)
+
+
+def _make_room(place: Path, steps: int) -> None:
+    """Remove the flow of a run that is to be extended: it isn't the arm's any more."""
+    if _steps_trained(place) < steps:
+        (place / "flow.hiflow").unlink(missing_ok=True)
+
+
+def _steps_trained(place: Path) -> float:
+    """How far an arm has been trained, by its checkpoints or else its history; infinite if neither
+    says."""
+    states = [int(path.name) for path in place.glob("checkpoints/steps/*") if path.name.isdigit()]
+    rows, _ = readable_rows(place / "history.jsonl")
+    return max(states, default=rows[-1]["step"] if rows else math.inf)
 
 
 def _score_anew(arm: Arm, record: Record, weights: Path) -> None:

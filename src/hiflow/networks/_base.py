@@ -27,7 +27,30 @@ class AbstractVelocityField(AbstractSymmetric):
         """The velocity at one time and event."""
 
 
-registry = Registry("networks", AbstractVelocityField)
+# More isn't meant: the weights of one such layer fill a graphics card.
+_MOST = {"width": 65_536, "depth": 1_000}
+
+
+def check_sizes(owner: str, **sizes: int) -> None:
+    """Raise `ValueError` for a size of a network that can't be, or that no machine has room for."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{owner}: `{name}` must be at least 1, got {size}.")
+        if size > _MOST.get(name, size):
+            raise ValueError(f"{owner}: `{name}` must be at most {_MOST[name]:,}, got {size:,}.")
+
+
+def advice(value: object) -> str:
+    """For whoever gives a network of another library."""
+    if isinstance(value, type) or not callable(value):
+        return ""
+    return (
+        " Wrap a plain network, from [x, t] as one vector to the velocity: "
+        "hiflow.networks.FromVector(network, shape)."
+    )
+
+
+registry = Registry("networks", AbstractVelocityField, advice)
 
 
 @runtime_checkable

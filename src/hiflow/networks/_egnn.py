@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow._border import border
+from hiflow._border import key as one_key
 from hiflow._checks import check_event
 from hiflow._distances import pair_distances
 from hiflow.groups import AbstractGroup, Permutation, Product, Rotation, Translation
-from hiflow.networks._base import AbstractVelocityField, registry
+from hiflow.networks._base import AbstractVelocityField, check_sizes, registry
 from hiflow.networks._egnn_divergence import shift_and_divergence
 from hiflow.networks._egnn_layer import Layer
 from hiflow.networks._time import TIME_FEATURES, time_features
@@ -59,6 +61,7 @@ class EGNN(AbstractVelocityField):
     expansion_clock: eqx.nn.Linear
     pace_clock: eqx.nn.Linear
 
+    @border("EGNN", key=one_key)
     def __init__(
         self,
         particles: int,
@@ -69,14 +72,9 @@ class EGNN(AbstractVelocityField):
         *,
         key: PRNGKeyArray,
     ):
-        for name, size, least in [
-            ("particles", particles, 2),
-            ("dim", dim, 1),
-            ("width", width, 1),
-            ("depth", depth, 1),
-        ]:
-            if size < least:
-                raise ValueError(f"EGNN: `{name}` must be at least {least}, got {size}.")
+        if particles < 2:
+            raise ValueError(f"EGNN: `particles` must be at least 2, got {particles}.")
+        check_sizes("EGNN", dim=dim, width=width, depth=depth)
         if not length > 0:
             raise ValueError(f"EGNN: `length` must be positive, got {length}.")
         k_node, k_expansion, k_pace, *k_layers = jax.random.split(key, 3 + depth)

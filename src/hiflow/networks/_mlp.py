@@ -10,9 +10,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow import groups
+from hiflow._border import border
+from hiflow._border import key as one_key
 from hiflow._checks import check_event
 from hiflow.groups import AbstractGroup, Translation, Trivial
-from hiflow.networks._base import AbstractVelocityField, registry
+from hiflow.networks._base import AbstractVelocityField, check_sizes, registry
 from hiflow.networks._mlp_divergence import is_cheaper, is_pointwise, trace
 from hiflow.networks._time import TIME_FEATURES, time_features
 from hiflow.registry import Named
@@ -45,6 +47,7 @@ class MLP(AbstractVelocityField):
     event_shape: tuple[int, ...] = eqx.field(static=True)
     activation: Callable[[Array], Array] = eqx.field(static=True)
 
+    @border("MLP", key=one_key)
     def __init__(
         self,
         shape: int | Iterable[int],
@@ -56,9 +59,7 @@ class MLP(AbstractVelocityField):
         key: PRNGKeyArray,
     ):
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        for name, size in [("shape", min(shape, default=1)), ("width", width), ("depth", depth)]:
-            if size < 1:
-                raise ValueError(f"MLP: `{name}` must be at least 1, got {size}.")
+        check_sizes("MLP", shape=min(shape, default=1), width=width, depth=depth)
         dim = math.prod(shape)
         sizes = [dim + TIME_FEATURES, *[width] * depth, dim]
         keys = jax.random.split(key, depth + 1)

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow._border import border
+from hiflow._border import key as one_key
 from hiflow._checks import as_shape, check_event
 from hiflow.groups import AbstractGroup, Trivial
 from hiflow.networks._base import AbstractVelocityField, registry
@@ -100,6 +102,7 @@ class UNet(AbstractVelocityField):
     norm: GroupNorm
     head: Convolution
 
+    @border("UNet", key=one_key)
     def __init__(
         self,
         shape: int | Iterable[int],

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from hiflow._programs import compiled
 from hiflow.data import Source
 from hiflow.paths._base import AbstractPath, SpectralAnchor
 from hiflow.paths._noise import choose_noise, draw_anchors
@@ -85,7 +86,7 @@ def end_law_samples(
     return _ends(path, anchors, prior, choose_noise(path, prior).own, key)
 
 
-@eqx.filter_jit
+@compiled()
 def _ends(
     path: AbstractPath, anchors: PyTree, prior: AbstractPrior, own_noise: bool, key: PRNGKeyArray
 ) -> Float[Array, "n *event"]:
@@ -124,7 +125,7 @@ def anchor_chunks(
         yield start, anchors
 
 
-@eqx.filter_jit
+@compiled()
 def batch_of_anchors(path: AbstractPath, points: Float[Array, "n *event"], dtype: str) -> PyTree:
     """Anchors of some points, the wide leaves in `dtype`."""
     anchors = eqx.filter_vmap(path.anchor)(points)

@@ -1,102 +1,224 @@
-"""Training state on disk, by Orbax: atomic, and refused where it belongs to another run."""
+"""Training state on disk, by Orbax: atomic, checked when it is read, and of one run alone."""
 
+import hashlib
+import json
 import logging
 import os
+import shutil
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
 import numpy as np
 
-from hiflow._disk import read_json, write_json
-from hiflow._processes import by_leader
+from hiflow._disk import locked, write_json
+from hiflow._processes import by_leader, exchange, leads, several
+from hiflow.training._claims import Claim
 from hiflow.training._step import State
 
 T = TypeVar("T")
+# The newest, and the one to go back to if that is damaged.
+_KEPT = 2
+_UNFINISHED = "orbax-checkpoint-tmp"
+
+
+class Progress(NamedTuple):
+    """What is known of a run besides its state: seconds of training and the last mean loss."""
+
+    seconds: float = 0.0
+    loss: float = float("nan")
 
 
 class Checkpoints:
-    """The checkpoints of one run; does nothing if `directory` is `None`.
+    """The checkpoints of one run, in a folder that no other process may use meanwhile; does nothing if
+    `directory` is `None`.
 
-    **Raises:** `ValueError` if the directory holds a run and `resume` is off, or another run.
+    **Arguments:**
+
+    - `run`, `steps`: what [`Claim`][hiflow.training._claims.Claim] takes.
+
+    **Raises:** on entry, `ValueError` if another process uses the folder, or it isn't this run's.
     """
 
-    def __init__(self, directory: str | os.PathLike[str] | None, run: dict[str, str], resume: bool):
+    def __init__(
+        self,
+        directory: str | os.PathLike[str] | None,
+        run: Mapping[str, str],
+        steps: int,
+        resume: bool,
+    ):
+        if directory is None and resume:
+            raise ValueError("fit: `resume` needs `checkpoint_dir`, where to resume from.")
+        self._root = None if directory is None else Path(directory).absolute()
+        self._asked = (run, steps, resume)
         self._manager: Any = None
-        if directory is None:
-            if resume:
-                raise ValueError("fit: `resume` needs `checkpoint_dir`, where to resume from.")
-            return
-        root = Path(directory).absolute()
-        by_leader(lambda: _claim(root, run, resume))
-        # Imported here because it takes two seconds that most sessions don't need to spend.
-        import orbax.checkpoint as ocp
-
-        logging.getLogger("absl").setLevel(logging.ERROR)
-        options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
-        self._ocp = ocp
-        self._manager = ocp.CheckpointManager(root / "steps", options=options)
-
-    def restore(self, state: T) -> tuple[T, float]:
-        """The newest state and the seconds trained so far, or what was given and 0."""
-        if self._manager is None or (step := self._manager.latest_step()) is None:
-            return state, 0.0
-        arrays, static = eqx.partition(state, eqx.is_array)
-        leaves, structure = jax.tree.flatten(arrays)
-        like = {"leaves": leaves, "seconds": np.zeros((), np.float32)}
-        try:
-            saved = self._manager.restore(step, args=self._ocp.args.StandardRestore(like))
-        except Exception as error:
-            raise ValueError(
-                f"the checkpoint of step {step} in {self._manager.directory} can't be read: "
-                f"{type(error).__name__}: {str(error)[:300]}. Delete its folder to resume from the one "
-                "before, or start the run anew."
-            ) from error
-        restored = jax.tree.unflatten(structure, saved["leaves"])
-        return eqx.combine(restored, static), float(saved["seconds"])
-
-    def save(self, state: State, seconds: float) -> None:
-        """Write the state under its step, atomically; the newest two are kept."""
-        if self._manager is None:
-            return
-        leaves = jax.tree.leaves(eqx.filter(state, eqx.is_array))
-        tree = {"leaves": leaves, "seconds": np.asarray(seconds, np.float32)}
-        step = int(state.step)
-        if self._manager.latest_step() != step:
-            self._manager.save(step, args=self._ocp.args.StandardSave(tree))
+        self._claim: Claim | None = None
+        self.ends: tuple[int, ...] = (steps,)
 
     @property
     def way_on(self) -> str:
         """How to go on from the newest state."""
+        if self._root is None:
+            return "Nothing was saved: there is no `checkpoint_dir`."
         if self._manager is None:
             return "Nothing was saved: there is no `checkpoint_dir`."
         return f"Go on by resume=True from {self._manager.directory.parent}."
 
     def __enter__(self) -> "Checkpoints":
+        self._open = ExitStack()
+        if self._root is not None:
+            with ExitStack() as opening:
+                root = self._root
+                # The first of several processes locks and claims for all.
+                by_leader(lambda: self._begin(root, opening))
+                ends = json.loads(exchange(json.dumps(self.ends))[0])
+                self.ends = tuple(ends)
+                self._open = opening.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._manager is not None:
             self._manager.close()
+        self._open.close()
+
+    def _begin(self, root: Path, opening: ExitStack) -> None:
+        opening.enter_context(locked(root))
+        run, steps, resume = self._asked
+        self._claim = Claim(root, run, steps, resume=resume)
+        self.ends = self._claim.ends
+        # What a process that was killed had begun to write, or to delete.
+        whole = [path for path in root.glob("steps/*") if path.name.isdigit()]
+        spare = sorted(whole, key=lambda path: int(path.name))[:-_KEPT]
+        for left in (*root.glob(".*.tmp"), *root.glob(f"steps/*{_UNFINISHED}*"), *spare):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+    @property
+    def kept(self) -> bool:
+        """Whether anything is saved at all."""
+        return self._root is not None
+
+    def restore(self, state: T) -> tuple[T, Progress]:
+        """The newest state that is whole, and the progress until then; or what was given, and none."""
+        if self._root is None or not (steps := self._steps()):
+            return state, Progress()
+        arrays, static = eqx.partition(state, eqx.is_array)
+        leaves, structure = jax.tree.flatten(arrays)
+        for step, before in zip(steps, [*steps[1:], None], strict=True):
+            with warnings.catch_warnings():
+                # Orbax leaves some reads unbegun when one fails, and Python warns of that.
+                warnings.filterwarnings("ignore", "coroutine", RuntimeWarning)
+                found, complaint = self._read(step, leaves)
+                if complaint:
+                    self._put_aside(step, before, complaint)
+                    continue
+            leaves, progress = found
+            return eqx.combine(jax.tree.unflatten(structure, leaves), static), progress
+        return state, Progress()
+
+    def save(self, state: State, progress: Progress) -> None:
+        """Write the state under its step, atomically; the newest two are kept."""
+        step = int(state.step)
+        if self._root is None or step in self._steps()[:1]:
+            return
+        if self._claim is not None:
+            self._claim.write()
+        leaves = jax.tree.leaves(eqx.filter(state, eqx.is_array))
+        tree = {"leaves": leaves, **_plain(progress), "digest": _digest(leaves)}
+        self._orbax.save(step, args=self._arguments.StandardSave(tree))
+
+    @property
+    def reported(self) -> int:
+        """The last step whose validation and callbacks are done with."""
+        if self._root is None:
+            return 0
+        file = self._root / "reported.json"
+        text = file.read_text(encoding="utf-8").strip() if file.exists() else ""
+        text = exchange(text)[0]
+        return int(text) if text.isdigit() else 0
+
+    def report(self, step: int) -> None:
+        """Keep that a step's validation and callbacks are done with."""
+        if self._root is not None and leads():
+            write_json(self._root / "reported.json", step)
+
+    def _steps(self) -> Sequence[int]:
+        """Of the states on disk, the newest first."""
+        # Several processes make their managers together.
+        if self._manager is None and not several() and not self._folder.is_dir():
+            return ()
+        return sorted(self._orbax.all_steps(), reverse=True)
+
+    @property
+    def _folder(self) -> Path:
+        assert self._root is not None
+        return self._root / "steps"
+
+    @property
+    def _orbax(self) -> Any:
+        """The manager, made when there is something to read or write."""
+        if self._manager is None:
+            # Imported here because it takes two seconds that most sessions don't need to spend.
+            import orbax.checkpoint as ocp
+
+            logging.getLogger("absl").setLevel(logging.CRITICAL)
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=_KEPT, enable_async_checkpointing=False
+            )
+            self._arguments = ocp.args
+            self._manager = ocp.CheckpointManager(self._folder, options=options)
+        return self._manager
+
+    def _read(self, step: int, leaves: list[Any]) -> tuple[tuple[list[Any], Progress], str]:
+        """What is saved, and what is wrong with it, if it is, for any of several processes."""
+        like = {"leaves": leaves, **_plain(Progress()), "digest": _digest([])}
+        manager, found, complaint = self._orbax, (leaves, Progress()), ""
+        try:
+            saved = manager.restore(step, args=self._arguments.StandardRestore(like))
+            progress = Progress(float(saved["seconds"]), float(saved["loss"]))
+            found = (saved["leaves"], progress)
+            if not np.array_equal(saved["digest"], _digest(saved["leaves"])):
+                complaint = "the numbers aren't those that were saved"
+        except MemoryError:
+            raise
+        except Exception as error:
+            complaint = f"{type(error).__name__}: {str(error)[:200]}"
+        return found, next(filter(None, exchange(complaint)), "")
+
+    def _put_aside(self, step: int, before: int | None, complaint: str) -> None:
+        """Say that a state can't be read, and move it to where it isn't in the way."""
+        target = self._folder.parent / "damaged" / str(step)
+
+        def move() -> None:
+            target.parent.mkdir(exist_ok=True)
+            if target.exists():
+                shutil.rmtree(target)
+            (self._folder / str(step)).replace(target)
+
+        by_leader(move)
+        self._orbax.reload()
+        on = "from the start" if before is None else f"from step {before}"
+        warnings.warn(
+            f"the checkpoint of step {step} is damaged ({complaint}); "
+            f"training goes on {on}. It was moved to {target}.",
+            stacklevel=5,
+        )
 
 
-def _claim(root: Path, run: dict[str, str], resume: bool) -> None:
-    """Mark the directory as this run's, or refuse."""
-    mark = root / "run.json"
-    if not mark.exists():
-        root.mkdir(parents=True, exist_ok=True)
-        write_json(mark, run)
-        return
-    if not resume:
-        raise ValueError(
-            f"fit: {root} holds a run already. Pass resume=True to go on with it, or another "
-            "`checkpoint_dir`."
-        )
-    found = read_json(mark, "Remove the folder to start anew, or restore the file from a copy.")
-    different = [name for name in run if found.get(name) != run[name]]
-    if different:
-        raise ValueError(
-            f"fit: {root} holds another run, with other {', '.join(different)}. Resume with the same "
-            "arguments, or pass another `checkpoint_dir`."
-        )
+def _plain(progress: Progress) -> dict[str, np.ndarray]:
+    return {name: np.asarray(value, np.float64) for name, value in progress._asdict().items()}
+
+
+def _digest(leaves: Sequence[Any]) -> np.ndarray:
+    """A hash of the numbers; zeros where this process doesn't have all of them."""
+    hashing = hashlib.sha256()
+    for leaf in leaves:
+        if not getattr(leaf, "is_fully_addressable", True):
+            return np.zeros(32, np.uint8)
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.random.key_data(leaf)
+        hashing.update(np.asarray(leaf).tobytes())
+    return np.frombuffer(hashing.digest(), np.uint8)

@@ -2,11 +2,9 @@
 
 import dataclasses
 import inspect
-import math
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, nullcontext
 from typing import Any
 
 import equinox as eqx
@@ -17,9 +15,11 @@ from jax.experimental.multihost_utils import broadcast_one_to_all
 from jax.sharding import Mesh
 from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 
-from hiflow import _processes
+from hiflow import _border, _processes, energies, networks, paths, priors
+from hiflow._border import border
 from hiflow._devices import as_mesh, spread_over
 from hiflow._disk import fingerprint, structure
+from hiflow._interrupts import Interrupts, interrupts
 from hiflow.data import Source, as_source
 from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
@@ -30,7 +30,7 @@ from hiflow.priors import AbstractPrior
 from hiflow.registry import Named
 from hiflow.solver import Solver, as_solver
 from hiflow.standardisation import Standardised
-from hiflow.training._checkpoints import Checkpoints
+from hiflow.training._checkpoints import Checkpoints, Progress
 from hiflow.training._layout import Layout
 from hiflow.training._preflight import (
     Ready,
@@ -45,12 +45,24 @@ from hiflow.training._preflight import (
 )
 from hiflow.training._prepare import prepared
 from hiflow.training._progress import Bar
+from hiflow.training._rehearsal import rehearse
 from hiflow.training._settings import Training, as_training
-from hiflow.training._step import Draw, Recipe, State, advance, initial_state
+from hiflow.training._step import State, initial_state
+from hiflow.training._stretch import Watch, advance_through
 
 Row = dict[str, Any]
 
 
+@border(
+    "fit",
+    network=_border.named(networks.registry),
+    path=_border.named(paths.registry),
+    data=_border.data,
+    prior=_border.named(priors.registry),
+    key=_border.key,
+    energy=_border.named(energies.registry),
+    validation=_border.data_or_none,
+)
 def fit(
     network: Named[AbstractVelocityField],
     path: Named[AbstractPath],
@@ -90,16 +102,22 @@ def fit(
     - `solver_settings`: the [`Solver`][hiflow.Solver] of the returned flow and of the validation, or a
       table of its fields.
     - `callbacks`: each is called with a dict after every validation, or at the end if there is none:
-      step, seconds (training only), loss, and the fields of [`NLL`][hiflow.metrics.NLL].
-    - `checkpoint_dir`: where the state is saved atomically every `checkpoint_every` steps;
-      `resume=True` goes on from the newest checkpoint there, on however many devices.
+      step, seconds (training only), loss, and the fields of [`NLL`][hiflow.metrics.NLL]. The state is
+      saved before; if one raises or the process dies, all are called again after a resume.
+    - `checkpoint_dir`: where the state is saved atomically every `checkpoint_every` steps, and where
+      Ctrl-C or SIGTERM end the run, after the steps that are being made. `resume=True` goes on from the
+      newest checkpoint there that is whole, on however many devices. With more `steps` than before it
+      extends the run: the old schedule is kept to its end, and begins again, warm-up and cosine, over
+      the steps that are added.
     - `mesh`: the devices, however they are arranged: every batch is split among them, and so are the
       validation points. Without one those are all that JAX sees, of all processes. The parameters are
       those of one device up to rounding.
 
     **Raises:** `ValueError` before any work is spent, if a setting is wrong, if data, prior, path and
-    network don't fit together, or if `checkpoint_dir` belongs to another run; `TypeError` for an
-    unknown setting; `OSError` if `anchor_dir` has too little room.
+    network don't fit together, or if `checkpoint_dir` belongs to another run or is in use by another
+    process; `TypeError` for an unknown setting; `OSError` if `anchor_dir` has too little room;
+    `FloatingPointError` if the loss is no longer finite; `KeyboardInterrupt` for Ctrl-C and a
+    `SystemExit` with status 143 for SIGTERM, once the state is saved.
     """
     source = as_source(data)
     points = jnp.asarray(data) if source is None else source
@@ -131,16 +149,22 @@ def fit(
         line,
         together,
     )
+    if held_out is not None:
+        rehearse(Flow(ready.prior, ready.network, run.solver), held_out.shape[0])
     # Reading all data for their fingerprint is for those who keep checkpoints, or aren't alone.
     identity = {} if checkpoint_dir is None and not together else run.identity()
     if together:
         _processes.check_same(identity)
+    steps = run.settings.steps
     with (
         _processes.noticing_loss(),
-        Checkpoints(checkpoint_dir, identity, resume) as checkpoints,
+        # Several processes are ended together, by JAX's own notice of SIGTERM.
+        nullcontext(Interrupts()) if together else interrupts() as ending,
+        Checkpoints(checkpoint_dir, identity, steps, resume) as checkpoints,
         spread_over(line),
     ):
-        return run.train(checkpoints)
+        run = dataclasses.replace(run, ready=ready.extended(checkpoints.ends))
+        return run.train(checkpoints, ending)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,17 +208,28 @@ class _Run:
         coupling = {"coupling": fingerprint(part=self.ready.coupling).digest}
         return found | self.settings.identity() | coupling
 
-    def train(self, checkpoints: Checkpoints) -> Flow:
+    def train(self, checkpoints: Checkpoints, ending: Interrupts) -> Flow:
         """Train from the newest checkpoint, or from the start, to the end."""
         parameters, static = eqx.partition(self.ready.network, eqx.is_inexact_array)
         if self.together:
             # The last digit of a weight may be another on another processor.
             parameters = jax.tree.map(jnp.asarray, broadcast_one_to_all(parameters))
         first = self.layout.put(initial_state(parameters, self.ready.optimiser))
-        state, seconds = checkpoints.restore(first)
-        stops = [stop for stop in self._stops() if stop > int(state.step)]
-        if not stops:
-            return self._flow(state, static)
+        state, done = checkpoints.restore(first)
+        begun = int(state.step)
+        stops = [stop for stop in self._stops() if stop > begun]
+        with Bar(self.settings.steps, begun, enabled=self.progress) as bar:
+            watch = Watch(checkpoints, ending, bar, self.together)
+            if begun in self._validation_steps() and checkpoints.reported < begun:
+                self._report(state, done, static, watch)
+            if stops:
+                state = self._train_on(state, done, static, stops, watch)
+        return self._flow(state, static)
+
+    def _train_on(
+        self, state: State, done: Progress, static: PyTree, stops: list[int], watch: Watch
+    ) -> State:
+        """Train from stop to stop: at each the state is saved, then validated and reported."""
         starts = [int(state.step), *stops[:-1]]
         recipe, calls, draws = prepared(
             self.ready,
@@ -206,29 +241,14 @@ class _Run:
             together=self.together,
             progress=self.progress,
         )
-        steps = self.settings.steps
-        with Bar(steps, int(state.step), enabled=self.progress) as bar, closing(draws):
+        with closing(draws), watch.holding():
             for stop, upto in zip(stops, calls, strict=True):
-                before = seconds
-
-                def between(state: State, spent: float, before: float = before) -> None:
-                    self._end_if_asked(state, before + spent, checkpoints)
-
-                state, spent, loss = _advance(upto, recipe, draws, state, bar, between)
-                seconds += spent
+                state, done = advance_through(upto, recipe, draws, state, done, watch)
+                watch.checkpoints.save(state, done)
                 if stop in self._validation_steps():
-                    row: Row = {"step": stop, "seconds": seconds, "loss": loss}
-                    self._report(row, lambda state=state: self._flow(state, static), bar)
-                checkpoints.save(state, seconds)
-        return self._flow(state, static)
-
-    def _end_if_asked(self, state: State, seconds: float, checkpoints: Checkpoints) -> None:
-        if self.together and _processes.asked_to_end(int(state.step)):
-            checkpoints.save(state, seconds)
-            raise InterruptedError(
-                f"fit: ended after step {int(state.step)}, as a process was asked to by SIGTERM. "
-                f"{checkpoints.way_on}"
-            )
+                    with watch.ending.let_through():
+                        self._report(state, done, static, watch)
+        return state
 
     def _flow(self, state: State, static: PyTree) -> Flow:
         weights = state.average if self.settings.ema > 0 else state.parameters
@@ -236,14 +256,18 @@ class _Run:
         network = eqx.combine(weights, static)
         return Flow(self.ready.prior, network, self.solver, units=self.units)
 
-    def _report(self, row: Row, flow: Callable[[], Flow], bar: Bar) -> None:
+    def _report(self, state: State, done: Progress, static: PyTree, watch: Watch) -> None:
+        step = int(state.step)
+        row: Row = {"step": step, "seconds": done.seconds, "loss": done.loss}
         if self.held_out is not None:
-            bar.note("validating")
-            row |= dataclasses.asdict(
-                negative_log_likelihood(flow(), self.held_out, chains=self.chains)
+            watch.bar.note("validating")
+            found = negative_log_likelihood(
+                self._flow(state, static), self.held_out, chains=self.chains
             )
+            row |= dataclasses.asdict(found)
         for callback in self.callbacks:
             callback(row)
+        watch.checkpoints.report(step)
 
     def _validation_steps(self) -> set[int]:
         steps, at = self.settings.steps, self.settings.validate_at
@@ -273,31 +297,3 @@ def _with_settings(function: Callable[..., object]) -> inspect.Signature:
 
 
 setattr(fit, "__signature__", _with_settings(fit))  # noqa: B010  functions declare no such attribute
-
-
-def _advance(
-    calls: list[tuple[int, int]],
-    recipe: Recipe,
-    draws: Iterator[Draw],
-    state: State,
-    bar: Bar,
-    between: Callable[[State, float], None],
-) -> tuple[State, float, float]:
-    """Train through some calls; the state, the seconds that it took and the last mean loss.
-
-    `between` is told the state and the seconds after every call.
-    """
-    begun = time.perf_counter()
-    loss = float("nan")
-    for _, until in calls:
-        end = recipe.layout.put_whole(jnp.asarray(until, jnp.int32))
-        state, mean = advance((recipe, next(draws), end), state)
-        loss = float(mean)
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"fit: the loss is {loss} before step {until}. Lower `learning_rate`, or look at the "
-                "path's velocity near t = 1 (hiflow.testing.check_path)."
-            )
-        bar.show(until, loss)
-        between(state, time.perf_counter() - begun)
-    return state, time.perf_counter() - begun, loss

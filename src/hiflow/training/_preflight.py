@@ -1,8 +1,9 @@
 """Everything about a training run that can be refused before any work is spent."""
 
+import dataclasses
 import warnings
 from collections.abc import Sized
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -10,8 +11,9 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, PRNGKeyArray
 
-from hiflow import couplings, energies, networks, paths, priors
+from hiflow import couplings
 from hiflow._checks import refuse_not_finite
+from hiflow._programs import compiled
 from hiflow.couplings import AbstractCoupling, SupportsPreparation
 from hiflow.data import (
     Source,
@@ -35,9 +37,9 @@ from hiflow.paths import (
 )
 from hiflow.paths._noise import is_for
 from hiflow.priors import AbstractPrior
-from hiflow.registry import Named
 from hiflow.standardisation import Standardised, scale_complaint
 from hiflow.time_samplers import AbstractTimeSampler
+from hiflow.training._components import make_components as make_components
 from hiflow.training._settings import Training
 from hiflow.training._step import Optimiser, Scheduled
 
@@ -60,6 +62,8 @@ class Ready(NamedTuple):
     coupling: AbstractCoupling
     optimiser: Optimiser
     noise: ChosenNoise
+    ends: tuple[int, ...]
+    """The numbers of steps that were asked for: one, and another for every time a run was extended."""
 
     @property
     def group(self) -> AbstractGroup:
@@ -72,27 +76,12 @@ class Ready(NamedTuple):
         assert isinstance(self.training.time_sampler, AbstractTimeSampler)
         return self.training.time_sampler
 
-
-def make_components(
-    network: Named[AbstractVelocityField],
-    path: Named[AbstractPath],
-    prior: Named[AbstractPrior],
-    energy: Named[AbstractEnergy] | None,
-    event_shape: tuple[int, ...],
-    key: PRNGKeyArray,
-) -> tuple[AbstractVelocityField, AbstractPath, AbstractPrior, AbstractEnergy | None]:
-    """The components themselves, where names or tables were given: with the events' shape, the prior's
-    symmetry and scale, and the energy, wherever their classes take them."""
-    known: dict[str, Any] = {"shape": event_shape}
-    if len(event_shape) == 2:
-        known |= {"particles": event_shape[0], "dim": event_shape[1]}
-    if energy is not None:
-        energy = energies.registry.make(energy)
-    prior = priors.registry.make(prior, **known)
-    network = networks.registry.make(network, **known, projects_on=prior.group, key=key)
-    context = {"group": prior.group, "prior_scale": getattr(prior, "scale", None), "energy": energy}
-    context = {name: value for name, value in context.items() if value is not None}
-    return network, paths.registry.make(path, **context), prior, energy
+    def extended(self, ends: tuple[int, ...]) -> "Ready":
+        """The same for a run that was to end earlier before."""
+        optimiser = self.optimiser
+        if isinstance(optimiser, Scheduled):
+            optimiser = dataclasses.replace(optimiser, earlier=ends[:-1])
+        return self._replace(optimiser=optimiser, ends=ends)
 
 
 def make_ready(
@@ -115,7 +104,8 @@ def make_ready(
         optimiser = Scheduled(
             optimiser, training.learning_rate, training.warmup, training.clip, training.steps
         )
-    return Ready(network, path, prior, energy, training, coupling, optimiser, noise)
+    ends = (training.steps,)
+    return Ready(network, path, prior, energy, training, coupling, optimiser, noise, ends)
 
 
 def in_units(ready: Ready, points: Array) -> tuple[Ready, Standardised | None]:
@@ -346,7 +336,7 @@ def _check_coupling(
 
 
 # Compiled once for all arms: a run checks its components when it is read and again in `fit`.
-@eqx.filter_jit
+@compiled()
 def _change_under_symmetry(
     prior: AbstractPrior, energy: AbstractEnergy, key: PRNGKeyArray
 ) -> tuple[Array, Array]:

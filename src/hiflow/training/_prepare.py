@@ -62,7 +62,7 @@ def prepared(
     coupling = ready.coupling
     if isinstance(coupling, SupportsPreparation):
         assert isinstance(points, jax.Array), "checked_sample refuses others"
-        fresh = jax.random.fold_in(key, settings.steps)
+        fresh = jax.random.fold_in(key, ready.ends[0])
         coupling = coupling.prepare(ready.prior, points, fresh)
     symmetry = ready.group if settings.augment else None
     batches = Batches(

@@ -54,6 +54,9 @@ def _time_sampler(value: object) -> AbstractTimeSampler:
 def _optimiser(value: object) -> str | optax.GradientTransformation:
     if isinstance(value, optax.GradientTransformation):
         return value
+    if _takes_a_rate(value):
+        name = getattr(value, "__name__", "adam")
+        raise Refused(f"must be made with a learning rate: call it, as optax.{name}(1e-3)")
     known = [name for name, item in vars(optax).items() if _takes_a_rate(item)]
     if not isinstance(value, str) or value not in known:
         raise Refused(

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, UInt32
 
+from hiflow._programs import compiled
 from hiflow.couplings import AbstractCoupling
 from hiflow.data import Source
 from hiflow.groups import AbstractGroup, linear_part
@@ -90,6 +91,10 @@ class Scheduled:
     """An Optax optimiser by name, behind clipping and a warm-up-cosine schedule.
 
     Hashable, so that runs which differ in their seed or data alone share one compiled step.
+
+    **Arguments:**
+
+    - `earlier`: where the run was to end before it was extended; the schedule begins again after each.
     """
 
     name: str
@@ -97,14 +102,22 @@ class Scheduled:
     warmup: int
     clip: float
     steps: int
+    earlier: tuple[int, ...] = ()
 
     def transformation(self) -> optax.GradientTransformation:
         """The optimiser."""
-        peak, warmup = self.learning_rate, min(self.warmup, self.steps // 2)
-        schedule = optax.warmup_cosine_decay_schedule(0.0, peak, warmup, self.steps, 0.01 * peak)
-        return optax.chain(
-            optax.clip_by_global_norm(self.clip), getattr(optax, self.name)(schedule)
-        )
+        optimiser = getattr(optax, self.name)(self.schedule())
+        return optax.chain(optax.clip_by_global_norm(self.clip), optimiser)
+
+    def schedule(self) -> optax.Schedule:
+        """The learning rate by step."""
+        starts, ends = (0, *self.earlier), (*self.earlier, self.steps)
+        stretches = [self._over(end - start) for start, end in zip(starts, ends, strict=True)]
+        return optax.join_schedules(stretches, list(self.earlier))
+
+    def _over(self, steps: int) -> optax.Schedule:
+        peak, warmup = self.learning_rate, min(self.warmup, steps // 2)
+        return optax.warmup_cosine_decay_schedule(0.0, peak, warmup, steps, 0.01 * peak)
 
 
 Optimiser = Scheduled | optax.GradientTransformation
@@ -203,8 +216,7 @@ def indices(batches: Batches, first: Array, room: int) -> Int[Array, "room batch
     return jax.lax.map(batches.index, first + jnp.arange(room, dtype=jnp.int32))
 
 
-# The state comes second because Equinox donates all arguments but the first.
-@eqx.filter_jit(donate="all-except-first")
+@compiled(donate=(1,))
 def advance(kept: tuple[Recipe, Draw, Array], state: State) -> tuple[State, Array]:
     """Train up to a step; the new state and the mean loss on the way."""
     recipe, draws, until = kept

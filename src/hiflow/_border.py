@@ -1,0 +1,173 @@
+"""What a user passes, put right or refused in one line before anything is computed with it."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array
+
+from hiflow._arguments import described
+from hiflow._checks import refuse_not_finite
+from hiflow._kinds import shown
+from hiflow.registry import Registry
+
+P = ParamSpec("P")
+R = TypeVar("R")
+# From an argument's value and how to call it in an error to the value that is used.
+Converter = Callable[[Any, str], Any]
+
+
+def border(owner: str, **converters: Converter) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator that puts the named arguments through their converters. It stands outside of every
+    run-time type check, so that its words are what a user reads."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def called(*args: P.args, **kwargs: P.kwargs) -> R:
+            bound = signature.bind(*args, **kwargs)
+            for name, convert in converters.items():
+                if name in bound.arguments:
+                    given = bound.arguments[name]
+                    bound.arguments[name] = convert(given, f"{owner}: `{name}`")
+            return function(*bound.args, **bound.kwargs)
+
+        return called
+
+    return decorate
+
+
+def key(value: Any, what: str) -> Array:
+    """One PRNG key, new or raw.
+
+    **Raises:** `ValueError` for a seed, several keys or anything else.
+    """
+    if isinstance(value, bool | int | np.integer):
+        raise ValueError(
+            f"{what} must be a PRNG key, got {value!r}. Write jax.random.key({value})."
+        )
+    if isinstance(value, jax.Array | np.ndarray):
+        typed = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+        if typed and value.shape == ():
+            return value  # pyright: ignore[reportReturnType]
+        if not typed and value.dtype == np.uint32 and value.shape in ((2,), (4,)):
+            return jnp.asarray(value)
+        if typed or (value.dtype == np.uint32 and value.ndim > 1):
+            raise ValueError(
+                f"{what} must be one PRNG key, got an array of shape {value.shape} of them. Take one of "
+                "them, or use jax.vmap."
+            )
+    raise ValueError(f"{what} must be a PRNG key, got {_told(value)}. Write jax.random.key(0).")
+
+
+def key_or_none(value: Any, what: str) -> Array | None:
+    """The same where a key may be left out."""
+    return None if value is None else key(value, what)
+
+
+def size(value: Any, what: str) -> int:
+    """A whole number of at least 1."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < 1:
+        raise ValueError(f"{what} must be a whole number, at least 1, got {_told(value)}.")
+    return int(value)
+
+
+def points(value: Any, what: str) -> Array:
+    """An array of floats: one or more events, none of them NaN or infinite. Samples are their points,
+    numbers of double precision become JAX's default type.
+
+    **Raises:** `ValueError` for anything else.
+    """
+    array = floats(value, what)
+    if array.size == 0:
+        raise ValueError(f"{what} holds no points: its shape is {array.shape}.")
+    if not isinstance(array, Tracer):
+        with (
+            jax.ensure_compile_time_eval()
+        ):  # Where a caller compiles, constants are known now too.
+            if not bool(jnp.isfinite(array).all()):
+                rows = array[None] if array.ndim < 2 else array
+                refuse_not_finite(rows, what, kind="rows", cure="Remove them first.")
+    return array
+
+
+def floats(value: Any, what: str) -> Array:
+    """An array of floats.
+
+    **Raises:** `ValueError` for whole numbers, words, ragged lists and what is no array.
+    """
+    cure = "Pass an array of floats, e.g. jnp.asarray(points, float)."
+    if isinstance(value, str | bytes | dict | set | type) or callable(value) or value is None:
+        raise ValueError(f"{what} must be an array of floats, got {_told(value)}. {cure}")
+    try:
+        array = value if isinstance(value, jax.Array) else jnp.asarray(_plain(value))
+    except (TypeError, ValueError):
+        raise ValueError(f"{what} must be an array of floats, got {_told(value)}. {cure}") from None
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise ValueError(f"{what} must be of a float type, got {array.dtype}. {cure}")
+    return array
+
+
+def _plain(value: Any) -> Any:
+    """What NumPy makes of lists, tables of other libraries and samples."""
+    return value.__jax_array__() if hasattr(value, "__jax_array__") else np.asarray(value)
+
+
+def instance_of(registry: Registry[Any]) -> Converter:
+    """An instance of a family's: a name needs what only `fit` knows, such as the event's shape."""
+
+    def convert(value: Any, what: str) -> Any:
+        if isinstance(value, registry.base):
+            return value
+        raise ValueError(
+            f"{what} must be an instance of {registry.base.__name__}, got {described(value)}."
+            f"{registry.advice(value)}"
+        )
+
+    return convert
+
+
+def made_of(registry: Registry[Any]) -> Converter:
+    """An instance of a family's, its name or a table."""
+    return lambda value, what: registry.make(value)
+
+
+def named(registry: Registry[Any]) -> Converter:
+    """An instance of a family's, a name or a table, which are made later."""
+
+    def convert(value: Any, what: str) -> Any:
+        if value is not None and not isinstance(value, registry.base | str | Mapping):
+            registry.make(value)
+        return value
+
+    return convert
+
+
+def data(value: Any, what: str) -> Any:
+    """Points, or what their rows are read from: lists become arrays."""
+    lists = isinstance(value, list | tuple)
+    wrong = isinstance(value, str | bytes | dict | set | type) or value is None
+    return floats(value, what) if lists or wrong else value
+
+
+def data_or_none(value: Any, what: str) -> Any:
+    """The same where points may be left out."""
+    return None if value is None else data(value, what)
+
+
+def _told(value: Any) -> str:
+    """A value in a message: small ones as they are, others by their kind."""
+    if isinstance(value, type):
+        return f"the class {value.__name__} itself"
+    if isinstance(value, str | bytes | int | float | list | tuple | dict | None):
+        return shown(value)
+    if isinstance(value, jax.Array | np.ndarray):
+        return f"an array of {value.dtype} of shape {value.shape}"
+    return f"{'an' if type(value).__name__[0] in 'AEIOUaeiou' else 'a'} {type(value).__name__}"

@@ -1,0 +1,79 @@
+"""Everything about an experiment that can be refused before data are drawn, said at once."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from hiflow import data, energies
+from hiflow._kinds import annotations, shown, wanted
+from hiflow.experiments._arm import make_arm, settings_of
+from hiflow.experiments._data import event_shape
+from hiflow.experiments._fitted import make_energy
+from hiflow.experiments._problems import Problems
+from hiflow.experiments._toml import Experiment
+
+_OF_THE_TABLE = {
+    "size": int,
+    "test": int,
+    "validation": int,
+    "seed": int,
+    "file": str,
+    "test_file": str,
+    "images": str,
+    "folder": str,
+    "side": int,
+    "alpha": float,
+    "shift": float,
+    "scale": float,
+}
+_LEAST = {
+    "size": 1,
+    "test": 2,
+    "validation": 2,
+    "seed": 0,
+    "side": 1,
+    "chains": 1,
+    "thin": 1,
+    "leapfrog_steps": 1,
+    "burn_in": 10,
+}
+_WITHIN = {"alpha": (0.0, 0.5), "scale": (0.0, math.inf), "target_acceptance": (0.0, 1.0)}
+
+
+def checked(
+    experiment: Experiment,
+) -> tuple[energies.AbstractEnergy | None, tuple[int, ...]]:
+    """The energy that the experiment's data have, if it has one, and the shape of an event.
+
+    **Raises:** `ConfigError` with all that is wrong in the energy, the data and the arms.
+    """
+    problems = Problems()
+    energy = problems.tried("[energy]", make_energy, experiment)
+    check_data_table(experiment.tables.get("data", {}), problems)
+    shape = None
+    if not len(problems):
+        shape = problems.tried("[data]", event_shape, experiment, energy)
+    for arm in experiment.arms:
+        if shape is None:
+            settings_of(experiment, arm, problems)
+        else:
+            problems.tried("", make_arm, experiment, arm, energy, shape, jax.random.key(0))
+    problems.refuse(experiment.name)
+    assert shape is not None
+    return energy, shape
+
+
+def check_data_table(table: Mapping[str, Any], problems: Problems) -> None:
+    """Note values of another kind, or out of range."""
+    kinds = {**annotations(data.sample), **_OF_THE_TABLE}
+    for name, value in table.items():
+        words = wanted(kinds.get(name, Any), value)
+        if words is None and name in _LEAST and value < _LEAST[name]:
+            words = f"at least {_LEAST[name]}"
+        low, high = _WITHIN.get(name, (-math.inf, math.inf))
+        if words is None and name in _WITHIN and not low < value < high:
+            words = "positive" if high == math.inf else f"between {low:g} and {high:g}"
+        if words is not None:
+            problems.add(f"[data]: `{name}` must be {words}; got {shown(value)}.")

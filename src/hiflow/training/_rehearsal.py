@@ -1,0 +1,15 @@
+"""A look at the scoring of a flow before the flow is trained."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from hiflow.flow import Flow
+
+
+def rehearse(flow: Flow, number: int) -> None:
+    """Raise what solving the flow for the density of so many points would raise while it is compiled:
+    nothing is solved."""
+    shape = (number, *flow.prior.event_shape)
+    points = jax.ShapeDtypeStruct(shape, jnp.result_type(float))
+    eqx.filter_eval_shape(flow.log_prob_and_stats, points, key=jax.random.key(0))

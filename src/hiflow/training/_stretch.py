@@ -1,0 +1,82 @@
+"""The steps from one stop to the next, and how a run is ended between them."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jax.numpy as jnp
+
+from hiflow import _processes
+from hiflow._interrupts import Interrupts
+from hiflow.training._checkpoints import Checkpoints, Progress
+from hiflow.training._progress import Bar
+from hiflow.training._step import Draw, Recipe, State, advance
+
+
+@dataclasses.dataclass(frozen=True)
+class Watch:
+    """Where a run's state goes while it is trained, and who looks on."""
+
+    checkpoints: Checkpoints
+    ending: Interrupts
+    bar: Bar
+    together: bool
+    """Whether several processes train, and end at the same step."""
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Until the end of the block, what ends the run waits for the state to be saved, as soon as
+        there is one to save."""
+        try:
+            yield
+        finally:
+            self.ending.holding = False
+        with self.ending.let_through():
+            pass
+
+    def end_if_asked(self, state: State, done: Progress) -> None:
+        """Save the state and end the run, if that was asked for."""
+        step = int(state.step)
+        if self.together:
+            if _processes.asked_to_end(step):
+                self.checkpoints.save(state, done)
+                raise InterruptedError(
+                    f"fit: ended after step {step}, as a process was asked to by SIGTERM. "
+                    f"{self.checkpoints.way_on}"
+                )
+            return
+        if not self.checkpoints.kept:
+            return
+        if self.ending.asked is not None:
+            self.checkpoints.save(state, done)
+            saved = f"the state of step {step:,} is saved"
+            self.ending.stop(f"{saved}. {self.checkpoints.way_on}")
+        self.ending.holding = True
+
+
+def advance_through(
+    calls: list[tuple[int, int]],
+    recipe: Recipe,
+    draws: Iterator[Draw],
+    state: State,
+    done: Progress,
+    watch: Watch,
+) -> tuple[State, Progress]:
+    """Train through some calls."""
+    begun, progress = time.perf_counter(), done
+    for _, until in calls:
+        end = recipe.layout.put_whole(jnp.asarray(until, jnp.int32))
+        state, mean = advance((recipe, next(draws), end), state)
+        loss = float(mean)
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"fit: the loss is {loss} before step {until}. Lower `learning_rate`, or look at the "
+                "path's velocity near t = 1 (hiflow.testing.check_path)."
+            )
+        watch.bar.show(until, loss)
+        spent = time.perf_counter() - begun
+        progress = Progress(done.seconds + spent, loss)
+        watch.end_if_asked(state, progress)
+    return state, progress
