@@ -76,6 +76,11 @@ FAULTS = [
         "tests/test_start.py::test_an_unknown_name_is_an_attribute_error",
     ),
     Mutation(
+        "letters that a locale doesn't know go astray", "experiments/_slug.py",
+        'return f"u{ord(character):x}"', 'return "-"',
+        "tests/disk/test_locale.py::test_files_are_utf_8_where_the_locale_is_not",
+    ),
+    Mutation(
         "nothing is near", "_words.py", "list(known), n=2)", "list(known), n=2, cutoff=1.0)",
         "tests/test_registry.py::test_an_unknown_preset_is_refused_with_the_nearest",
     ),

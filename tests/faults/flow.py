@@ -104,8 +104,9 @@ FAULTS = [
         SETTINGS,
     ),
     Mutation(
-        "a truth value is a tolerance", "solver.py", "if isinstance(value, bool | str):",
-        "if isinstance(value, str):",
+        "a truth value is a tolerance", "_kinds.py",
+        "return not isinstance(value, bool | np.bool) and _is_finite(value)",
+        "return _is_finite(value)",
         SETTINGS,
     ),
     Mutation(

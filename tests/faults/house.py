@@ -90,7 +90,7 @@ FAULTS = [
         "tests/priors/test_priors.py::test_bad_arguments_are_refused_with_the_cure",
     ),
     Mutation(
-        "a preset outvotes what is given beside it", "registry.py",
+        "a preset outvotes what is given beside it", "_presets.py",
         "{**cls.preset_arguments(name), **overrides}", "{**overrides, **cls.preset_arguments(name)}",
         REGISTRY + "::test_other_settings_than_a_presets_are_another_energy",
     ),
@@ -203,8 +203,8 @@ FAULTS = [
     ),
     Mutation(
         "an arm's own tables don't count", "experiments/_arm.py",
-        '{**shared.get("training", {}), **arm.get("training", {})}',
-        '{**arm.get("training", {}), **shared.get("training", {})}',
+        '{"[training]": shared, **dict(_own_tables(experiment, arm, "training"))}',
+        '{"[training]": shared}',
         "tests/test_compare.py::test_variants_change_what_they_name",
     ),
     Mutation(
