@@ -383,6 +383,8 @@ def test_the_identity_is_of_all_that_the_weights_depend_on():
         "anchor_dir": "elsewhere",
         "anchor_budget": 7,
         "checkpoint_every": 7,
+        "shard_parameters": True,
+        "shard_anchors": True,
     }
     assert hf.Training(**watched).identity() == same
     others = {
@@ -397,6 +399,7 @@ def test_the_identity_is_of_all_that_the_weights_depend_on():
         "time_sampler": "uniform",
         "augment": True,
         "anchor_dtype": "float16",
+        "standardise": True,
     }
     assert {*others, *watched} == {field.name for field in dataclasses.fields(hf.Training)}
     for name, other in others.items():

@@ -9,12 +9,18 @@ import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from hiflow._words import nearest
 
 # Python's own integers are longer than those that JAX counts and indexes with.
 _LARGEST = 2**31 - 1
+_OF_ARRAYS = ("jax", "jaxlib", "numpy")
+
+
+@typing.runtime_checkable
+class _HasList(typing.Protocol):
+    """An array of NumPy or JAX."""
+
+    def tolist(self) -> object: ...
 
 
 class Kind(typing.NamedTuple):
@@ -78,15 +84,20 @@ def _has_variable(annotation: object) -> bool:
     return any(isinstance(part, typing.TypeVar) for part in typing.get_args(annotation))
 
 
+def _is_truth(value: object) -> bool:
+    """Python's or NumPy's; said without NumPy, which the shell's help can do without."""
+    return isinstance(value, bool) or getattr(getattr(value, "dtype", None), "kind", "") == "b"
+
+
 def _is_whole(value: object) -> bool:
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool)
+    whole = isinstance(value, numbers.Integral) and not _is_truth(value)
     return whole and abs(int(typing.cast(int, value))) <= _LARGEST
 
 
 def _is_number(value: object) -> bool:
     if isinstance(value, numbers.Real):
-        return not isinstance(value, bool | np.bool) and _is_finite(value)
-    return hasattr(value, "dtype") and np.shape(typing.cast(Any, value)) == ()
+        return not _is_truth(value) and _is_finite(value)
+    return hasattr(value, "dtype") and getattr(value, "shape", None) == ()
 
 
 def _is_finite(value: numbers.Real) -> bool:
@@ -111,7 +122,7 @@ def _is_regular(values: Sequence[object]) -> bool:
 
 
 _KINDS: dict[object, Kind] = {
-    bool: Kind(lambda value: isinstance(value, bool | np.bool), "true or false"),
+    bool: Kind(_is_truth, "true or false"),
     int: Kind(_is_whole, "a whole number"),
     float: Kind(_is_number, "a finite number"),
     str: Kind(lambda value: isinstance(value, str) and value != "", "a word"),
@@ -152,7 +163,7 @@ def _list_of(members: Sequence[object]) -> Kind | None:
         return None
 
     def fits(value: object) -> bool:
-        values = value.tolist() if isinstance(value, np.ndarray) else value
+        values = value.tolist() if isinstance(value, _HasList) else value
         return isinstance(values, list | tuple) and all(
             any(kind.fits(each) for kind in known) for each in values
         )
@@ -167,4 +178,10 @@ def _of_class(annotation: object) -> Kind | None:
     if not inspect.isclass(annotation) or annotation in (object, Any):
         return None
     cls: type = annotation
+    if cls.__name__.split(".")[-1] in ("Array", "ndarray") and _package(cls) in _OF_ARRAYS:
+        return Kind(_is_array, "an array of finite numbers")
     return Kind(lambda value: isinstance(value, cls), f"an instance of {cls.__name__}")
+
+
+def _package(cls: type) -> str:
+    return cls.__module__.split(".")[0]

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Float, Shaped
-from scipy.special import stdtrit
 
 Values = Float[Array | np.ndarray, " n"]
 Labels = Shaped[Array | np.ndarray, " n"]
@@ -94,6 +93,9 @@ def half_width(parts: Iterable[Part]) -> float:
     variance = sum(part.variance for part in parts)
     if not parts or not np.isfinite(variance):
         return float(np.sqrt(variance))
+    # Imported here because most sessions don't need it.
+    from scipy.special import stdtrit
+
     degrees = variance**2 / sum(part.variance**2 / part.degrees for part in parts)
     quantile = stdtrit(max(degrees, 1), (1 + _CONFIDENCE) / 2)
     return float(np.sqrt(variance) * quantile)
