@@ -268,5 +268,5 @@ def weigh(
 
 @compiled()
 def of_every(function: Callable[[Array], Array], x: Float[Array, "n *event"]) -> Array:
-    """Compiled once for all energies of one class: their arrays are arguments."""
+    """A function of one event at all `n` of them; compiled once for all energies of one class."""
     return jax.vmap(function)(x)
