@@ -202,4 +202,25 @@ FAULTS = [
         "a device has the neighbour's anchors", "training/_layout.py",
         "wanted - jax.lax.axis_index(AXIS)", "wanted - 1 - jax.lax.axis_index(AXIS)", DEVICES,
     ),
+    Mutation(
+        "signals go where they went in training", "_interrupts.py",
+        "        for number, default in taken.items():\n            signal.signal(number, default)\n", "",
+        "tests/training/test_lost_runs.py::test_a_signal_saves_the_state_and_ends_the_run",
+    ),
+    Mutation(
+        "states that a killed process left pile up", "training/_checkpoints.py",
+        'f"steps/*{_UNFINISHED}*"), *spare):', 'f"steps/*{_UNFINISHED}*")):',
+        "tests/training/test_lost_runs.py::"
+        "test_what_a_killed_process_had_begun_to_write_is_cleared_away",
+    ),
+    Mutation(
+        "a fork is told to fork", "_forks.py", "multiprocessing.get_context('spawn')",
+        "multiprocessing.get_context('fork')",
+        "tests/test_programs.py::test_a_forked_process_says_that_it_would_hang",
+    ),
+    Mutation(
+        "a truth value has a number's program", "_programs.py", "return type(leaf), leaf  #",
+        "return leaf  #",
+        "tests/test_programs.py::test_values_that_are_equal_but_of_other_types_are_apart",
+    ),
 ]  # fmt: skip
