@@ -204,7 +204,8 @@ FAULTS = [
     ),
     Mutation(
         "signals go where they went in training", "_interrupts.py",
-        "        for number, default in taken.items():\n            signal.signal(number, default)\n", "",
+        "        for number, default in taken.items():\n            signal.signal(number, default)\n",
+        "",
         "tests/training/test_lost_runs.py::test_a_signal_saves_the_state_and_ends_the_run",
     ),
     Mutation(
@@ -222,5 +223,16 @@ FAULTS = [
         "a truth value has a number's program", "_programs.py", "return type(leaf), leaf  #",
         "return leaf  #",
         "tests/test_programs.py::test_values_that_are_equal_but_of_other_types_are_apart",
+    ),
+    Mutation(
+        "a named network doesn't know the prior's symmetry", "training/_components.py",
+        '"projects_on": prior.group, ', "",
+        "tests/test_training.py::test_named_components_know_the_priors_symmetry_and_scale",
+    ),
+    Mutation(
+        "scoring without a rehearsal", "training/_rehearsal.py",
+        "    eqx.filter_eval_shape(flow.log_prob_and_stats, points, key=jax.random.key(0))\n", "",
+        "tests/training/test_lost_runs.py::"
+        "test_what_validation_would_raise_is_raised_before_training",
     ),
 ]  # fmt: skip
