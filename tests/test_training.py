@@ -448,6 +448,7 @@ def test_named_components_know_the_priors_symmetry_and_scale():
     made, path, start, _ = make_components("mlp", "optimal-transport", prior, None, (4, 2), KEY)
     assert isinstance(made.group, hf.groups.Translation)
     assert isinstance(path, hf.paths.OptimalTransport)
+    assert isinstance(start, hf.priors.CentredNormal)
     assert path.prior_scale == start.scale == 2.0
 
 

@@ -56,7 +56,7 @@ FAULTS = [
     Mutation(
         "a missing file without a name", "_disk/_open.py", 'f"{path}: no such file."',
         '"no such file."',
-        DAMAGED + "[flow]",
+        "tests/test_flow.py::test_a_missing_file_says_so",
     ),
     Mutation(
         "another function from a pickle", "_disk/_pickling.py", "if public is function:", "if True:",

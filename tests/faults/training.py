@@ -47,7 +47,8 @@ FAULTS = [
     ),
     Mutation(
         "a program for every call", "training/_pairing.py",
-        "(jnp.asarray(step, jnp.int32) for step in call)", "call",
+        "return draw(batches, first, until, room)",
+        "return draw(batches, first, until, call[1] - call[0])",
         "tests/training/test_compiled_once.py::test_step_and_draws_are_compiled_once[plain]",
     ),
     Mutation(
