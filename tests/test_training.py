@@ -15,6 +15,7 @@ import pytest
 import hiflow as hf
 from hiflow._disk import fingerprint
 from hiflow.groups import linear_part
+from hiflow.training._components import make_components
 from hiflow.training._step import Batches, Recipe, Scheduled
 
 KEY = jax.random.key(0)
@@ -440,6 +441,15 @@ def test_components_may_be_named(gaussian):
     )
     assert isinstance(flow.network, hf.networks.MLP)
     assert flow.network.layers[0].weight.shape[0] == 8
+
+
+def test_named_components_know_the_priors_symmetry_and_scale():
+    prior = {"name": "centred-normal", "scale": 2.0}
+    made, path, start, _ = make_components("mlp", "optimal-transport", prior, None, (4, 2), KEY)
+    assert isinstance(made.group, hf.groups.Translation)
+    assert isinstance(path, hf.paths.OptimalTransport)
+    assert isinstance(start, hf.priors.CentredNormal)
+    assert path.prior_scale == start.scale == 2.0
 
 
 def test_runs_that_differ_in_one_part_are_told_apart(gaussian, tmp_path):

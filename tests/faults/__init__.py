@@ -5,6 +5,7 @@ from faults.components import FAULTS as COMPONENTS
 from faults.data import FAULTS as DATA
 from faults.disk import FAULTS as DISK
 from faults.energies import FAULTS as ENERGIES
+from faults.experiments import FAULTS as EXPERIMENTS
 from faults.flow import FAULTS as FLOW
 from faults.groups import FAULTS as GROUPS
 from faults.hessians import FAULTS as HESSIANS
@@ -26,5 +27,6 @@ MUTATIONS: list[Mutation] = [
     *HOUSE,
     *DATA,
     *DISK,
+    *EXPERIMENTS,
     *KIT,
 ]

@@ -56,7 +56,7 @@ FAULTS = [
     Mutation(
         "a missing file without a name", "_disk/_open.py", 'f"{path}: no such file."',
         '"no such file."',
-        DAMAGED + "[flow]",
+        "tests/test_flow.py::test_a_missing_file_says_so",
     ),
     Mutation(
         "another function from a pickle", "_disk/_pickling.py", "if public is function:", "if True:",
@@ -83,5 +83,10 @@ FAULTS = [
     Mutation(
         "nothing is near", "_words.py", "list(known), n=2)", "list(known), n=2, cutoff=1.0)",
         "tests/test_registry.py::test_an_unknown_preset_is_refused_with_the_nearest",
+    ),
+    Mutation(
+        "two processes hold one lock", "_disk/_lock.py", "fcntl.LOCK_EX | fcntl.LOCK_NB",
+        "fcntl.LOCK_SH | fcntl.LOCK_NB",
+        "tests/training/test_lost_runs.py::test_two_runs_of_one_folder_are_refused",
     ),
 ]  # fmt: skip

@@ -105,7 +105,7 @@ FAULTS = [
     ),
     Mutation(
         "a truth value is a tolerance", "_kinds.py",
-        "return not isinstance(value, bool | np.bool) and _is_finite(value)",
+        "return not _is_truth(value) and _is_finite(value)",
         "return _is_finite(value)",
         SETTINGS,
     ),

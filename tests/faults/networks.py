@@ -105,4 +105,10 @@ FAULTS = [
         "(t, x)\n        y = jnp.concatenate([x.reshape(-1)",
         "tests/networks/test_networks.py::test_mlp_divergence_is_trace_of_jacobian",
     ),
+    Mutation(
+        "the time before the event", "networks/_from_vector.py",
+        "jnp.append(self.projects_on.project(x).reshape(-1), t)",
+        "jnp.append(t, self.projects_on.project(x).reshape(-1))",
+        "tests/test_mistakes.py::test_a_plain_network_is_wrapped",
+    ),
 ]  # fmt: skip

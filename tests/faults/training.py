@@ -47,7 +47,8 @@ FAULTS = [
     ),
     Mutation(
         "a program for every call", "training/_pairing.py",
-        "(jnp.asarray(step, jnp.int32) for step in call)", "call",
+        "return draw(batches, first, until, room)",
+        "return draw(batches, first, until, call[1] - call[0])",
         "tests/training/test_compiled_once.py::test_step_and_draws_are_compiled_once[plain]",
     ),
     Mutation(
@@ -201,5 +202,38 @@ FAULTS = [
     Mutation(
         "a device has the neighbour's anchors", "training/_layout.py",
         "wanted - jax.lax.axis_index(AXIS)", "wanted - 1 - jax.lax.axis_index(AXIS)", DEVICES,
+    ),
+    Mutation(
+        "signals go where they went in training", "_interrupts.py",
+        "        for number, default in taken.items():\n            signal.signal(number, default)\n",
+        "",
+        "tests/training/test_lost_runs.py::test_a_signal_saves_the_state_and_ends_the_run",
+    ),
+    Mutation(
+        "states that a killed process left pile up", "training/_checkpoints.py",
+        'f"steps/*{_UNFINISHED}*"), *spare):', 'f"steps/*{_UNFINISHED}*")):',
+        "tests/training/test_lost_runs.py::"
+        "test_what_a_killed_process_had_begun_to_write_is_cleared_away",
+    ),
+    Mutation(
+        "a fork is told to fork", "_forks.py", "multiprocessing.get_context('spawn')",
+        "multiprocessing.get_context('fork')",
+        "tests/test_programs.py::test_a_forked_process_says_that_it_would_hang",
+    ),
+    Mutation(
+        "a truth value has a number's program", "_programs.py", "return type(leaf), leaf  #",
+        "return leaf  #",
+        "tests/test_programs.py::test_values_that_are_equal_but_of_other_types_are_apart",
+    ),
+    Mutation(
+        "a named network doesn't know the prior's symmetry", "training/_components.py",
+        '"projects_on": prior.group, ', "",
+        "tests/test_training.py::test_named_components_know_the_priors_symmetry_and_scale",
+    ),
+    Mutation(
+        "scoring without a rehearsal", "training/_rehearsal.py",
+        "    eqx.filter_eval_shape(flow.log_prob_and_stats, points, key=jax.random.key(0))\n", "",
+        "tests/training/test_lost_runs.py::"
+        "test_what_validation_would_raise_is_raised_before_training",
     ),
 ]  # fmt: skip

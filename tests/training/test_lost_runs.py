@@ -257,3 +257,10 @@ def test_a_folder_is_claimed_with_the_first_state(tmp_path, monkeypatch):
             train(checkpoint_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
     train(checkpoint_dir=tmp_path / "run", batch_size=4)
+
+
+def test_what_validation_would_raise_is_raised_before_training(tmp_path):
+    settings = {"divergence": "xtrace", "steps": 2}
+    with pytest.raises(ValueError, match="`products` must be at most twice the dimension, 4"):
+        train(checkpoint_dir=tmp_path / "run", validation=HELD_OUT, solver_settings=settings)
+    assert not (tmp_path / "run").exists()

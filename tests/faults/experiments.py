@@ -1,0 +1,44 @@
+"""Faults in what is said of wrong arguments and files, and in what is done about arms that failed."""
+
+from faults._mutation import Mutation
+
+CONFIGURATIONS = "tests/test_configurations.py"
+PLACES = CONFIGURATIONS + "::test_the_place_the_value_and_the_cure_are_said"
+ARMS = "tests/test_lost_arms.py"
+
+FAULTS = [
+    Mutation(
+        "an inner fault without the way to it", "_arguments.py",
+        "yield from (fault.under(name) for fault in found)", "yield from found",
+        PLACES,
+    ),
+    Mutation(
+        "a truth value is a size", "_border.py",
+        "isinstance(value, int | np.integer) and not isinstance(value, bool)",
+        "isinstance(value, int | np.integer)",
+        "tests/test_mistakes.py::test_a_mistake_is_said_in_one_line[a size-2]",
+    ),
+    Mutation(
+        "fewer steps are more", "experiments/_changes.py", "steps < Training()", "steps > Training()",
+        ARMS + "::test_arms_are_added_and_trained_for_more_steps",
+    ),
+    Mutation(
+        "what is wrong is noted and forgotten", "experiments/_check.py",
+        "    problems.refuse(experiment.name)\n", "",
+        PLACES,
+    ),
+    Mutation(
+        "other scores are another training", "experiments/_failures.py",
+        '_SCORING = ("evaluation",)', "_SCORING = ()",
+        ARMS + "::test_what_only_scores_depend_on_keeps_what_was_trained",
+    ),
+    Mutation(
+        "the first problem alone", "experiments/_problems.py",
+        "raise ConfigError(*self._found, source", "raise ConfigError(next(iter(self._found)), source",
+        CONFIGURATIONS + "::test_all_problems_are_said_at_once",
+    ),
+    Mutation(
+        "a seed twice", "experiments/_structure.py", " or len(set(seeds)) < len(seeds):", ":",
+        PLACES,
+    ),
+]  # fmt: skip
