@@ -98,8 +98,8 @@ FAULTS = [
         MAPS + "[shuffled]",
     ),
     Mutation(
-        "relaxation adds to the rate", "times/_base.py", "jnp.exp((rate - 1) * logarithm)",
-        "jnp.exp(rate * logarithm)",
+        "relaxation adds to the rate", "times/_base.py", "return self.remaining(t) ** rate",
+        "return self.remaining(t) ** (rate + 1)",
         TIMES + "[log]",
     ),
     Mutation(

@@ -138,9 +138,11 @@ def test_a_resumed_run_from_a_source_is_an_uninterrupted_one_from_memory(mapped,
 
 def test_what_has_no_random_access_is_refused():
     dataset = grain.MapDataset.source(Records(POINTS)).map(lambda record: record["x"])
-    for data in (dataset.to_iter_dataset(), (x for x in POINTS), {"x": POINTS}):
+    for data in (dataset.to_iter_dataset(), (x for x in POINTS)):
         with pytest.raises(TypeError, match="`rows` must have __len__ and __getitem__"):
             train(data)
+    with pytest.raises(ValueError, match="`data` must be an array of floats"):
+        train({"x": POINTS})
 
 
 def test_records_that_are_no_points_are_refused():
