@@ -155,7 +155,7 @@ def test_the_command_writes_page_numbers_and_figures(runs, monkeypatch):
         assert part in text
     numbers = json.loads((out / "comparison.json").read_text())
     sweep = {row["setting"]: row for row in numbers["sweep"]["OT-FM"]}
-    assert sweep["8 steps"]["nfe"] == 6 * 8 + 1
+    assert sweep["8 steps"]["nfe"] == 6 * 8
     assert 0 < numbers["samples"][0]["ess_least"] <= numbers["samples"][0]["ess"] <= 1
     kept = sorted((runs / "both").glob("seed-*/*/s*-*.*"))
     assert [path.name for path in kept].count("samples-20.npz") == 4
@@ -344,7 +344,7 @@ def test_variants_change_what_they_name(runs):
     ("old", "new", "message"),
     [
         ("size = 3", "size = 6_000", "`size` must be between 1 and the 5,000 training points"),
-        ("size = 3", "sice = 3", "variant 'few': unknown name 'sice'; did you mean 'size'"),
+        ("size = 3", "sice = 3", "[[variant]] \"few\": unknown name 'sice'; did you mean 'size'"),
         ('label = "many"', 'label = "few"', "every [[variant]] needs a `label` of its own"),
     ],
 )

@@ -176,7 +176,7 @@ def test_an_energy_is_read_from_its_file(place):
         ("rank = 5", "rnak = 5", "rnak"),
         ("rank = 5", "rank = 65", "rank"),
         ("seed = 0", "side = 3", "`side` must divide 8"),
-        ("alpha = 1e-3", "alpha = 0.7", "`alpha` must be in"),
+        ("alpha = 1e-3", "alpha = 0.7", "`alpha` must be between 0 and 0.5"),
         ("seed = 0", 'file = "x.npy"', "unknown name 'file'"),
     ],
 )

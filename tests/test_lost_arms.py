@@ -160,7 +160,7 @@ def test_a_folder_in_use_is_refused(place):
         ("steps = 4", "chunk_size = 2.5", "`chunk_size`"),
         ("steps = 4", 'divergence = "exakt"', "did you mean 'exact'"),
         ("steps = 4", 'divergence = {name = "hutchinson", probes = 0}', "`probes`"),
-        ("steps = 4", "key = 3", "unknown solver setting 'key'"),
+        ("steps = 4", "key = 3", "unknown setting 'key'"),
         ("steps = 4", 'method = "Euler"', "pass a number of `steps`"),
         ("size = 20", "size = 20\nburn_in = -3", "burn_in"),
     ],
