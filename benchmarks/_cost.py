@@ -67,15 +67,19 @@ def egnn_gradient(particles: int, dim: int, width: int, depth: int) -> float:
 
 
 def egnn_divergence(particles: int, dim: int, width: int, depth: int) -> float:
-    """Velocity and exact divergence: 2.5 forward passes, and for every particle and column the sums over
-    neighbours, $4Ndw + 2Nd^2$, with those of features $4Nw + 2Ndw$ behind the first layer, and products
-    $8w^2$ and $6w^2$. The last layer takes each particle's own columns only."""
-    first = 4 * particles * dim * width + 2 * particles * dim**2 + 8 * width**2 + 2 * dim * width
-    later = first + 4 * particles * width + 2 * particles * dim * width + 6 * width**2
+    """Velocity and exact divergence: 2.5 forward passes, and for every particle and column
+    $4Ndw + 2w^2 + 6dw$ in the first layer and $4Ndw + 2Nd^2 + 17w^2$ in every later one: sums over
+    neighbours, and large matrix products. The last layer takes each particle's own columns only."""
+    sums = 4 * particles * dim * width
+    first, later = (
+        sums + 2 * width**2 + 6 * dim * width,
+        sums + 2 * particles * dim**2 + 17 * width**2,
+    )
     columns, own = particles * particles * dim, particles * dim
     if depth == 1:
         return 2.5 * egnn_forward(particles, dim, width, depth) + own * first
-    pushed = columns * (first + (depth - 2) * later + 2 * width**2) + own * later
+    last = later + (4 + 2 * dim) * particles * width
+    pushed = columns * (first + (depth - 2) * later) + own * last
     return 2.5 * egnn_forward(particles, dim, width, depth) + pushed
 
 
