@@ -31,7 +31,7 @@ def medians(functions, rounds):
 
 def peers(options):
     """Exact and Hutchinson likelihoods of 256 points by 50 midpoint steps, D = 39, MLP 3 x 128."""
-    from flax import nnx
+    from flax import nnx  # pyright: ignore[reportMissingImports]
     from ott.neural.methods import flow_matching
 
     key, dim = jax.random.key(0), 39

@@ -93,6 +93,7 @@ def test_weights_of_any_precision_come_back_bit_for_bit(tmp_path, dtype):
     hf.Flow(hf.priors.Normal(2), cast).save(tmp_path / "flow.hiflow")
     back = hf.load(tmp_path / "flow.hiflow").network
     assert eqx.tree_equal(back, cast)
+    assert isinstance(back, hf.networks.MLP)
     assert back.layers[0].weight.dtype == dtype
 
 
@@ -103,6 +104,7 @@ def test_double_precision_is_kept_in_double_precision_and_said_to_be_rounded_in_
         assert eqx.tree_equal(hf.load(tmp_path / "flow.hiflow").network, network)
     with pytest.warns(UserWarning, match="double precision.*rounded"):
         back = hf.load(tmp_path / "flow.hiflow").network
+    assert isinstance(back, hf.networks.MLP)
     assert back.layers[0].weight.dtype == jnp.float32
 
 

@@ -23,7 +23,7 @@ def arrays() -> dict[str, Change]:
         found[f"prior scale {value.dtype}{value.shape}"] = scale(value)
     for value in (0.0, -1.0, np.nan, np.inf):
         found[f"tolerance {value}"] = lambda parts, v=value: parts.put(
-            parts.root["solver"]["fields"], "rtol", np.float32(v)
+            parts.root["solver"]["fields"], "rtol", np.asarray(v, np.float32)
         )
     kinds: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         **{kind: lambda w, k=kind: w.astype(k) for kind in ("int8", "int32", "bool", "complex64")},
