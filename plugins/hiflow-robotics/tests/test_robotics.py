@@ -196,6 +196,8 @@ def test_density_of_a_trained_flow_integrates_to_one_over_one_turn(tmp_path):
     np.testing.assert_array_equal(loaded.log_prob(centre), flow.log_prob(centre))
 
 
+# With chains this short, of which the full example has none.
+@pytest.mark.filterwarnings("ignore:sample. the chains of SerialArm remember")
 def test_example_trains_to_its_end(tmp_path):
     text = (Path(__file__).parents[1] / "examples" / "planar-3.toml").read_text()
     for line, shorter in [
