@@ -1,23 +1,21 @@
 """Several ways of doing the same work, timed in turn within one process, and their ratios."""
 
-import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import jax
 import numpy as np
+from _timing import interleaved
 
 
 def seconds(variants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
     """How long each took in every round, after one that compiles and warms up."""
-    times: dict[str, list[float]] = {name: [] for name in variants}
-    for run in variants.values():
-        jax.block_until_ready(run())
-    for _ in range(rounds):
-        for name, run in variants.items():
-            begun = time.perf_counter()
-            jax.block_until_ready(run())
-            times[name].append(time.perf_counter() - begun)
-    return {name: np.array(taken) for name, taken in times.items()}
+    waiting = {name: partial(_waited_for, run) for name, run in variants.items()}
+    return {name: np.array(taken) for name, taken in interleaved(waiting, rounds).items()}
+
+
+def _waited_for(run: Callable[[], object]) -> None:
+    jax.block_until_ready(run())
 
 
 def ratio(times: Mapping[str, np.ndarray], one: str, other: str) -> str:

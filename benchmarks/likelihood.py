@@ -13,20 +13,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from interleaved import seconds
 
 import hiflow as hf
 
 
 def medians(functions, rounds):
     """Median seconds of each, interleaved, after one call that compiles."""
-    times = {name: [] for name in functions}
-    for round_ in range(rounds + 1):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            jax.block_until_ready(function())
-            if round_ > 0:
-                times[name].append(time.perf_counter() - start)
-    return {name: float(np.median(values)) for name, values in times.items()}
+    return {name: float(np.median(taken)) for name, taken in seconds(functions, rounds).items()}
 
 
 def peers(options):

@@ -57,7 +57,7 @@ def changed(*keys, to):
 
 
 def test_the_good_one_is_accepted(tmp_path):
-    energy, shape = check(GOOD, tmp_path)
+    energy, shape, _ = check(GOOD, tmp_path)
     assert isinstance(energy, hf.energies.Gaussian)
     assert shape == (2,)
 

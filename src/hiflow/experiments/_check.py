@@ -8,7 +8,7 @@ import jax
 
 from hiflow import data, energies
 from hiflow._kinds import annotations, shown, wanted
-from hiflow.experiments._arm import make_arm, settings_of
+from hiflow.experiments._arm import Arm, make_arm, settings_of
 from hiflow.experiments._data import event_shape
 from hiflow.experiments._fitted import make_energy
 from hiflow.experiments._problems import Problems
@@ -44,25 +44,27 @@ _WITHIN = {"alpha": (0.0, 0.5), "scale": (0.0, math.inf), "target_acceptance": (
 
 def checked(
     experiment: Experiment,
-) -> tuple[energies.AbstractEnergy | None, tuple[int, ...]]:
-    """The energy that the experiment's data have, if it has one, and the shape of an event.
+) -> tuple[energies.AbstractEnergy | None, tuple[int, ...], list[Arm]]:
+    """The energy that the experiment's data have, if it has one, the shape of an event, and the arms,
+    with blanks for energies that are fitted.
 
     **Raises:** `ConfigError` with all that is wrong in the energy, the data and the arms.
     """
     problems = Problems()
     energy = problems.tried("[energy]", make_energy, experiment)
     check_data_table(experiment.tables.get("data", {}), problems)
-    shape = None
+    shape, arms = None, []
     if not len(problems):
         shape = problems.tried("[data]", event_shape, experiment, energy)
     for arm in experiment.arms:
         if shape is None:
             settings_of(experiment, arm, problems)
         else:
-            problems.tried("", make_arm, experiment, arm, energy, shape, jax.random.key(0))
+            made = problems.tried("", make_arm, experiment, arm, energy, shape, jax.random.key(0))
+            arms.append(made)
     problems.refuse(experiment.name)
     assert shape is not None
-    return energy, shape
+    return energy, shape, arms
 
 
 def check_data_table(table: Mapping[str, Any], problems: Problems) -> None:

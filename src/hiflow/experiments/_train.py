@@ -85,9 +85,9 @@ def _trained(
     seeds = experiment.seeds if seeds is None else list(seeds)
     folder = RunFolder(root)
     _processes.by_leader(partial(folder.refuse, experiment, resume=resume))
-    energy, shape = checked(experiment)  # Refuses whatever is wrong, before data are drawn.
+    energy, shape, arms = checked(experiment)  # Refuses whatever is wrong, before data are drawn.
     pixels = pixel_transform(experiment)
-    _check_arms(experiment, energy, shape)
+    _rehearse(experiment, arms)
     claimed, failures = False, []
     with ExitStack() as stack:
         if not _processes.several():  # Then JAX has its own way to notice SIGTERM, for all of them.
@@ -123,13 +123,10 @@ def _trained(
         return _processes.leader_first(partial(compare, [folder.root], console=console))
 
 
-def _check_arms(
-    experiment: Experiment, energy: energies.AbstractEnergy | None, shape: tuple[int, ...]
-) -> None:
-    """Refuse whatever is wrong with an arm or with how it is scored, before data are drawn."""
+def _rehearse(experiment: Experiment, arms: list[Arm]) -> None:
+    """Refuse whatever is wrong with how an arm is scored, before data are drawn."""
     scored = []
-    for table in experiment.arms:
-        arm = make_arm(experiment, table, energy, shape, jax.random.key(0))
+    for table, arm in zip(experiment.arms, arms, strict=True):
         settings = settings_of(experiment, table)
         alike = settings["prior"], settings["network"], settings["evaluation"]
         if alike not in scored:

@@ -62,8 +62,6 @@ class Checkpoints:
     @property
     def way_on(self) -> str:
         """How to go on from the newest state."""
-        if self._root is None:
-            return "Nothing was saved: there is no `checkpoint_dir`."
         if self._manager is None:
             return "Nothing was saved: there is no `checkpoint_dir`."
         return f"Go on by resume=True from {self._manager.directory.parent}."
