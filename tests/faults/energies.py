@@ -18,6 +18,12 @@ FAULTS = [
         "test_lj13_conventions_differ_by_a_factor_two_in_the_pair_sum",
     ),
     Mutation(
+        "one kT of nobody's unit", "energies/_units.py",
+        "BOLTZMANN * self.temperature * _PER_KJ_PER_MOL", "self.temperature * _PER_KJ_PER_MOL",
+        "tests/energies/test_units.py::"
+        "test_units_say_what_one_kt_is",
+    ),
+    Mutation(
         "trap not about the mean", "energies/_pairs.py", "(x - x.mean(0)) ** 2", "x ** 2",
         "tests/energies/test_energies.py::test_energy_is_invariant_under_its_group",
     ),

@@ -28,6 +28,7 @@ from hiflow.energies._kernel_density import KernelDensity
 from hiflow.energies._lennard_jones import LennardJones
 from hiflow.energies._pairs import AbstractPairEnergy
 from hiflow.energies._ring import Ring
+from hiflow.energies._units import SupportsUnits, Units
 
 __all__ = [
     "AbstractBenchmarkEnergy",
@@ -53,6 +54,8 @@ __all__ = [
     "SupportsResiduals",
     "SupportsSampling",
     "SupportsSharedBasis",
+    "SupportsUnits",
+    "Units",
     "load",
     "quench",
     "registry",

@@ -1,0 +1,63 @@
+"""What one kT and one unit of length are, of an energy that describes a real system."""
+
+from typing import Literal, Protocol, final, runtime_checkable
+
+import equinox as eqx
+
+from hiflow._checks import check_positive
+
+BOLTZMANN = 0.00831446261815324
+"""Boltzmann's constant in kJ/mol/K (exact in the SI of 2019)."""
+
+_PER_KJ_PER_MOL = {"kJ/mol": 1.0, "kcal/mol": 1 / 4.184, "eV": 1 / 96.48533212331}
+_METRES = {"Å": 1e-10, "nm": 1e-9, "bohr": 5.29177210544e-11}
+
+Length = Literal["Å", "nm", "bohr"]
+EnergyUnit = Literal["kJ/mol", "kcal/mol", "eV"]
+
+
+@final
+class Units(eqx.Module):
+    """The temperature at which an energy is counted in kT, and the unit of its positions.
+
+    **Arguments:**
+
+    - `temperature`: in K.
+    - `length`: the unit of an event's positions: `"Å"`, `"nm"` or `"bohr"`.
+
+    **Raises:** `ValueError` for a temperature that isn't positive or another unit.
+    """
+
+    temperature: float = eqx.field(static=True)
+    length: Length = eqx.field(static=True, default="Å")
+
+    def __check_init__(self):
+        check_positive(self, "temperature")
+        if self.length not in _METRES:
+            raise ValueError(
+                f"Units: `length` must be one of {', '.join(_METRES)}, got {self.length!r}."
+            )
+
+    def kT(self, unit: EnergyUnit = "kJ/mol") -> float:
+        """One kT in `unit`. Constants: CODATA 2022."""
+        return BOLTZMANN * self.temperature * _PER_KJ_PER_MOL[unit]
+
+    def lengths_in(self, unit: Length) -> float:
+        """How many of `unit` one unit of length is."""
+        return _METRES[self.length] / _METRES[unit]
+
+    def __str__(self) -> str:
+        return (
+            f"1 kT = {self.kT():.4g} kJ/mol = {self.kT('eV'):.4g} eV at {self.temperature:g} K, "
+            f"lengths in {self.length}"
+        )
+
+
+@runtime_checkable
+class SupportsUnits(Protocol):
+    """An energy of a real system, which knows its temperature and the unit of its positions."""
+
+    @property
+    def units(self) -> Units:
+        """What one kT and one unit of length are."""
+        ...
