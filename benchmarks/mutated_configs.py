@@ -29,8 +29,9 @@ from hiflow import experiments
 from hiflow.experiments._check import checked
 from mutated import mutated
 
-# Of processor time, and of the clock for what only waits.
-SECONDS, WAITING = 5.0, 60.0
+# Of processor time, and of the clock for what only waits. Enough to compile what the shell would find
+# in its cache.
+SECONDS, WAITING = 60.0, 120.0
 # Of every file, so that ten thousand take an hour.
 ARMS = 2
 _PLACED = re.compile(

@@ -79,11 +79,11 @@ def coupling():
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument(
-        "part", choices=("step", "coupling"), nargs="*", default=["step", "coupling"]
-    )
+    # Not a default: argparse holds a whole list against the choices.
+    parser.add_argument("part", choices=("step", "coupling"), nargs="?")
     print(jax.devices()[0].device_kind)
-    for part in parser.parse_args().part:
+    chosen = parser.parse_args().part
+    for part in [chosen] if chosen else ["step", "coupling"]:
         {"step": step, "coupling": coupling}[part]()
 
 

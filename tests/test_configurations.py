@@ -141,3 +141,31 @@ def test_samples_are_evaluated_as_they_were_written(tmp_path, monkeypatch):
     assert "A-0/samples, B-0/samples" in " ".join(refused.split())
     chosen = run("evaluate", "flow.hiflow", "--data", "two.npz", "--array", "B-0/samples")
     assert chosen.exit_code == 0, chosen.output
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "value", "words"),
+    [
+        ("evaluation", "rtol", 1e12, "at most 1"),
+        ("evaluation", "atol", 2, "at most 1"),
+        ("evaluation", "chunk_size", 10**12, "at most 2147483647"),
+        ("training", "steps", 10**30, "at most 2147483647"),
+        ("training", "batch_size", 10**30, "at most 2147483647"),
+        ("training", "batch_size", 2**31 - 1, "GB are free"),
+    ],
+)
+def test_a_number_that_nobody_means_is_refused(table, key, value, words, tmp_path, monkeypatch):
+    monkeypatch.setattr("hiflow.training._room.free_bytes", lambda: 10**9)
+    with pytest.raises(experiments.ConfigError, match=words) as raised:
+        check(changed(table, key, to=value), tmp_path)
+    assert key in str(raised.value)
+
+
+def test_an_unknown_setting_of_several_arms_is_said_once(tmp_path):
+    tables = changed("training", "couling", to="independent")
+    tables["energy"]["width"] = 3
+    with pytest.raises(experiments.ConfigError) as raised:
+        check(tables, tmp_path)
+    said = str(raised.value)
+    assert said.count("couling") == 1
+    assert "TypeError" not in said

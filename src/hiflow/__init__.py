@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hiflow._lazy import attach as _attach
 
 if TYPE_CHECKING:
+    from hiflow import coordinates as coordinates
     from hiflow import couplings as couplings
     from hiflow import data as data
     from hiflow import divergences as divergences
@@ -47,7 +48,16 @@ if TYPE_CHECKING:
     from hiflow.training import fit as fit
 else:
     _MODULES = (
-        *("couplings", "data", "divergences", "energies", "experiments", "flow", "groups"),
+        *(
+            "coordinates",
+            "couplings",
+            "data",
+            "divergences",
+            "energies",
+            "experiments",
+            "flow",
+            "groups",
+        ),
         *("hessians", "metrics", "networks", "paths", "plotting", "priors", "registry", "solver"),
         *(
             "spectral",

@@ -13,6 +13,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float
 
+from hiflow._kinds import LARGEST_WHOLE
 from hiflow._words import nearest as nearest
 
 T = TypeVar("T")
@@ -117,11 +118,14 @@ class Refused(ValueError):  # noqa: N818  what a check raises: the words between
 
 
 def whole(least: int) -> Callable[[object], int]:
-    """A check that a setting is an integer, not a truth value, and at least `least`."""
+    """A check that a setting is an integer, not a truth value, at least `least`, and not longer than
+    those that JAX counts with."""
 
     def check(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
             raise Refused(f"must be at least {least} and whole")
+        if int(value) > LARGEST_WHOLE:
+            raise Refused(f"must be at most {LARGEST_WHOLE} and whole")
         return int(value)
 
     return check

@@ -12,7 +12,7 @@ from typing import Any
 from hiflow._words import nearest
 
 # Python's own integers are longer than those that JAX counts and indexes with.
-_LARGEST = 2**31 - 1
+LARGEST_WHOLE = 2**31 - 1
 _OF_ARRAYS = ("jax", "jaxlib", "numpy")
 
 
@@ -91,7 +91,7 @@ def _is_truth(value: object) -> bool:
 
 def _is_whole(value: object) -> bool:
     whole = isinstance(value, numbers.Integral) and not _is_truth(value)
-    return whole and abs(int(typing.cast(int, value))) <= _LARGEST
+    return whole and abs(int(typing.cast(int, value))) <= LARGEST_WHOLE
 
 
 def _is_number(value: object) -> bool:

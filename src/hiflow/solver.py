@@ -19,6 +19,7 @@ from hiflow._kinds import wanted
 from hiflow.networks import AbstractVelocityField
 
 T = TypeVar("T")
+LARGEST_TOLERANCE = 1.0
 
 
 class SolverStats(eqx.Module):
@@ -71,6 +72,9 @@ def _as_tolerance(value: object) -> Float[Array, ""]:
     array = as_scalar(value)
     if is_concrete(array) and not 0 < float(array) < jnp.inf:
         raise Refused("must be positive and finite, a number")
+    # A larger one lets every step pass: what comes out is no solution, and nothing would say so.
+    if is_concrete(array) and float(array) > LARGEST_TOLERANCE:
+        raise Refused(f"must be at most {LARGEST_TOLERANCE:g}: the steps' error is held to it")
     return array
 
 

@@ -26,8 +26,8 @@ BLOCK = re.compile(r"(<!-- skip[^\n]*-->\n)?^```(\w+)[^\n]*\n(.*?)^```$", re.MUL
 SMALLER = re.compile(r"<!-- smaller: (.*?) -->")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 DOCUMENTED = """
-    couplings data energies groups hessians metrics networks paths plotting priors spectral spectrum
-    testing time_samplers times
+    coordinates couplings data energies groups hessians metrics networks paths plotting priors spectral
+    spectrum testing time_samplers times
 """
 
 

@@ -2,7 +2,7 @@
 
 from faults._mutation import Mutation
 
-FORMULAS = "tests/test_metric_formulas.py"
+FORMULAS = "tests/metrics/test_metric_formulas.py"
 SETTINGS = "tests/test_training.py::test_a_solver_setting_of_another_kind_is_refused_by_name"
 LANES = "tests/test_integration.py"
 ARRIVAL = "tests/test_flow.py::test_a_solve_that_does_not_arrive_is_no_number"
@@ -36,19 +36,19 @@ FAULTS = [
     Mutation(
         "standard error of a sum", "_statistics.py", "np.std(values, ddof=1) / np.sqrt(n)",
         "np.std(values, ddof=1)",
-        "tests/test_metrics.py::test_standard_error_is_that_of_the_mean",
+        "tests/metrics/test_metrics.py::test_standard_error_is_that_of_the_mean",
     ),
     Mutation(
-        "weights of the inverse ratio", "metrics.py",
+        "weights of the inverse ratio", "metrics/_weighted.py",
         "return -np.asarray(self.energies, np.float64) - np.asarray(self.log_prob, np.float64)",
         "return np.asarray(self.energies, np.float64) + np.asarray(self.log_prob, np.float64)",
-        "tests/test_metrics.py::test_free_energy_and_means_are_the_targets_within_their_errors",
+        "tests/metrics/test_metrics.py::test_free_energy_and_means_are_the_targets_within_their_errors",
     ),
     Mutation(
-        "free energy without the mean", "metrics.py",
+        "free energy without the mean", "metrics/_weighted.py",
         "np.log(np.mean(np.exp(self.log_weights - top)))",
         "np.log(np.sum(np.exp(self.log_weights - top)))",
-        "tests/test_metrics.py::test_free_energy_and_means_are_the_targets_within_their_errors",
+        "tests/metrics/test_metrics.py::test_free_energy_and_means_are_the_targets_within_their_errors",
     ),
     Mutation(
         "probe variance of one probe", "flow.py", "jnp.var(gained, axis=1, ddof=1) / probes",
@@ -56,29 +56,61 @@ FAULTS = [
         "tests/test_flow.py::test_probe_variance_is_that_of_the_estimate",
     ),
     Mutation(
-        "probe error of a sum", "metrics.py",
+        "probe error of a sum", "metrics/_likelihood.py",
         "jnp.sqrt(jnp.sum(stats.probe_variance)) / log_prob.shape[0]",
         "jnp.sqrt(jnp.sum(stats.probe_variance))",
         FORMULAS + "::test_nll_is_a_mean_with_its_errors",
     ),
     Mutation(
-        "effective size without a square", "metrics.py",
+        "effective size without a square", "metrics/_weighted.py",
         "len(self.weights) * np.sum(self.weights**2)", "np.sum(self.weights**2)",
         FORMULAS + "::test_weights_and_their_effective_sample_size",
     ),
     Mutation(
-        "free energy's error over n", "metrics.py", "np.sqrt((1 / self.ess - 1) / n)",
+        "free energy's error over n", "metrics/_weighted.py", "np.sqrt((1 / self.ess - 1) / n)",
         "np.sqrt(1 / self.ess - 1) / n",
         FORMULAS + "::test_the_free_energy_is_that_of_the_mean_weight",
     ),
     Mutation(
-        "a plain mean", "metrics.py", "mean = np.sum(weights * values)", "mean = np.mean(values)",
+        "a plain mean", "metrics/_weighted.py", "mean = np.sum(weights * values)",
+        "mean = np.mean(values)",
         FORMULAS + "::test_a_reweighted_mean_is_the_ratio_of_sums",
     ),
     Mutation(
-        "Zwanzig upside down", "metrics.py", "self.mean(np.exp(low - change))",
+        "Zwanzig upside down", "metrics/_weighted.py", "self.mean(np.exp(low - change))",
         "self.mean(np.exp(change - low))",
         FORMULAS + "::test_a_difference_of_free_energies_is_zwanzigs",
+    ),
+    Mutation(
+        "the other state is the first", "metrics/_free_energy.py", "float(-np.log(p_b / p_a))",
+        "float(-np.log(p_a / p_b))",
+        "tests/metrics/test_free_energies.py::test_states_differ_by_the_logarithm_of_their_shares",
+    ),
+    Mutation(
+        "a bin's error without the other bins", "metrics/_free_energy.py",
+        "each[:, :number] - shares[:, None] * p", "each[:, :number]",
+        "tests/metrics/test_free_energies.py::"
+        "test_a_surface_over_chains_of_single_samples_is_that_of_samples",
+    ),
+    Mutation(
+        "heating in one kT", "metrics/_free_energy.py", "value = ratio * hot.free_energy[0]",
+        "value = hot.free_energy[0]",
+        "tests/metrics/test_free_energies.py::test_heating_an_oscillator_costs_its_closed_form",
+    ),
+    Mutation(
+        "the tail of the smallest weights", "metrics/_tail.py", "array_stats.psislw(-finite)",
+        "array_stats.psislw(finite)",
+        "tests/metrics/test_weights.py::test_the_tails_shape_is_that_of_a_pareto_law",
+    ),
+    Mutation(
+        "a torus with a seam", "metrics/_wasserstein.py",
+        "np.minimum(change, 2 * np.pi - change) ** 2", "change ** 2",
+        "tests/metrics/test_wasserstein.py::test_on_a_torus_the_way_around_is_taken",
+    ),
+    Mutation(
+        "a torsion seen from behind", "coordinates.py", "jnp.sum(a * m, axis=-1)",
+        "-jnp.sum(a * m, axis=-1)",
+        "tests/test_coordinates.py::test_a_molecule_built_from_its_coordinates_has_them",
     ),
     Mutation(
         "a spread of n", "_statistics.py", "np.std(values, ddof=1)", "np.std(values)",

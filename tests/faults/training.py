@@ -204,6 +204,15 @@ FAULTS = [
         "wanted - jax.lax.axis_index(AXIS)", "wanted - 1 - jax.lax.axis_index(AXIS)", DEVICES,
     ),
     Mutation(
+        "devices add their gradients", "training/_layout.py",
+        "jax.lax.pmean(flat, AXIS)", "jax.lax.psum(flat, AXIS)", DEVICES,
+    ),
+    Mutation(
+        "a batch of any size has room", "training/_room.py",
+        "if needed > free:", "if needed < 0:",
+        "tests/test_configurations.py::test_a_number_that_nobody_means_is_refused",
+    ),
+    Mutation(
         "signals go where they went in training", "_interrupts.py",
         "        for number, default in taken.items():\n            signal.signal(number, default)\n",
         "",

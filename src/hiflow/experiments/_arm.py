@@ -114,11 +114,12 @@ def _components(
         return None
     network = problems.tried(where["network"], made.network, tables["network"], prior)
     default = shared.get("energy") if energy is None else None
-    before = len(problems)
+    inside = Problems()
     if default is not None:
-        energy = problems.tried("[energy]", fitted.make, default, size)
-    path = problems.tried(where["path"], fitted.inside, arm["path"], size)
-    if len(problems) > before:
+        energy = inside.tried("[energy]", fitted.make, default, size)
+    path = inside.tried(where["path"], fitted.inside, arm["path"], size)
+    problems.take(inside)
+    if len(inside):
         return None
     path = problems.tried(where["path"], made.path, path, prior, energy)
     return None if network is None or path is None else (network, path, prior)
@@ -132,24 +133,24 @@ def _settings(
     changed: Callable[..., S], known: list[str], sources: dict[str, Table], problems: Problems
 ) -> S | None:
     """The settings that tables say, the later ones over the earlier."""
-    before = len(problems)
+    unknown = Problems()
     for where, table in sources.items():
         for name in table:
             if name not in known:
-                problems.add(
+                unknown.add(
                     f"{where}: unknown setting {name!r}{nearest(name, known)} There are "
                     f"{', '.join(known)}."
                 )
-    if len(problems) > before:
+    problems.take(unknown)
+    if len(unknown):
         return None
     merged = {name: value for table in sources.values() for name, value in table.items()}
-    together = Problems()
+    together, alone = Problems(), Problems()
     made = together.tried(list(sources)[-1], changed, **merged)
     if made is not None:
         return made
     for where, table in sources.items():
         for name, value in table.items():
-            problems.tried(where, changed, **{name: value})
-    if len(problems) == before:  # What is right alone may not be together.
-        problems.take(together)
+            alone.tried(where, changed, **{name: value})
+    problems.take(alone if len(alone) else together)  # What is right alone may not be together.
     return None

@@ -40,6 +40,7 @@ from hiflow.priors import AbstractPrior
 from hiflow.standardisation import Standardised, scale_complaint
 from hiflow.time_samplers import AbstractTimeSampler
 from hiflow.training._components import make_components as make_components
+from hiflow.training._room import refuse_a_batch_without_room
 from hiflow.training._settings import Training
 from hiflow.training._step import Optimiser, Scheduled
 
@@ -95,6 +96,7 @@ def make_ready(
     if energy is None:
         energy = getattr(path, "energy", None)
     check_components(network, path, prior, energy)
+    refuse_a_batch_without_room(training.batch_size, prior.event_shape)
     group = prior.group if energy is None else energy.group
     coupling = couplings.registry.make(training.coupling, group=group)
     _check_coupling(network, prior, coupling)

@@ -173,7 +173,7 @@ class Recipe(eqx.Module):
     def step(self, state: State, draw: Draw) -> tuple[State, Array]:
         """One update."""
         batch, weights = self.batch(draw), self.layout.whole(state.parameters)
-        loss, gradient = jax.value_and_grad(self.loss)(weights, batch)
+        loss, gradient = self.layout.value_and_gradient(self.loss, weights, batch)
         gradient = self.layout.kept(gradient)
         updates, memory = self.transformation.update(gradient, state.optimiser, state.parameters)
         parameters = optax.apply_updates(state.parameters, updates)

@@ -1,37 +1,22 @@
-"""What a trained flow is worth: its likelihood, how low that can get and what computing it took, and
-samples made the energy's by importance weights."""
+"""Samples made the energy's by importance weights."""
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from hiflow import _border
 from hiflow._border import border
-from hiflow._distances import pair_distances as pair_distances
-from hiflow._kinds import shown
 from hiflow._programs import compiled
-from hiflow._statistics import mean_of
-from hiflow._statistics import standard_error as standard_error
-from hiflow.energies import AbstractEnergy, SupportsEntropy
+from hiflow._statistics import Part, half_width
+from hiflow.data import Samples
+from hiflow.energies import AbstractEnergy, SupportsUnits, Units
 from hiflow.energies import registry as _energies
+from hiflow.metrics._tail import pareto_k
 from hiflow.priors import AbstractPrior
-from hiflow.solver import SolverStats
-
-
-@runtime_checkable
-class HasDensity(Protocol):
-    """What a model needs for these metrics; a [`Flow`][hiflow.Flow] has it."""
-
-    def log_prob_and_stats(
-        self, x: Float[Array, "n *event"], **settings: Any
-    ) -> tuple[Array, SolverStats]:
-        """Log densities, and the solver's statistics."""
-        ...
 
 
 @runtime_checkable
@@ -50,87 +35,6 @@ class HasSamples(Protocol):
         ...
 
 
-def _with_density(value: Any, what: str) -> HasDensity:
-    if isinstance(value, HasDensity) and not isinstance(value, type):
-        return value
-    raise ValueError(
-        f"{what} must be a Flow, or have a method log_prob_and_stats; got {shown(value)}."
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class NLL:
-    """A negative log-likelihood in nats.
-
-    **Arguments:**
-
-    - `nll`, `nll_se`: mean over the points, and half the width of its 68.3 % confidence interval: the
-      standard error, over chains where these are given.
-    - `nfe`, `nfe_max`: velocity evaluations per point that computing it took, mean and largest.
-    - `log_prob`: the log density of every point, for paired comparisons.
-    - `probe_se`: the part of the error that comes from estimating the divergence with probes:
-      0 if it is exact, NaN for a single probe. `nll_se` includes it.
-    """
-
-    nll: float
-    nll_se: float
-    nfe: float
-    nfe_max: int
-    log_prob: list[float]
-    probe_se: float = 0.0
-
-
-@border("negative_log_likelihood", flow=_with_density, points=_border.points)
-def negative_log_likelihood(
-    flow: HasDensity,
-    points: Float[Array, "n *event"],
-    *,
-    chains: Shaped[Array | np.ndarray, " n"] | None = None,
-    **settings: Any,
-) -> NLL:
-    """The flow's NLL on `points`; `settings` go to `log_prob_and_stats`.
-
-    A Hutchinson estimate draws its probes from a fixed key unless `settings` hold another, so that two
-    flows, or one at two steps, are compared with the same probes.
-
-    **Arguments:**
-
-    - `chains`: which Markov chain each point comes from, if they aren't independent: the error is then
-      over chains.
-    """
-    log_prob, stats = flow.log_prob_and_stats(points, **{"key": jax.random.key(0), **settings})
-    mean = mean_of(-log_prob, chains)
-    return NLL(
-        nll=mean.value,
-        nll_se=mean.error,
-        nfe=float(jnp.mean(stats.nfe)),
-        nfe_max=int(jnp.max(stats.nfe)),
-        log_prob=np.asarray(log_prob).tolist(),
-        probe_se=float(jnp.sqrt(jnp.sum(stats.probe_variance)) / log_prob.shape[0]),
-    )
-
-
-class Floor(NamedTuple):
-    """Bounds of the lowest NLL that any model has on an energy's samples, in nats: their entropy."""
-
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, energy: AbstractEnergy | None) -> "Floor | None":
-        """The energy's floor, where it is known."""
-        bounds = energy.entropy() if isinstance(energy, SupportsEntropy) else None
-        return None if bounds is None else cls(*bounds)
-
-    @property
-    def exact(self) -> bool:
-        """Whether the bounds agree in the digits that an NLL is given with."""
-        return self.high - self.low < 5e-3
-
-    def __str__(self) -> str:
-        return f"{self.low:.3f}" if self.exact else f"{self.low:.1f} to {self.high:.1f}"
-
-
 @dataclasses.dataclass(frozen=True)
 class Weighted:
     r"""Samples $x_i \sim q$ with log weights $\log w_i = -V(x_i) - \log q(x_i)$, in nats.
@@ -144,13 +48,15 @@ class Weighted:
     - `energies`: $V(x_i)$, in kT.
     - `log_prob`: $\log q(x_i)$.
     - `chains`: `(n,)`, the Markov chain that each sample comes from; `None` if they are independent, as
-      those of a flow. Errors are then over chains.
+      those of a flow. Errors are then over chains, as halves of 68.3 % intervals (Student's).
+    - `units`: the energy's [`Units`][hiflow.energies.Units], if it describes a real system.
     """
 
     x: Float[Array, "n *event"]
     energies: np.ndarray
     log_prob: np.ndarray
     chains: np.ndarray | None = None
+    units: Units | None = None
 
     @property
     def log_weights(self) -> np.ndarray:
@@ -171,6 +77,26 @@ class Weighted:
         return float(1 / (len(self.weights) * np.sum(self.weights**2)))
 
     @property
+    def pareto_k(self) -> float:
+        r"""The shape $\hat k$ of the weights' tail, by a generalised Pareto fit to the largest: moments
+        of order $1/\hat k$ and more are infinite (Vehtari et al., JMLR 25, 72, 2024; by ArviZ).
+        $-\infty$ for equal weights; $\infty$ for too few to tell."""
+        return pareto_k(self.log_weights)
+
+    @property
+    def doubt(self) -> str | None:
+        r"""Why the weights can't be trusted, in a sentence, or `None`. Above $\hat k = 0.7$, or
+        $1 - 1/\log_{10} n$ for fewer than 2,154 samples, neither the estimates nor their errors nor
+        `ess` mean what they say."""
+        bound, k = min(0.7, 1 - 1 / np.log10(max(len(self.energies), 10))), self.pareto_k
+        if k <= bound:
+            return None
+        return (
+            f"The weights can't be trusted: Pareto k {k:.2f} is above {bound:.2f}, so that the few "
+            "largest decide, and larger ones are still to come. Take more samples, or anneal them."
+        )
+
+    @property
     def free_energy(self) -> tuple[float, float]:
         r"""$F = -\log Z = -\log \frac1n \sum_i w_i$ in kT, with its standard error. $Z$ is over the
         directions that the symmetry leaves free."""
@@ -178,7 +104,7 @@ class Weighted:
         value = -(top + np.log(np.mean(np.exp(self.log_weights - top))))
         if self.chains is None:
             return float(value), float(np.sqrt((1 / self.ess - 1) / n))
-        return float(value), self._error(self.weights - 1 / n)
+        return float(value), self._error(self.weights - 1 / n, np.full(n, 1 / n))
 
     def mean(self, observable: ArrayLike | Callable[[Array], Array]) -> tuple[float, float]:
         """The weighted mean of an observable, and its standard error.
@@ -216,23 +142,79 @@ class Weighted:
         weighted, _ = np.histogram(values.ravel(), bins, weights=every, density=True)
         return plain, weighted
 
-    def _error(self, deviations: np.ndarray) -> float:
-        """The error of a sum of deviations: those of one chain are added before they are squared."""
-        if self.chains is not None:
-            index = np.unique(self.chains, return_inverse=True)[1]
-            deviations = np.bincount(index, weights=deviations)
-        return float(np.sqrt(np.sum(deviations**2)))
+    def clipped(self, share: float) -> "Weighted":
+        """The same samples with the largest weights, this share of them, set to the largest of the
+        others: less noise for a bias towards the flow (truncated importance sampling). Midgley et al.
+        (ICLR 2023) clip the largest 0.01 %: `clipped(1e-4)`.
 
-    def _values(self, observable: ArrayLike | Callable[[Array], Array]) -> np.ndarray:
+        Their `log_prob` is then what gives these weights, and no density.
+        """
+        log_weights = self.log_weights
+        log_weights = np.minimum(log_weights, np.sort(log_weights)[-1 - self._number(share)])
+        finite = np.isfinite(log_weights)
+        log_prob = -np.where(finite, self.energies, 0) - np.where(finite, log_weights, 0)
+        return dataclasses.replace(self, log_prob=log_prob)
+
+    def trimmed(self, share: float) -> "Weighted":
+        """All samples but those of the largest weights, this share of them. Tan et al. (ICML 2025) leave
+        out the largest 0.2 %: `trimmed(2e-3)`. State it beside every figure: it biases them."""
+        kept = np.sort(np.argsort(self.log_weights)[: len(self.log_weights) - self._number(share)])
+        return dataclasses.replace(
+            self,
+            x=self.x[kept],
+            energies=self.energies[kept],
+            log_prob=self.log_prob[kept],
+            chains=None if self.chains is None else self.chains[kept],
+        )
+
+    def at_temperature(self, ratio: float) -> "Weighted":
+        """The samples weighted for `ratio` times the temperature, their energies in its kT."""
+        if not ratio > 0:
+            raise ValueError(f"at_temperature: `ratio` must be positive, got {ratio}.")
+        units = self.units and Units(self.units.temperature * ratio, self.units.length)
+        return dataclasses.replace(self, energies=self.energies / ratio, units=units)
+
+    def values_of(self, observable: ArrayLike | Callable[[Array], Array]) -> np.ndarray:
+        """An observable's values at every sample, `(n, ...)`: these, or those of a function of one
+        event."""
         if isinstance(observable, Callable):
             observable = of_every(observable, self.x)
-        values = np.asarray(observable, np.float64)
+        values = np.asarray(observable)
         if values.shape[:1] != (len(self.energies),):
             raise ValueError(
                 f"`observable` must have a value for each of the {len(self.energies)} samples, got "
                 f"shape {values.shape}."
             )
         return values
+
+    def _number(self, share: float) -> int:
+        if not 0 <= share < 1:
+            raise ValueError(f"`share` must be in [0, 1), as 2e-3 for 0.2 %; got {share}.")
+        return int(np.ceil(share * len(self.log_weights)))
+
+    def _error(self, deviations: np.ndarray, shares: np.ndarray | None = None) -> float:
+        """The error of a sum of deviations: those of one chain are added before they are squared."""
+        if self.chains is None:
+            return float(np.sqrt(np.sum(deviations**2)))
+        index = np.unique(self.chains, return_inverse=True)[1]
+        shares = np.bincount(index, self.weights if shares is None else shares)
+        return float(error_over_chains(np.bincount(index, deviations), shares))
+
+    def _values(self, observable: ArrayLike | Callable[[Array], Array]) -> np.ndarray:
+        return self.values_of(observable).astype(np.float64)
+
+
+def error_over_chains(
+    sums: Float[np.ndarray, "chains *k"], shares: Float[np.ndarray, " chains"]
+) -> np.ndarray:
+    """The error of sums over chains of deviations from a mean in which the chains have these shares;
+    with few of them by Student's distribution."""
+    least = 1 - shares.max()
+    if least < 1e-12:  # One chain decides.
+        return np.full(sums.shape[1:], np.inf)
+    student = half_width([Part(1.0, 1 / float(np.sum(shares**2)) - 1)])
+    variance = np.sum(sums.T**2 / (1 - shares), axis=-1)
+    return np.asarray(student * np.sqrt(variance).T)
 
 
 @border("importance_sample", energy=_border.made_of(_energies), key=_border.key, size=_border.size)
@@ -263,7 +245,19 @@ def weigh(
     x: Float[Array, "n *event"], log_prob: Float[Array, " n"], energy: AbstractEnergy
 ) -> Weighted:
     """Samples whose log density is known, with the weights that make them samples of the energy."""
-    return Weighted(x, np.asarray(of_every(energy, x)), np.asarray(log_prob))
+    units = energy.units if isinstance(energy, SupportsUnits) else None
+    return Weighted(x, np.asarray(of_every(energy, x)), np.asarray(log_prob), units=units)
+
+
+def equally_weighted(
+    samples: Float[Array, "n *event"] | Samples, energy: AbstractEnergy
+) -> Weighted:
+    """Samples of the energy itself, as those of a long simulation: with the same estimators, and their
+    chains in the errors. Their weights don't tell the free energy itself, only differences of it."""
+    chains = samples.chains if isinstance(samples, Samples) else None
+    x = samples.points if isinstance(samples, Samples) else samples
+    found = weigh(x, -of_every(energy, x), energy)
+    return dataclasses.replace(found, chains=chains)
 
 
 @compiled()

@@ -75,12 +75,24 @@ def test_weighted_errors_over_chains_add_each_chains_deviations(x64):
     chains = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2])
     weighted = Weighted(jnp.asarray(RANDOM.normal(size=(9, 2))), ENERGIES, LOG_PROB, chains)
     w, values = W / W.sum(), RANDOM.normal(size=9)
-    each = [np.sum((w * (values - w @ values))[chains == c]) for c in range(3)]
-    np.testing.assert_allclose(weighted.mean(values)[1], np.sqrt(np.sum(np.square(each))))
-    each = [np.sum((w - 1 / 9)[chains == c]) for c in range(3)]
-    np.testing.assert_allclose(weighted.free_energy[1], np.sqrt(np.sum(np.square(each))))
+
+    def error(each, share):
+        # Student's, with Kish's number of chains; a chain pulls the mean along by its share.
+        variance = np.sum(np.square(each) / (1 - share))
+        degrees = max(1 / np.sum(share**2) - 1, 1)
+        return np.sqrt(variance) * stats.t.ppf(0.5 + 0.6826894921370859 / 2, degrees)
+
+    each = np.array([np.sum((w * (values - w @ values))[chains == c]) for c in range(3)])
+    share = np.array([w[chains == c].sum() for c in range(3)])
+    np.testing.assert_allclose(weighted.mean(values)[1], error(each, share))
+    each = np.array([np.sum((w - 1 / 9)[chains == c]) for c in range(3)])
+    share = np.array([3, 2, 4]) / 9
+    np.testing.assert_allclose(weighted.free_energy[1], error(each, share))
     alone = Weighted(weighted.x, ENERGIES, LOG_PROB, np.arange(9))
-    np.testing.assert_allclose(alone.free_energy[1], _weighted().free_energy[1], rtol=1e-6)
+    near = _weighted().free_energy[1] * np.sqrt(9 / 8) * stats.t.ppf(0.8413447460685429, 8)
+    np.testing.assert_allclose(alone.free_energy[1], near, rtol=1e-6)
+    together = Weighted(weighted.x, ENERGIES, LOG_PROB, np.zeros(9))
+    assert together.mean(values)[1] == np.inf
 
 
 def _weighted():

@@ -1,0 +1,197 @@
+r"""Free energies from weighted samples: of states, of temperatures, and as surfaces over observables.
+
+Errors are of first order in the weights' deviations (the delta method), over chains where there are any:
+they mean something only where the weights can be trusted.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Array, ArrayLike
+
+from hiflow.energies import Units
+from hiflow.metrics._weighted import Weighted, error_over_chains
+
+State = ArrayLike | Callable[[Array], Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class FreeEnergy:
+    """A free energy, or a difference of two.
+
+    **Arguments:**
+
+    - `value`, `error`: in kT.
+    - `units`: what one kT is; `None` for an energy that is no real system's.
+    """
+
+    value: float
+    error: float
+    units: Units | None = None
+
+    @property
+    def kJ_per_mol(self) -> tuple[float, float]:
+        """The same with its error in kJ/mol.
+
+        **Raises:** `ValueError` without `units`.
+        """
+        if self.units is None:
+            raise ValueError(
+                "FreeEnergy: there are no units to know kJ/mol by. Give the energy `units`, or the "
+                "samples: dataclasses.replace(weighted, units=hf.energies.Units(300))."
+            )
+        return self.value * self.units.kT(), self.error * self.units.kT()
+
+    def __str__(self) -> str:
+        text = f"{self.value:.3f} ± {self.error:.3f} kT"
+        if self.units is None:
+            return text
+        value, error = self.kJ_per_mol
+        return f"{text} = {value:.3f} ± {error:.3f} kJ/mol at {self.units.temperature:g} K"
+
+
+def free_energy_between(weighted: Weighted, a: State, b: State) -> FreeEnergy:
+    r"""$F_b - F_a = -\log(p_b/p_a)$ of two states, with $p$ the weighted share of samples in one.
+
+    **Arguments:**
+
+    - `a`, `b`: whether a sample is in the state, `(n,)` truth values, or a function of one event.
+
+    **Raises:** `ValueError` for other values, or a state without samples.
+    """
+    inside = [_inside(weighted, state, name) for state, name in ((a, "a"), (b, "b"))]
+    w = weighted.weights
+    p_a, p_b = (float(w @ each) for each in inside)
+    error = weighted._error(w * (inside[1] / p_b - inside[0] / p_a))
+    return FreeEnergy(float(-np.log(p_b / p_a)), error, weighted.units)
+
+
+def free_energy_of_heating(weighted: Weighted, ratio: float) -> FreeEnergy:
+    r"""$F(T') - F(T)$ with $T' = $ `ratio` $\cdot\, T$, in kT at $T$: of the configurations alone, whose
+    $Z = \int e^{-V}\,dx$ is in the coordinates' unit of length. It needs weights that tell $Z$, as a
+    flow's.
+
+    **Raises:** `ValueError` for a `ratio` that isn't positive, or samples of the energy itself.
+    """
+    if not weighted.log_weights.any():
+        raise ValueError(
+            "free_energy_of_heating: samples of the energy itself don't tell its Z; give weighted "
+            "samples of a flow."
+        )
+    hot = weighted.at_temperature(ratio)
+    value = ratio * hot.free_energy[0] - weighted.free_energy[0]
+    n = len(weighted.energies)
+    # From one set of samples: the errors of the two largely cancel.
+    deviations = ratio * (hot.weights - 1 / n) - (weighted.weights - 1 / n)
+    return FreeEnergy(value, weighted._error(deviations), weighted.units)
+
+
+@dataclasses.dataclass(frozen=True)
+class Surface:
+    r"""The free energy $F = -\log p$ over one or two observables, in kT, its minimum at 0.
+
+    **Arguments:**
+
+    - `edges`: of the bins, one array per observable.
+    - `free_energy`: of every bin, `(bins,)` or `(bins, bins)`; infinite where no sample is.
+    - `error`: of $-\log p$ in every bin.
+    - `units`: what one kT is.
+    """
+
+    edges: tuple[np.ndarray, ...]
+    free_energy: np.ndarray
+    error: np.ndarray
+    units: Units | None = None
+
+
+def free_energy_surface(
+    weighted: Weighted,
+    observable: ArrayLike | Callable[[Array], Array],
+    edges: Sequence[ArrayLike],
+) -> Surface:
+    """The free energy over one or two observables.
+
+    **Arguments:**
+
+    - `observable`: its values, `(n,)` or `(n, k)`, or a function of one event.
+    - `edges`: the edges of the bins, one array for each of the k.
+
+    **Raises:** `ValueError` if the observables are not as many as the edges, or no sample is in a bin.
+    """
+    values = weighted.values_of(observable).reshape(len(weighted.energies), -1)
+    grid = tuple(np.asarray(each, np.float64) for each in edges)
+    if values.shape[1] != len(grid):
+        raise ValueError(
+            f"free_energy_surface: {values.shape[1]} observables and {len(grid)} arrays of `edges`; "
+            "give one for each."
+        )
+    shape = tuple(len(each) - 1 for each in grid)
+    place = _bins(values, grid, shape)
+    number = int(np.prod(shape))
+    p = np.bincount(place, weighted.weights, number + 1)[:number]
+    if not p.sum() > 0:
+        raise ValueError(
+            "free_energy_surface: no sample is in any of the bins; give wider `edges`."
+        )
+    volume = np.ones(())
+    for each in grid:
+        volume = np.multiply.outer(volume, np.diff(each))
+    error = _shares_error(weighted, place, p)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        free = -np.log(p / volume.ravel())
+        error = np.where(p > 0, error / p, np.inf)
+    return Surface(grid, (free - free.min()).reshape(shape), error.reshape(shape), weighted.units)
+
+
+def ramachandran(
+    weighted: Weighted, torsions: ArrayLike | Callable[[Array], Array], bins: int = 36
+) -> Surface:
+    r"""The free energy over two torsions, $\phi$ and $\psi$, in $[-\pi, \pi]$.
+
+    **Arguments:**
+
+    - `torsions`: `(n, 2)` in radians, or a function of one event, as
+      `lambda x: hf.coordinates.torsions(x, [phi, psi])`.
+    - `bins`: for each of the two.
+    """
+    angles = weighted.values_of(torsions).astype(np.float64)
+    edges = np.linspace(-np.pi, np.pi, bins + 1)
+    return free_energy_surface(weighted, (angles + np.pi) % (2 * np.pi) - np.pi, [edges, edges])
+
+
+def _inside(weighted: Weighted, state: State, name: str) -> np.ndarray:
+    inside = weighted.values_of(state)
+    if inside.dtype != bool or inside.ndim != 1:
+        raise ValueError(
+            f"free_energy_between: `{name}` must say of every sample whether it is in the state, as "
+            f"`phi < 0` does; got {inside.dtype} of shape {inside.shape}."
+        )
+    if not weighted.weights @ inside > 0:
+        raise ValueError(f"free_energy_between: no sample is in the state `{name}`.")
+    return inside.astype(np.float64)
+
+
+def _bins(values: np.ndarray, grid: tuple[np.ndarray, ...], shape: tuple[int, ...]) -> np.ndarray:
+    """The flat index of every sample's bin; one more than there are for samples outside."""
+    index = [
+        np.searchsorted(edges, column, side="right") - 1
+        for edges, column in zip(grid, values.T, strict=True)
+    ]
+    inside = np.all([(i >= 0) & (i < n) for i, n in zip(index, shape, strict=True)], axis=0)
+    flat = np.ravel_multi_index([np.where(inside, i, 0) for i in index], shape)
+    return np.where(inside, flat, int(np.prod(shape)))
+
+
+def _shares_error(weighted: Weighted, place: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """The errors of the bins' weighted shares `p`: of deviations w (1[in the bin] - p)."""
+    w, number = weighted.weights, len(p)
+    if weighted.chains is None:
+        squares = np.bincount(place, w**2, number + 1)[:number]
+        return np.sqrt(squares * (1 - p) ** 2 + (np.sum(w**2) - squares) * p**2)
+    index = np.unique(weighted.chains, return_inverse=True)[1]
+    chains = int(index.max()) + 1
+    each = np.bincount(index * (number + 1) + place, w, chains * (number + 1))
+    each = each.reshape(chains, number + 1)
+    shares = each.sum(axis=1)
+    return error_over_chains(each[:, :number] - shares[:, None] * p, shares)

@@ -1,0 +1,108 @@
+"""What a trained flow is worth: its likelihood, how low that can get and what computing it took."""
+
+import dataclasses
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Shaped
+
+from hiflow import _border
+from hiflow._border import border
+from hiflow._kinds import shown
+from hiflow._statistics import mean_of
+from hiflow.energies import AbstractEnergy, SupportsEntropy
+from hiflow.solver import SolverStats
+
+
+@runtime_checkable
+class HasDensity(Protocol):
+    """What a model needs for these metrics; a [`Flow`][hiflow.Flow] has it."""
+
+    def log_prob_and_stats(
+        self, x: Float[Array, "n *event"], **settings: Any
+    ) -> tuple[Array, SolverStats]:
+        """Log densities, and the solver's statistics."""
+        ...
+
+
+def _with_density(value: Any, what: str) -> HasDensity:
+    if isinstance(value, HasDensity) and not isinstance(value, type):
+        return value
+    raise ValueError(
+        f"{what} must be a Flow, or have a method log_prob_and_stats; got {shown(value)}."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class NLL:
+    """A negative log-likelihood in nats.
+
+    **Arguments:**
+
+    - `nll`, `nll_se`: mean over the points, and half the width of its 68.3 % confidence interval: the
+      standard error, over chains where these are given.
+    - `nfe`, `nfe_max`: velocity evaluations per point that computing it took, mean and largest.
+    - `log_prob`: the log density of every point, for paired comparisons.
+    - `probe_se`: the part of the error that comes from estimating the divergence with probes:
+      0 if it is exact, NaN for a single probe. `nll_se` includes it.
+    """
+
+    nll: float
+    nll_se: float
+    nfe: float
+    nfe_max: int
+    log_prob: list[float]
+    probe_se: float = 0.0
+
+
+@border("negative_log_likelihood", flow=_with_density, points=_border.points)
+def negative_log_likelihood(
+    flow: HasDensity,
+    points: Float[Array, "n *event"],
+    *,
+    chains: Shaped[Array | np.ndarray, " n"] | None = None,
+    **settings: Any,
+) -> NLL:
+    """The flow's NLL on `points`; `settings` go to `log_prob_and_stats`.
+
+    A Hutchinson estimate draws its probes from a fixed key unless `settings` hold another, so that two
+    flows, or one at two steps, are compared with the same probes.
+
+    **Arguments:**
+
+    - `chains`: which Markov chain each point comes from, if they aren't independent: the error is then
+      over chains.
+    """
+    log_prob, stats = flow.log_prob_and_stats(points, **{"key": jax.random.key(0), **settings})
+    mean = mean_of(-log_prob, chains)
+    return NLL(
+        nll=mean.value,
+        nll_se=mean.error,
+        nfe=float(jnp.mean(stats.nfe)),
+        nfe_max=int(jnp.max(stats.nfe)),
+        log_prob=np.asarray(log_prob).tolist(),
+        probe_se=float(jnp.sqrt(jnp.sum(stats.probe_variance)) / log_prob.shape[0]),
+    )
+
+
+class Floor(NamedTuple):
+    """Bounds of the lowest NLL that any model has on an energy's samples, in nats: their entropy."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, energy: AbstractEnergy | None) -> "Floor | None":
+        """The energy's floor, where it is known."""
+        bounds = energy.entropy() if isinstance(energy, SupportsEntropy) else None
+        return None if bounds is None else cls(*bounds)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the bounds agree in the digits that an NLL is given with."""
+        return self.high - self.low < 5e-3
+
+    def __str__(self) -> str:
+        return f"{self.low:.3f}" if self.exact else f"{self.low:.1f} to {self.high:.1f}"

@@ -1,0 +1,152 @@
+r"""Wasserstein distances of samples from a reference, $W_2 = (\min_\pi \mathrm{E}_\pi d^2)^{1/2}$.
+
+Of energies it is computed from all values. Of points and torsions the best assignment of as many points
+to as many takes cubic time, so it is that of subsamples, and larger than that of the laws by what two
+sets of so many points differ: every distance comes with that of two parts of the reference.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+
+from hiflow import _border
+from hiflow._border import border
+
+
+class Distance(NamedTuple):
+    """A distance from a reference.
+
+    **Arguments:**
+
+    - `value`: of the samples.
+    - `floor`: of two disjoint subsamples of the reference; NaN if it has fewer than twice the `size`.
+    - `size`: of the subsamples.
+    """
+
+    value: float
+    floor: float
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.floor:.3f} within the reference; {self.size} points each)"
+
+
+@border("wasserstein", x=_border.points, reference=_border.points, key=_border.key)
+def wasserstein(
+    x: Float[Array, "n *event"],
+    reference: Float[Array, "m *other"],
+    *,
+    key: PRNGKeyArray,
+    weights: ArrayLike | None = None,
+    size: int = 2_000,
+) -> Distance:
+    r"""$W_2$ of points, with the Euclidean distance $d$ of events. Nothing is aligned: bring points of
+    an energy with a symmetry to one frame first.
+
+    **Arguments:**
+
+    - `weights`: of the points, as [`Weighted.weights`][hiflow.metrics.Weighted]: the subsample is then
+      drawn by them, with replacement.
+    - `size`: the most points of a subsample.
+    """
+    flat = [np.asarray(each, np.float64).reshape(len(each), -1) for each in (x, reference)]
+    return _distance(_euclidean, flat[0], flat[1], key, weights, size)
+
+
+@border("torus_wasserstein", angles=_border.points, reference=_border.points, key=_border.key)
+def torus_wasserstein(
+    angles: Float[Array, "n k"],
+    reference: Float[Array, "m *other"],
+    *,
+    key: PRNGKeyArray,
+    weights: ArrayLike | None = None,
+    size: int = 2_000,
+) -> Distance:
+    r"""$W_2$ of k torsions in radians, on the torus: with differences $\delta_k$,
+    $d^2 = \sum_k \min(|\delta_k|, 2\pi - |\delta_k|)^2$, as for Ramachandran angles in Tan et al.
+    (ICML 2025).
+
+    **Arguments:**
+
+    - `weights`, `size`: as for [`wasserstein`][hiflow.metrics.wasserstein].
+    """
+    both = [np.asarray(each, np.float64) for each in (angles, reference)]
+    return _distance(_toric, both[0], both[1], key, weights, size)
+
+
+def energy_wasserstein(
+    energies: ArrayLike,
+    reference: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+) -> float:
+    r"""$W_2$ of energies, $(\int_0^1 (F^{-1}(u) - G^{-1}(u))^2\,du)^{1/2}$, in their unit: of all
+    values, with weights or without. Infinite if a sample that has weight has an infinite energy.
+    """
+    a, b = (np.asarray(each, np.float64).ravel() for each in (energies, reference))
+    w = np.full(len(a), 1 / len(a)) if weights is None else np.asarray(weights, np.float64)
+    a, w = a[w > 0], w[w > 0]
+    order = np.argsort(a)
+    a, b, levels = a[order], np.sort(b), np.cumsum(w[order]) / w.sum()
+    others = np.arange(1, len(b) + 1) / len(b)
+    if not np.isfinite(a[-1]):
+        return float("inf")
+    ends = np.union1d(levels, others)
+    ends = ends[ends <= 1]
+    widths = np.diff(ends, prepend=0)
+    middle = ends - widths / 2
+    at = [np.minimum(np.searchsorted(u, middle), len(u) - 1) for u in (levels, others)]
+    return float(np.sqrt(np.sum(widths * (a[at[0]] - b[at[1]]) ** 2)))
+
+
+def _distance(
+    cost: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    x: np.ndarray,
+    reference: np.ndarray,
+    key: PRNGKeyArray,
+    weights: ArrayLike | None,
+    size: int,
+) -> Distance:
+    """That of subsamples, and of two of the reference."""
+    if x.shape[1:] != reference.shape[1:]:
+        raise ValueError(
+            f"the samples have shape {x.shape[1:]} and `reference` {reference.shape[1:]}; give both the "
+            "same coordinates."
+        )
+    if size < 1:
+        raise ValueError(f"`size` must be at least 1, got {size}.")
+    size = min(size, len(x), len(reference))
+    key_x, key_reference = jax.random.split(key)
+    chosen = jax.random.choice(
+        key_x,
+        len(x),
+        (size,),
+        replace=weights is not None,
+        p=None if weights is None else np.asarray(weights),
+    )
+    shuffled = reference[np.asarray(jax.random.permutation(key_reference, len(reference)))]
+    within = float("nan")
+    if len(reference) >= 2 * size:
+        within = _assigned(cost(shuffled[size : 2 * size], shuffled[:size]))
+    return Distance(_assigned(cost(x[np.asarray(chosen)], shuffled[:size])), within, size)
+
+
+def _assigned(cost: Float[np.ndarray, "n n"]) -> float:
+    # Imported here because most sessions don't need it.
+    from scipy.optimize import linear_sum_assignment
+
+    return float(np.sqrt(np.mean(cost[linear_sum_assignment(cost)])))
+
+
+def _euclidean(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n d"]) -> np.ndarray:
+    from scipy.spatial.distance import cdist
+
+    return cdist(x, y, "sqeuclidean")
+
+
+def _toric(x: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n k"]) -> np.ndarray:
+    change = np.abs(x[:, None] - y[None]) % (2 * np.pi)
+    return np.sum(np.minimum(change, 2 * np.pi - change) ** 2, axis=-1)
