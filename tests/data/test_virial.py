@@ -68,7 +68,7 @@ def test_points_of_another_shape_are_refused(points):
 
 
 def test_a_single_chain_is_judged_by_its_stretches():
-    # x' = 0.99 x + noise has memory over about 100 steps: independent, the error would be ten times less.
+    # x' = 0.99 x + noise remembers about 100 steps: were they independent, a tenth of the error.
     generator = np.random.default_rng(0)
     energy = Gaussian(jnp.zeros(1), jnp.eye(1))
     chains = np.zeros((200, 4_000))
