@@ -3,9 +3,10 @@
 from hiflow._disk import cache_folder
 from hiflow.data._cache import clear_cache
 from hiflow.data._images import PixelTransform, images, levels, load_idx
+from hiflow.data._load import load
 from hiflow.data._report import SamplingReport
 from hiflow.data._sampler import SamplingWarning, sample
-from hiflow.data._samples import Samples, load
+from hiflow.data._samples import Samples
 from hiflow.data._source import Source, SupportsRows, as_source
 from hiflow.data._suspicions import SuspiciousDataWarning, shared_points, warn_if_suspicious
 from hiflow.data._virial import VirialReport, check_virial, warn_if_inconsistent

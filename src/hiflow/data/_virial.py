@@ -10,6 +10,7 @@ import numpy as np
 
 from hiflow._programs import compiled
 from hiflow._statistics import standard_error
+from hiflow.data._lengths import wrong_lengths
 from hiflow.energies import AbstractEnergy
 
 # A single chain is cut into so many stretches, in its own order, and these count as independent.
@@ -76,13 +77,15 @@ def warn_if_inconsistent(
     report = check_virial(energy, points, chains)
     if not report.z <= 4:  # NaN is inconsistent too
         name = getattr(energy, "convention", None) or type(energy).__name__
+        lengths = wrong_lengths(energy, np.asarray(points))
         warnings.warn(
             f"the data don't follow the energy {name}: E[x·∇V] is {report.mean:.2f} ± "
             f"{report.standard_error:.2f} over the samples, and must be {report.expected}. "
             "Likely causes: the other convention of the energy (two LJ13 conventions are a factor "
             "2 in epsilon apart: presets 'lj13' and 'lj13-eps1'), other units of length or kT, or "
             "a sampler that hasn't converged, or correlated samples without chain labels. A floor "
-            "of the likelihood under this energy won't hold for these data.",
+            "of the likelihood under this energy won't hold for these data."
+            + (f" Look at the lengths first: {lengths}" if lengths else ""),
             stacklevel=2,
         )
     return report

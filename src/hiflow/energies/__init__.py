@@ -29,7 +29,7 @@ from hiflow.energies._kernel_density import KernelDensity
 from hiflow.energies._lennard_jones import LennardJones
 from hiflow.energies._pairs import AbstractPairEnergy
 from hiflow.energies._ring import Ring
-from hiflow.energies._units import SupportsUnits, Units, units_of
+from hiflow.energies._units import Length, SupportsUnits, Units, units_of
 
 __all__ = [
     "AbstractBenchmarkEnergy",
@@ -48,6 +48,7 @@ __all__ = [
     "HeldOut",
     "HostEnergy",
     "KernelDensity",
+    "Length",
     "LennardJones",
     "Ring",
     "SupportsEntropy",
