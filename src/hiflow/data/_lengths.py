@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hiflow.energies import units_of
+from hiflow.energies import species_of, units_of
 
 # In Å: from hydrogen's bond, strongly squeezed, to atoms that barely touch.
 _LEAST, _MOST = 0.5, 6.0
@@ -12,7 +12,7 @@ _FRAMES = 200
 def wrong_lengths(energy: object, points: np.ndarray) -> str | None:
     """Why positions of atoms can't be in the energy's unit of length, in a sentence, with the likely
     factor; `None` for what may be, and for energies of no atoms."""
-    units, species = units_of(energy), getattr(energy, "species", None)
+    units, species = units_of(energy), species_of(energy)
     if units is None or species is None or points.ndim != 3 or points.shape[1] < 2:
         return None
     x = points[:: max(len(points) // _FRAMES, 1)].astype(np.float64)

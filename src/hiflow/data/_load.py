@@ -17,7 +17,7 @@ from hiflow.data._samples import Samples
 from hiflow.data._species import in_words, refuse_other_species
 from hiflow.data._trajectory import Trajectory
 from hiflow.data._whole import made_whole
-from hiflow.energies import AbstractEnergy, units_of
+from hiflow.energies import AbstractEnergy, species_of, units_of
 
 File = str | os.PathLike[str]
 
@@ -58,9 +58,9 @@ def load(
 
     **Raises:** `OSError` for a file that can't be opened; `ImportError` without the package that reads
     it; `ValueError` for one of another kind, truncated or pickled, for an unknown `key_name`, for points
-    of another shape or type, for NaN or infinity, and for an array `chains` beside `points` that isn't one
-    label per point; for atoms of other elements or in another order, lengths that no atoms have, and a
-    periodic cell whose atoms don't make up a molecule.
+    of another shape or type, for NaN or infinity, and for an array `chains` beside `points` that isn't
+    one label per point; for atoms of other elements or in another order, lengths that no atoms have, and
+    a periodic cell whose atoms don't make up a molecule.
     """
     shape = energy.event_shape if event_shape is None and energy is not None else event_shape
     paths = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(each) for each in path]
@@ -108,7 +108,7 @@ def _atoms(
     found = _trajectory.read(path, topology)
     chosen = _range(frames, len(found.positions), path)
     found = _frames(found, chosen)
-    wanted = getattr(energy, "species", None)
+    wanted = species_of(energy)
     if wanted is not None and found.species is not None:
         refuse_other_species(found.species, wanted, subject)
     x, done = found.positions, ["centred"]

@@ -6,6 +6,7 @@ without a dot, its object a function as `_by_ase`.
 
 import dataclasses
 import importlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,11 @@ def suffixes() -> list[str]:
 def is_trajectory(path: Path) -> bool:
     """Whether a file is read as frames of atoms."""
     return path.suffix in _READERS or path.suffix[1:] in plugins("readers")
+
+
+def needs_topology(path: str | os.PathLike[str]) -> bool:
+    """Whether a trajectory of this name doesn't tell its atoms itself."""
+    return Path(path).suffix in (".dcd", ".xtc", ".trr", ".nc")
 
 
 def read(path: Path, topology: Path | None) -> Trajectory:
@@ -115,7 +121,7 @@ def _by_ase(path: Path, topology: Path | None) -> Trajectory:
 def _by_mdtraj(path: Path, topology: Path | None) -> Trajectory:
     """`.pdb` and `.h5`, and with a topology `.dcd`, `.xtc`, `.trr` and `.nc`; in nm."""
     mdtraj = _needed("mdtraj", path, "pip install 'hiflow-jax[trajectories]'")
-    alone = path.suffix in (".pdb", ".h5")
+    alone = not needs_topology(path)
     if alone:
         _refuse_topology(path, topology)
     elif topology is None:

@@ -12,6 +12,7 @@ from hiflow._programs import compiled
 from hiflow._statistics import standard_error
 from hiflow.data._lengths import wrong_lengths
 from hiflow.energies import AbstractEnergy
+from hiflow.energies._host_naming import naming_points
 
 # A single chain is cut into so many stretches, in its own order, and these count as independent.
 _STRETCHES = 10
@@ -64,8 +65,9 @@ def check_virial(
         raise ValueError(
             f"check_virial: `chains` must have one label per sample: {len(labels)} for {len(x)}."
         )
-    values = _virials(energy, jnp.asarray(x))
-    mean, error = mean_over_chains(np.asarray(values, np.float64), labels)
+    with naming_points(x):
+        values = np.asarray(_virials(energy, jnp.asarray(x)), np.float64)
+    mean, error = mean_over_chains(values, labels)
     return VirialReport(mean, error, free_dimensions(energy))
 
 

@@ -29,7 +29,14 @@ from hiflow.energies._kernel_density import KernelDensity
 from hiflow.energies._lennard_jones import LennardJones
 from hiflow.energies._pairs import AbstractPairEnergy
 from hiflow.energies._ring import Ring
-from hiflow.energies._units import Length, SupportsUnits, Units, units_of
+from hiflow.energies._units import (
+    Length,
+    SupportsSpecies,
+    SupportsUnits,
+    Units,
+    species_of,
+    units_of,
+)
 
 __all__ = [
     "AbstractBenchmarkEnergy",
@@ -58,6 +65,7 @@ __all__ = [
     "SupportsResiduals",
     "SupportsSampling",
     "SupportsSharedBasis",
+    "SupportsSpecies",
     "SupportsUnits",
     "Units",
     "load",
@@ -65,5 +73,6 @@ __all__ = [
     "registry",
     "relax",
     "save",
+    "species_of",
     "units_of",
 ]

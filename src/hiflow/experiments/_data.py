@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hiflow import data, energies
-from hiflow.experiments._files import FILES, check_files, check_sizes, split_files
+from hiflow.experiments._files import FILES, OPTIONS, check_files, check_sizes, split_files
 from hiflow.experiments._toml import ConfigError, Experiment, Table, check_names, parameters
 
 _OWN = ("size", "test", "validation", "seed")
@@ -24,7 +24,7 @@ def event_shape(experiment: Experiment, energy: energies.AbstractEnergy | None) 
     table = experiment.tables.get("data", {})
     sampling = [name for name in parameters(data.sample) if name not in _HIDDEN]
     from_file = any(name in table for name in FILES)
-    known = _IMAGES if "images" in table else FILES if from_file else sampling
+    known = _IMAGES if "images" in table else (*FILES, *OPTIONS) if from_file else sampling
     check_names(table, [*_OWN, *known], "[data]")
     check_sizes(table)
     if from_file and "validation" in table:
@@ -39,7 +39,7 @@ def event_shape(experiment: Experiment, energy: energies.AbstractEnergy | None) 
         )
     shape = None if energy is None else energy.event_shape
     if from_file:
-        shape = check_files(table, shape)
+        shape = check_files(table, energy)
     assert shape is not None
     return shape
 
@@ -64,8 +64,9 @@ def make_data(
     """Training and test points: from files, from images, or drawn from the energy.
 
     `[data]` takes `size` and `test` (how many of each), `validation` (how many to choose settings by),
-    `seed` (the run's by default), and `file` and `test_file`, or `images` with `folder` and `side` of
-    [`hiflow.data.images`][hiflow.data.images] and `alpha`, `shift` and `scale` of
+    `seed` (the run's by default), and `file` and `test_file` (a path or a list of them) with
+    `topology`, `frames` and `independent` of [`hiflow.data.load`][hiflow.data.load], or `images` with
+    `folder` and `side` of [`hiflow.data.images`][hiflow.data.images] and `alpha`, `shift` and `scale` of
     [`PixelTransform`][hiflow.data.PixelTransform], or the keywords of
     [`hiflow.data.sample`][hiflow.data.sample].
     """
@@ -85,8 +86,7 @@ def make_samples(
     table.pop("validation", None)
     keys = jax.random.split(jax.random.key(table.pop("seed", seed)))
     if "file" in table:
-        shape = None if energy is None else energy.event_shape
-        train, test = split_files(table, shape, size, number, keys[1])
+        train, test = split_files(table, energy, size, number, keys[1])
     else:
         assert energy is not None, "event_shape has refused an experiment without data"
         train, test = _drawn(energy, table, size or 10_000, number, (keys[0], keys[1]), progress)
@@ -97,7 +97,7 @@ def make_samples(
 
 def _projected(samples: data.Samples, energy: energies.AbstractEnergy) -> data.Samples:
     points = jax.vmap(energy.group.project)(samples.points)
-    return data.Samples(points, samples.chains, samples.report)
+    return data.Samples(points, samples.chains, samples.report, samples.origin)
 
 
 def make_validation(
