@@ -143,7 +143,9 @@ def main():
             ratio, of_operations = (
                 found[name] / (coordinates * found["forward, dense"]) for found in (medians, counts)
             )
-            line += f"   {ratio:.3f} of {coordinates} forward evaluations, {of_operations:.3f} in XLA's"
+            line += (
+                f"   {ratio:.3f} of {coordinates} forward evaluations, {of_operations:.3f} in XLA's"
+            )
             line += " operations"
         else:
             line += f"   {seconds / medians[f'{kind}, dense']:.2f} of dense"

@@ -47,8 +47,7 @@ class Pairs(eqx.Module):
         values = table[kinds[:, None], kinds[None]]
         if bonded is not None:
             values = values + self._bonded()[..., None] * bonded
-        # The same for all of a batch: without the barrier XLA looks it up for every one.
-        return jax.lax.optimization_barrier(values)
+        return values
 
     def _bonded(self) -> Float[Array, "i j"]:
         """$b_{ij}$."""
