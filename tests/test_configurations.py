@@ -169,3 +169,9 @@ def test_an_unknown_setting_of_several_arms_is_said_once(tmp_path):
     said = str(raised.value)
     assert said.count("couling") == 1
     assert "TypeError" not in said
+
+
+def test_an_arm_without_a_label_is_named_by_its_place(tmp_path):
+    tables = changed("arm", 1, to={"labl": "B", "path": "optimal-transport"})
+    with pytest.raises(experiments.ConfigError, match=r"\[\[arm\]\] number 2: unknown name 'labl'"):
+        check(tables, tmp_path)

@@ -65,3 +65,20 @@ def test_points_of_another_shape_are_refused(points):
         check_virial(ENERGY, points[:, :3])
     with pytest.raises(ValueError, match="one label per sample"):
         check_virial(ENERGY, points, chains=np.zeros(3))
+
+
+def test_a_single_chain_is_judged_by_its_stretches():
+    # x' = 0.99 x + noise remembers about 100 steps: were they independent, a tenth of the error.
+    generator = np.random.default_rng(0)
+    energy = Gaussian(jnp.zeros(1), jnp.eye(1))
+    chains = np.zeros((200, 4_000))
+    chains[:, 0] = generator.normal(size=200)
+    for step in range(1, 4_000):
+        noise = generator.normal(size=200)
+        chains[:, step] = 0.99 * chains[:, step - 1] + np.sqrt(1 - 0.99**2) * noise
+    found = [
+        check_virial(energy, Samples(jnp.asarray(chain[:, None]), np.zeros(4_000))).standard_error
+        for chain in chains[:20]
+    ]
+    spread = (chains**2).mean(axis=1).std()
+    assert 0.6 * spread < np.sqrt(np.mean(np.square(found))) < 1.4 * spread

@@ -181,6 +181,11 @@ ENERGIES = {
         lambda x: np.sum(x**4) - x[0],
         PLANE,
     ),
+    "host": (
+        energies.HostEnergy.example,
+        lambda x: np.sum(x**4) + x[0] * x[1] / 2,
+        PLANE,
+    ),
 }
 
 

@@ -25,9 +25,14 @@ FAULTS = [
         TRUST + "::test_double_precision_is_kept_in_double_precision_and_said_to_be_rounded_in_single",
     ),
     Mutation(
-        "any format is read", "_disk/_modules.py", "if version not in (1, 2, FORMAT):",
+        "any format is read", "_disk/_modules.py", "if version not in (1, 2, 3, FORMAT):",
         "if version < 1:",
         DISK + "::test_a_file_of_another_format_is_refused",
+    ),
+    Mutation(
+        "files of identical particles have no kinds", "_disk/_formats.py",
+        '("pairs", "handedness")', '("pairs",)',
+        "tests/networks/test_labelled.py::test_a_file_from_before_labels_is_read",
     ),
     Mutation(
         "an older file's settings are lost", "_disk/_formats.py", '"fields": settings}',

@@ -3,6 +3,7 @@
 from faults._mutation import Mutation
 
 VALUES = "tests/energies/test_energy_formulas.py::test_an_energy_is_its_formula"
+HOST = "tests/energies/test_host.py::"
 FORMULAS = "tests/energies/test_energy_formulas.py"
 
 FAULTS = [
@@ -22,6 +23,26 @@ FAULTS = [
         "BOLTZMANN * self.temperature * _PER_KJ_PER_MOL", "self.temperature * _PER_KJ_PER_MOL",
         "tests/energies/test_units.py::"
         "test_units_say_what_one_kt_is",
+    ),
+    Mutation(
+        "forces of the host are gradients", "energies/_host_calls.py",
+        "energy / self.scale, -force / self.scale", "energy / self.scale, force / self.scale",
+        HOST + "test_values_and_derivatives_are_the_closed_form",
+    ),
+    Mutation(
+        "a step in another unit than the host's", "energies/_host_calls.py",
+        "(unit / (2 * h))", "(1 / (2 * h))",
+        HOST + "test_values_and_derivatives_are_the_closed_form",
+    ),
+    Mutation(
+        "the host is asked again", "energies/_host_cache.py",
+        "self._held[key] = results\n", "pass\n",
+        HOST + "test_costs_in_calls",
+    ),
+    Mutation(
+        "a rule of three for one of steps", "energies/_host_energy.py",
+        "np.abs(found - twice).max() / 3", "np.abs(found - twice).max() * 3",
+        HOST + "test_the_error_of_differences_is_estimated",
     ),
     Mutation(
         "trap not about the mean", "energies/_pairs.py", "(x - x.mean(0)) ** 2", "x ** 2",

@@ -11,6 +11,20 @@ FAULTS = [
         "tests/networks/test_networks.py::test_egnn_divergence_is_trace_of_jacobian",
     ),
     Mutation(
+        "a bond is seen from one end", "networks/_egnn_pairs.py",
+        "bonded[i, j] = bonded[j, i] = 1", "bonded[i, j] = 1",
+        "tests/networks/test_labelled.py::test_bonds_are_seen_from_both_ends",
+    ),
+    Mutation(
+        "handedness doesn't turn with its vectors", "networks/_egnn_divergence.py",
+        "            - (turn * along).sum(-1, keepdims=True) * space.step\n", "",
+        "tests/networks/test_labelled.py::test_divergence_is_trace_of_jacobian",
+    ),
+    Mutation(
+        "bonds may be between any", "networks/_species.py", "near[i] - {j} == near[j] - {i}", "True",
+        "tests/networks/test_labelled.py::test_bonds_that_an_exchange_breaks_are_refused",
+    ),
+    Mutation(
         "EGNN's own positions don't move its first sums", "networks/_egnn_divergence.py",
         ".add(row.by_offset.sum(1))", ".add(0 * row.by_offset.sum(1))",
         "tests/networks/test_networks.py::test_egnn_divergence_is_trace_of_jacobian",

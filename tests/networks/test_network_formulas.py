@@ -73,22 +73,53 @@ def _egnn_layer(layer, clock, X, h):
             smooth = np.sqrt(offset @ offset + 0.1**2)
             bumps = 1 / (1 + ((smooth - np.linspace(0.3, 2.6, 16)) / 0.15) ** 2)
             z = _linear(layer.receive, h[i]) + _linear(layer.send, h[j])
-            m = _activation(z + _linear(layer.radial, bumps) + _linear(layer.edge_clock, clock))
+            heard = _heard(layer.pairs, i, j, _linear(layer.radial, bumps))
+            m = _activation(z + heard + _linear(layer.edge_clock, clock))
             if i != j:
                 summed[i] += m / (n - 1)
             step = offset / np.sqrt(1 + offset @ offset)
             vectors[i] += step[:, None] * m / np.sqrt(n - 1)
     lengths = np.sqrt(1 + (vectors**2).sum(1))
     mixed = _linear(layer.mix, np.concatenate([h, summed, lengths], axis=1))
+    if layer.handedness is not None:
+        volume = np.linalg.det(vectors @ np.asarray(layer.handedness.axes))
+        q = volume / np.sqrt(1 + volume**2)
+        mixed = mixed + q[:, None] * np.asarray(layer.handedness.weight)
     h = h + _linear(layer.update, _activation(mixed + _linear(layer.node_clock, clock)))
     return np.einsum("idw,iw->id", vectors, _linear(layer.gate, h)), h
 
 
-def test_egnn_is_its_formula(x64):
-    network = networks.EGNN(particles=4, dim=2, width=3, depth=2, length=1.3, key=KEY)
+def _heard(pairs, i, j, heard):
+    if pairs is None:
+        return heard
+    bonded = float((min(i, j), max(i, j)) in pairs.bonds)
+    one, other = pairs.kinds[i], pairs.kinds[j]
+    stretch = 1 + np.asarray(pairs.stretch)[one, other] + bonded * np.asarray(pairs.bond_stretch)
+    offset = np.asarray(pairs.offset)[one, other] + bonded * np.asarray(pairs.bond_offset)
+    return stretch * heard + offset
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"dim": 2},
+        {"dim": 2, "reflections": False},
+        {
+            "dim": 3,
+            "species": ["O", "H", "H", "C"],
+            "bonds": [(2, 0), (0, 1)],
+            "reflections": False,
+        },
+    ],
+    ids=["identical", "chiral in a plane", "labelled and chiral"],
+)
+def test_egnn_is_its_formula(more, x64):
+    network = networks.EGNN(particles=4, width=3, depth=2, length=1.3, key=KEY, **more)
     network = _moved(network)
-    x, clock = RANDOM.normal(size=(4, 2)), _clock(T)
+    x, clock = RANDOM.normal(size=network.event_shape), _clock(T)
     h = np.tile(_linear(network.node, clock), (4, 1))
+    if network.kind is not None:
+        h = h + np.asarray(network.kind)[[0, 1, 1, 2]]
     # Of scalars Equinox keeps the weight's axis.
     learned = [
         float(np.squeeze(np.asarray(c.weight) @ clock + np.asarray(c.bias)))

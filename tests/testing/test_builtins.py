@@ -43,13 +43,15 @@ ENERGIES = {
     "gaussian-mixture": lambda: energies.GaussianMixture(
         np.array([[-1.0, 0.0], [1.0, 0.5]]), np.array([3.0, 5.0])
     ),
+    "host": energies.HostEnergy.example,
     "kernel-density": energies.KernelDensity.example,
     "lennard-jones": lambda: energies.LennardJones(4, 2),
     "lennard-jones-13": lambda: energies.LennardJones.preset("lj13"),
     "ring": energies.Ring,
 }
 AS_EXAMPLES = {
-    "double-well", "energy-network", "fitted-gaussian", "fitted-mixture", "kernel-density", "ring",
+    "double-well", "energy-network", "fitted-gaussian", "fitted-mixture", "host", "kernel-density",
+    "ring",
 }  # fmt: skip
 """Those that are as `example` makes them."""
 

@@ -2,8 +2,14 @@
 
 from typing import Any
 
-FORMAT = 3
+FORMAT = 4
 _SETTINGS_OF_FORMAT_1 = ("rtol", "atol", "steps", "divergence", "chunk_size")
+
+_NEW_IN_FORMAT_4 = {
+    "hiflow.networks:EGNN": ("kind",),
+    "hiflow.networks._egnn:EGNN": ("kind",),
+    "hiflow.networks._egnn_layer:Layer": ("pairs", "handedness"),
+}
 
 
 def in_todays_words(root: Any, version: int) -> Any:
@@ -12,9 +18,9 @@ def in_todays_words(root: Any, version: int) -> Any:
     **Raises:** `ValueError` for a tree that no version wrote.
     """
     try:
-        return (
-            root if version == FORMAT else _with_units(_of_format_1(root) if version == 1 else root)
-        )
+        if version == FORMAT:
+            return root
+        return _of_identical_particles(_with_units(_of_format_1(root) if version == 1 else root))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"its manifest lacks {error}") from error
 
@@ -23,6 +29,18 @@ def _with_units(code: Any) -> Any:
     """Before format 3 a flow was always in the data's own units."""
     if isinstance(code, dict) and code.get("module") == "hiflow.flow:Flow":
         code["fields"].setdefault("units", None)
+    return code
+
+
+def _of_identical_particles(code: Any) -> Any:
+    """Before format 4 no network told particles apart, or a molecule from its mirror image."""
+    if isinstance(code, list):
+        return [_of_identical_particles(item) for item in code]
+    if not isinstance(code, dict):
+        return code
+    code = {key: _of_identical_particles(item) for key, item in code.items()}
+    for name in _NEW_IN_FORMAT_4.get(str(code.get("module")), ()):
+        code["fields"].setdefault(name, None)
     return code
 
 

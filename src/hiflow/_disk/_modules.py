@@ -67,10 +67,10 @@ def _read(path: str | os.PathLike[str]) -> tuple[Any, dict[str, np.ndarray]]:
             archive = Archive(file, stored=True)
             manifest = _manifest(archive)
             version = manifest["hiflow-format"]
-            if version not in (1, 2, FORMAT):
+            if version not in (1, 2, 3, FORMAT):
                 raise _OtherFormat(version)
             arrays = {name: archive[name] for name in archive if name != "manifest"}
-            if version == FORMAT and manifest["sha256"] != _digest(manifest["root"], arrays):
+            if version > 2 and manifest["sha256"] != _digest(manifest["root"], arrays):
                 raise ValueError("its content isn't that of its checksum")
             return in_todays_words(manifest["root"], version), arrays
         except _OtherFormat as error:

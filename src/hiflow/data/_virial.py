@@ -12,6 +12,9 @@ from hiflow._programs import compiled
 from hiflow._statistics import standard_error
 from hiflow.energies import AbstractEnergy
 
+# A single chain is cut into so many stretches, in its own order, and these count as independent.
+_STRETCHES = 10
+
 
 class VirialReport(NamedTuple):
     r"""What [`check_virial`][hiflow.data.check_virial] found, in units of kT.
@@ -93,11 +96,11 @@ def free_dimensions(energy: AbstractEnergy) -> int:
 
 
 def mean_over_chains(values: np.ndarray, chains: object = None) -> tuple[float, float]:
-    """The mean, and its standard error from the spread of the chains' means; samples count as
-    independent without labels, or where all come from one chain."""
+    """The mean, and its standard error from the spread of the chains' means; of a single chain, from
+    that of its stretches (batch means). Samples without labels count as independent."""
     labels = None if chains is None else np.asarray(chains)
     if labels is not None and len(np.unique(labels)) < 2:
-        labels = None
+        labels = np.arange(len(values)) * _STRETCHES // len(values)
     return float(values.mean()), standard_error(values, labels)
 
 

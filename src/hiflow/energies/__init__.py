@@ -24,17 +24,19 @@ from hiflow.energies._fitting import HeldOut
 from hiflow.energies._function import FunctionEnergy
 from hiflow.energies._gaussian import Gaussian
 from hiflow.energies._gaussian_mixture import GaussianMixture
+from hiflow.energies._host_energy import DifferenceError, HostEnergy
 from hiflow.energies._kernel_density import KernelDensity
 from hiflow.energies._lennard_jones import LennardJones
 from hiflow.energies._pairs import AbstractPairEnergy
 from hiflow.energies._ring import Ring
-from hiflow.energies._units import SupportsUnits, Units
+from hiflow.energies._units import SupportsUnits, Units, units_of
 
 __all__ = [
     "AbstractBenchmarkEnergy",
     "AbstractEnergy",
     "AbstractPairEnergy",
     "Affine",
+    "DifferenceError",
     "DoubleWell",
     "DoubleWellParticles",
     "EnergyNetwork",
@@ -44,6 +46,7 @@ __all__ = [
     "Gaussian",
     "GaussianMixture",
     "HeldOut",
+    "HostEnergy",
     "KernelDensity",
     "LennardJones",
     "Ring",
@@ -61,4 +64,5 @@ __all__ = [
     "registry",
     "relax",
     "save",
+    "units_of",
 ]

@@ -15,24 +15,29 @@ from hiflow.energies._base import AbstractEnergy, registry
 from hiflow.groups import AbstractGroup, Trivial
 
 
-def _as_function(value: object) -> Callable[..., Any]:
-    """A callable, or `"module:function"` as a configuration file writes it."""
+def as_function(value: object, argument: str) -> Callable[..., Any]:
+    """A callable, or `"module:function"` as a configuration file writes it.
+
+    **Raises:** `ValueError` that begins with `argument`.
+    """
     if callable(value):
         return value
     if not isinstance(value, str) or not all(value.partition(":")):
         raise ValueError(
-            "FunctionEnergy: `function` must be a callable or a string 'module:function', got "
-            f"{value!r}."
+            f"{argument} must be a callable or a string 'module:function', got {value!r}."
         )
     try:
         return function_of_configuration(value)
     except ValueError as error:
-        raise ValueError(f"FunctionEnergy: `function` {error}") from error
+        raise ValueError(f"{argument} {error}") from error
     except (ImportError, AttributeError) as error:
         raise ValueError(
-            f"FunctionEnergy: `function` {value!r} can't be imported: {error}. Is its module on "
-            "the Python path?"
+            f"{argument} {value!r} can't be imported: {error}. Is its module on the Python path?"
         ) from error
+
+
+def _as_function(value: object) -> Callable[..., Any]:
+    return as_function(value, "FunctionEnergy: `function`")
 
 
 @registry.register("function")

@@ -61,3 +61,9 @@ class SupportsUnits(Protocol):
     def units(self) -> Units:
         """What one kT and one unit of length are."""
         ...
+
+
+def units_of(energy: object) -> Units | None:
+    """What one kT and one unit of length are of this energy; `None` if it is of no real system."""
+    units = getattr(energy, "units", None)
+    return units if isinstance(units, Units) else None

@@ -39,8 +39,10 @@ def check_structure(tables: Mapping[str, Any], problems: Problems) -> None:
             problems.add(f"`{kind}` must be tables, each under [[{kind}]]; got {shown(members)}.")
             continue
         _check_labels(kind, members, problems)
-        for member in members:
-            _check_keys(member, known, heading(kind, member.get("label")), problems)
+        for place, member in enumerate(members, start=1):
+            label = member.get("label")
+            where = heading(kind, label) if label is not None else f"[[{kind}]] number {place}"
+            _check_keys(member, known, where, problems)
     for arm in _tables(tables.get("arm")):
         if "path" not in arm:
             problems.add(f"{heading('arm', arm.get('label'))}: needs a `path`.")

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from hiflow.groups._on_host import on_host
+from hiflow._on_host import on_host
 
 
 def assignment(cost: Float[Array, "n n"]) -> Int[Array, " n"]:
@@ -24,7 +24,11 @@ def assignment(cost: Float[Array, "n n"]) -> Int[Array, " n"]:
 
 def _called_back(cost: Float[Array, "n n"]) -> Int[Array, " n"]:
     like = jax.ShapeDtypeStruct(cost.shape[:1], jnp.int32)
-    return on_host(lambda matrices: (assignments(matrices),), (like,), cost)[0]
+    return on_host(_assigned, (like,), cost)[0]
+
+
+def _assigned(cost: Float[np.ndarray, "*batch n n"]) -> tuple[Int[np.ndarray, "*batch n"]]:
+    return (assignments(cost),)
 
 
 def _compiled(cost: Float[Array, "n n"]) -> Int[Array, " n"]:

@@ -3,14 +3,15 @@
 Compiled code goes on with a whole batch until the slowest pair is done; here pairs drop out one by one.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from hiflow._on_host import on_host
 from hiflow.groups._assignment import assignments
-from hiflow.groups._on_host import on_host
 from hiflow.groups._permutation import Permutation
 from hiflow.groups._rotation import Rotation
 
@@ -37,7 +38,16 @@ def align_in_turn(
 
     Called back from compiled code, a whole batch at once under `vmap`.
     """
-    return on_host(lambda x, y: _align(groups, rounds, *np.broadcast_arrays(x, y)), like, x, y)
+    return on_host(_Alignment(tuple(groups), rounds), like, x, y)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Alignment:
+    groups: tuple[Permutation | Rotation, ...]
+    rounds: int
+
+    def __call__(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
+        return _align(self.groups, self.rounds, *np.broadcast_arrays(x, y))
 
 
 def _align(

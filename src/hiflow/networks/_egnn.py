@@ -1,10 +1,12 @@
 """The network for particles: equivariant under rotations, reflections, translations and exchange."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._border import border
@@ -14,13 +16,16 @@ from hiflow._distances import pair_distances
 from hiflow.groups import AbstractGroup, Permutation, Product, Rotation, Translation
 from hiflow.networks._base import AbstractVelocityField, check_sizes, registry
 from hiflow.networks._egnn_divergence import shift_and_divergence
+from hiflow.networks._egnn_handedness import Handedness
 from hiflow.networks._egnn_layer import Layer
+from hiflow.networks._egnn_pairs import Pairs
+from hiflow.networks._species import Bonds, bonds_of, check_species, kinds_of, species_or_none
 from hiflow.networks._time import TIME_FEATURES, time_features
 
 
 @registry.register("egnn")
 class EGNN(AbstractVelocityField):
-    r"""An E(n)-equivariant graph network on all pairs of identical particles.
+    r"""An E(n)-equivariant graph network on all pairs of particles, identical or labelled.
 
     $v(t, x) = P\bigl[\ell \sum_l \delta^{(l)} + c(t)\, x\bigr]$, where $P$ projects onto centred
     configurations. Layer $l$ shifts the particles along their pair directions, by amounts
@@ -31,6 +36,16 @@ class EGNN(AbstractVelocityField):
     with a learned standard deviation, plus a learned smooth function of $t$; with untrained
     weights, $v = c(t)\, x$. Rotating, reflecting or permuting $x$ does the same to $v$; translating
     $x$ leaves $v$ alone. The field is smooth everywhere, also where particles coincide.
+
+    With `species`, features start from a learned vector per label, and messages depend on both labels
+    and on whether the two are bonded: only particles with equal labels stay interchangeable. Without
+    `reflections`, the features also hear of every particle's handedness, a triple product of its pair
+    vectors that changes its sign in a mirror. `group` says which symmetry is left.
+
+    ```python
+    water = EGNN(3, 3, species=["O", "H", "H"], bonds=[(0, 1), (0, 2)], key=key)
+    molecule = EGNN(22, 3, species=range(22), reflections=False, key=key)
+    ```
 
     After Satorras, Hoogeboom and Welling, *E(n) Equivariant Graph Neural Networks* (2021,
     arXiv:2102.09844). Three details are ours: messages have one hidden layer and are summed before
@@ -47,9 +62,16 @@ class EGNN(AbstractVelocityField):
     - `length`: the unit of length $\ell$, in the units of $x$: pair distances between 0.3 and 3
       lengths are resolved best. About the nearest distance in the data; 1 for Lennard-Jones in units
       of the minimum's distance.
+    - `species`: a label per particle, numbers or words; those with equal labels may be exchanged.
+      `range(particles)` tells all apart, `None` none. By name in `fit` and experiments: the energy's.
+    - `bonds`: pairs of particles' indices that are marked as bonded. Every exchange that `species`
+      allow must keep them.
+    - `reflections`: whether a mirror image moves as the mirror image does; `False` for chiral
+      molecules, in 2 and 3 dimensions. By name in `fit` and experiments: as the energy has it.
     - `key`: for the initial weights.
 
-    **Raises:** `ValueError` if a size is below its least, or an event has another shape.
+    **Raises:** `ValueError` if a size is below its least, if `species` or `bonds` don't fit the
+    particles or each other, or if an event has another shape.
     """
 
     event_shape: tuple[int, int] = eqx.field(static=True)
@@ -60,8 +82,9 @@ class EGNN(AbstractVelocityField):
     log_scale: Float[Array, ""]
     expansion_clock: eqx.nn.Linear
     pace_clock: eqx.nn.Linear
+    kind: Float[Array, "kinds width"] | None
 
-    @border("EGNN", key=one_key)
+    @border("EGNN", species=species_or_none, bonds=bonds_of, key=one_key)
     def __init__(
         self,
         particles: int,
@@ -69,6 +92,9 @@ class EGNN(AbstractVelocityField):
         width: int = 32,
         depth: int = 3,
         length: float = 1.0,
+        species: Sequence[int | float | str] | None = None,
+        bonds: Sequence[Sequence[int]] = (),
+        reflections: bool = True,
         *,
         key: PRNGKeyArray,
     ):
@@ -77,25 +103,51 @@ class EGNN(AbstractVelocityField):
         check_sizes("EGNN", dim=dim, width=width, depth=depth)
         if not length > 0:
             raise ValueError(f"EGNN: `length` must be positive, got {length}.")
+        if not reflections and dim not in (2, 3):
+            raise ValueError(f"EGNN: `reflections` can only be False in 2 or 3 `dim`, got {dim}.")
+        species = None if species is None else tuple(species)
+        marked = cast(Bonds, tuple(bonds))  # As the border makes them.
+        check_species("EGNN", particles, species, marked)
         k_node, k_expansion, k_pace, *k_layers = jax.random.split(key, 3 + depth)
         self.event_shape = (particles, dim)
-        self.group = Product((Permutation(), Rotation(dim, reflections=True), Translation()))
+        self.group = Product(
+            (Permutation(species), Rotation(dim, reflections=reflections), Translation())
+        )
         self.length = float(length)
         self.node = eqx.nn.Linear(TIME_FEATURES, width, key=k_node)
-        self.layers = tuple(Layer(width, key=k) for k in k_layers)
+        kinds = kinds_of(species, particles)
+        alike = not marked and max(kinds) == 0
+        self.layers = tuple(
+            Layer(
+                width,
+                None if alike else Pairs(kinds, marked, width, key=jax.random.fold_in(k, 1)),
+                None if reflections else Handedness(width, dim, key=jax.random.fold_in(k, 2)),
+                key=k,
+            )
+            for k in k_layers
+        )
         self.log_scale = jnp.zeros(())
         self.expansion_clock = _zeros(eqx.nn.Linear(TIME_FEATURES, "scalar", key=k_expansion))
         self.pace_clock = _zeros(eqx.nn.Linear(TIME_FEATURES, "scalar", key=k_pace))
+        shape = (max(kinds) + 1, width)
+        self.kind = None if alike else jax.random.normal(jax.random.fold_in(key, 1), shape)
 
     def constructor_arguments(self) -> dict[str, Any]:
         """What it was made with, except for `key`."""
         particles, dim = self.event_shape
+        permutation, rotation, _ = cast(Product, self.group).groups
+        assert isinstance(permutation, Permutation)
+        assert isinstance(rotation, Rotation)
+        pairs = self.layers[0].pairs
         return {
             "particles": particles,
             "dim": dim,
             "width": self.node.out_features,
             "depth": len(self.layers),
             "length": self.length,
+            "species": permutation.species,
+            "bonds": () if pairs is None else pairs.bonds,
+            "reflections": rotation.reflections,
         }
 
     def __call__(
@@ -106,7 +158,7 @@ class EGNN(AbstractVelocityField):
         with jax.default_matmul_precision("highest"):
             clock = time_features(t)
             start, shift = x / self.length, jnp.zeros_like(x)
-            h = jnp.tile(self.node(clock), (x.shape[0], 1))
+            h = self.features(clock)
             for layer in self.layers:
                 moved, h = layer(clock, start + self.pace(t) * shift, h)
                 shift = shift + moved
@@ -121,13 +173,18 @@ class EGNN(AbstractVelocityField):
         check_event(x, self.event_shape, owner="EGNN")
         with jax.default_matmul_precision("highest"):
             clock = time_features(t)
-            h = jnp.tile(self.node(clock), (x.shape[0], 1))
             shift, divergence = shift_and_divergence(
-                self.layers, clock, self.pace(t), x / self.length, h
+                self.layers, clock, self.pace(t), x / self.length, self.features(clock)
             )
         expansion = self.expansion(t)
         v = self.length * shift + expansion * x
         return v - v.mean(0), divergence + expansion * (x.size - x.shape[1])
+
+    def features(self, clock: Float[Array, " features"]) -> Float[Array, "particles width"]:
+        """What the first layer's features are: the time's, and who the particle is."""
+        h = jnp.tile(self.node(clock), (self.event_shape[0], 1))
+        pairs = self.layers[0].pairs
+        return h if self.kind is None or pairs is None else h + self.kind[np.asarray(pairs.kinds)]
 
     def complaint(self, points: Float[Array, "n particles dim"]) -> str | None:
         """That most pair distances are out of the range that the bumps resolve, and what to do."""

@@ -54,11 +54,12 @@ def shift_and_divergence(
 
 class Row(NamedTuple):
     """The derivative of every particle's shift and new features: `o` runs over the sums that its
-    features see (2 × width) and then over its shift (dim), `by_` names what a weight multiplies."""
+    features see (2 × width), over its shift (dim) and, if there is one, its handedness; `by_` names
+    what a weight multiplies."""
 
     by_offset: Float[Array, "i j dim o"]
     by_message: Float[Array, "i j sums"]
-    shift_by_message: Float[Array, "i j dim width"]
+    shift_by_message: Float[Array, "i j d width"]  # d: the shift's and the handedness
     rate: Float[Array, "i width"]
     shift_by_feature: Float[Array, "i dim width"]
 
@@ -75,11 +76,18 @@ def _linearise(
     _, slope = jax.jvp(radial_features, (squared,), (2 * jnp.ones_like(squared),))
     messages, rate = _with_slope(layer.edges(clock, space, h))
     total, vector, length = gather(space, messages)
-    hidden, hidden_rate = _with_slope(layer.nodes(clock, h, total, length))
+    y, twist = layer.nodes(clock, h, total, length), None
+    if layer.handedness is not None:
+        handed, twist = layer.handedness.with_slope(vector)
+        y = y + handed[:, None] * layer.handedness.weight
+    hidden, hidden_rate = _with_slope(y)
     h = h + over(layer.update, hidden)
     gate = over(layer.gate, h)
 
-    stretch = rate * over(layer.radial, slope)
+    heard_slope = over(layer.radial, slope)
+    if layer.pairs is not None:
+        heard_slope = layer.pairs.stretched(heard_slope)
+    stretch = rate * heard_slope
     scale = 1 / math.sqrt(x.shape[0] - 1)
     normal = vector / length[:, None]
     along = jnp.einsum("icw,ijc->ijw", normal, space.step)
@@ -94,17 +102,27 @@ def _linearise(
     across_pair = (turn * gate[:, None]).sum(-1)[..., None, None] * (
         jnp.eye(x.shape[1], dtype=x.dtype) - space.step[..., None] * space.step[:, :, None]
     )
+    by_offset = [
+        (weight_total * stretch)[:, :, None] * offset,
+        (weight_length * stretch)[:, :, None] * offset + by_offset_length,
+        scale * along_pair * space.step[:, :, None] + across_pair,
+    ]
+    shift_by_message = scale * space.step[..., None] * (rate * gate[:, None])[:, :, None]
+    if twist is not None:
+        along = jnp.einsum("icw,ijc->ijw", twist, space.step)
+        by_offset_handed = (
+            offset[..., 0] * (scale * stretch * along).sum(-1, keepdims=True)
+            + jnp.einsum("ijw,icw->ijc", turn, twist)
+            - (turn * along).sum(-1, keepdims=True) * space.step
+        )
+        by_offset.append(by_offset_handed[..., None])
+        shift_by_message = jnp.concatenate(
+            [shift_by_message, (scale * along * rate)[:, :, None]], 2
+        )
     row = Row(
-        jnp.concatenate(
-            [
-                (weight_total * stretch)[:, :, None] * offset,
-                (weight_length * stretch)[:, :, None] * offset + by_offset_length,
-                scale * along_pair * space.step[:, :, None] + across_pair,
-            ],
-            -1,
-        ),
+        jnp.concatenate(by_offset, -1),
         jnp.concatenate([weight_total * rate, weight_length * rate], -1),
-        scale * space.step[..., None] * (rate * gate[:, None])[:, :, None],
+        shift_by_message,
         hidden_rate,
         vector @ layer.gate.weight,
     )
@@ -161,8 +179,11 @@ def _own_position(layer, row, dx, dh):
 def _after_sums(layer, row, sums, before):
     """From the derivatives `(m, i, o)` of sums, and of features, to those of shift and new features."""
     width = row.rate.shape[-1]
-    sums, shift = sums[..., : 2 * width], sums[..., 2 * width :]
+    dim = row.shift_by_feature.shape[1]
+    sums, shift, handed = jnp.split(sums, [2 * width, 2 * width + dim], axis=-1)
     y = sums @ layer.mix.weight[:, width:].T
+    if layer.handedness is not None:
+        y = y + handed * layer.handedness.weight
     if before is not None:
         y = y + before @ layer.mix.weight[:, :width].T
     after = (row.rate * y) @ layer.update.weight.T

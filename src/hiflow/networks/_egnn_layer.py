@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow.networks._egnn_handedness import Handedness
+from hiflow.networks._egnn_pairs import Pairs
 from hiflow.networks._time import TIME_FEATURES
 
 RADIAL_FEATURES = 16
@@ -26,7 +28,9 @@ class Layer(eqx.Module):
     $\delta_i = p_i \cdot W_g h_i'$.
 
     The sums come before every matrix product over channels, so an edge costs no width² products.
-    $p_i$ holds one vector per channel; their lengths tell the features about angles.
+    $p_i$ holds one vector per channel; their lengths tell the features about angles. With `pairs`,
+    $W_d\,\rho$ depends on who $i$ and $j$ are; with `handedness`, the features' update also sees by
+    $+\,w\,q_i$ the [handedness][hiflow.networks._egnn_handedness.Handedness] of $p_i$.
     """
 
     receive: eqx.nn.Linear
@@ -37,8 +41,17 @@ class Layer(eqx.Module):
     node_clock: eqx.nn.Linear
     update: eqx.nn.Linear
     gate: eqx.nn.Linear
+    pairs: Pairs | None
+    handedness: Handedness | None
 
-    def __init__(self, width: int, *, key: PRNGKeyArray):
+    def __init__(
+        self,
+        width: int,
+        pairs: Pairs | None = None,
+        handedness: Handedness | None = None,
+        *,
+        key: PRNGKeyArray,
+    ):
         keys = jax.random.split(key, 8)
         self.receive = eqx.nn.Linear(width, width, use_bias=False, key=keys[0])
         self.send = eqx.nn.Linear(width, width, use_bias=False, key=keys[1])
@@ -48,6 +61,7 @@ class Layer(eqx.Module):
         self.node_clock = eqx.nn.Linear(TIME_FEATURES, width, key=keys[5])
         self.update = eqx.nn.Linear(width, width, key=keys[6])
         self.gate = jax.tree.map(jnp.zeros_like, eqx.nn.Linear(width, width, key=keys[7]))
+        self.pairs, self.handedness = pairs, handedness
 
     def __call__(
         self,
@@ -57,7 +71,10 @@ class Layer(eqx.Module):
     ) -> tuple[Float[Array, "particles dim"], Float[Array, "particles width"]]:
         space = geometry(x)
         total, vector, length = gather(space, activation(self.edges(clock, space, h)))
-        h = h + over(self.update, activation(self.nodes(clock, h, total, length)))
+        y = self.nodes(clock, h, total, length)
+        if self.handedness is not None:
+            y = y + self.handedness(vector)[:, None] * self.handedness.weight
+        h = h + over(self.update, activation(y))
         return (vector * over(self.gate, h)[:, None]).sum(-1), h
 
     def edges(
@@ -68,7 +85,10 @@ class Layer(eqx.Module):
     ) -> Float[Array, "particles particles width"]:
         """The messages before their activation."""
         z = over(self.receive, h)[:, None] + over(self.send, h)[None]
-        return z + self.edge_clock(clock) + over(self.radial, space.radial)
+        heard = over(self.radial, space.radial)
+        if self.pairs is not None:
+            heard = self.pairs(heard)
+        return z + self.edge_clock(clock) + heard
 
     def nodes(
         self,
@@ -77,7 +97,7 @@ class Layer(eqx.Module):
         total: Float[Array, "particles width"],
         length: Float[Array, "particles width"],
     ) -> Float[Array, "particles width"]:
-        """The features' update before its activation."""
+        """The features' update before its activation, but for what handedness adds."""
         y = over(self.mix, jnp.concatenate([h, total, length], axis=-1))
         return y + self.node_clock(clock)
 

@@ -1,11 +1,13 @@
-"""NumPy called back from compiled code on a CPU.
+"""NumPy called back from compiled code.
 
 `jax.pure_callback` hands its arguments over as arrays of JAX, which are copied in the same pool of
 threads that runs the callback: on one core, or with as many callbacks as cores, large ones wait for each
 other for ever. Here they are NumPy's views of what the caller holds, as for `jax.experimental.sparse`.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -24,17 +26,31 @@ def on_host(function: Function, like: Shapes, *arguments: Array) -> tuple[Array,
     """Arrays `like` those, computed by `function` of NumPy arrays: under `vmap` once for the whole
     batch, with its axes in front, of length 1 in arguments that aren't batched.
 
-    It must neither use JAX nor write into its arguments, and is to be compiled for CPUs only.
+    It must neither use JAX nor write into its arguments. Programs are compiled once for all functions
+    that are equal, so it is to be hashable and no closure that is made anew for every call.
     """
-    narrow = tuple(jax.eval_shape(_narrowed, one) for one in like)
-
-    def words(*given: np.ndarray) -> tuple[np.ndarray, ...]:
-        results = zip(function(*given), like, strict=True)
-        return tuple(_words(result.astype(one.dtype)) for result, one in results)
-
-    found = jax.jit(lambda *some: _call.bind(*some, function=words, like=narrow))(*arguments)
+    found = _called(*arguments, function=function, like=like)
     results = zip(found, like, strict=True)
     return tuple(jax.lax.bitcast_convert_type(result, one.dtype) for result, one in results)
+
+
+@partial(jax.jit, static_argnames=("function", "like"))
+def _called(*arguments: Array, function: Function, like: Shapes) -> list[Array]:
+    narrow = tuple(jax.eval_shape(_narrowed, one) for one in like)
+    words = _InWords(function, tuple(np.dtype(one.dtype) for one in like))
+    return _call.bind(*arguments, function=words, like=narrow)
+
+
+@dataclasses.dataclass(frozen=True)
+class _InWords:
+    """A function whose results are in words of 32 bits; equal for equal functions."""
+
+    function: Function
+    dtypes: tuple[np.dtype, ...]
+
+    def __call__(self, *given: np.ndarray) -> tuple[np.ndarray, ...]:
+        results = zip(self.function(*given), self.dtypes, strict=True)
+        return tuple(_words(np.asarray(result, dtype)) for result, dtype in results)
 
 
 def _narrowed(x: Array) -> Array:
@@ -44,7 +60,7 @@ def _narrowed(x: Array) -> Array:
 
 def _words(x: np.ndarray) -> np.ndarray:
     wide = x.dtype.itemsize == 8
-    return np.ascontiguousarray(x)[..., None].view(np.uint32) if wide else x
+    return np.asarray(x, order="C")[..., None].view(np.uint32) if wide else x
 
 
 _call = Primitive("call_on_host")
@@ -78,4 +94,5 @@ def _lowered(context: Any, *arguments: Any, function: Function, like: Shapes) ->
 
 
 batching.primitive_batchers[_call] = _batched
-mlir.register_lowering(_call, _lowered, platform="cpu")
+for _platform in ("cpu", "cuda", "rocm"):
+    mlir.register_lowering(_call, _lowered, platform=_platform)

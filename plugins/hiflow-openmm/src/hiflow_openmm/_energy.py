@@ -1,0 +1,155 @@
+"""The potential energy of an OpenMM system, in units of kT."""
+
+import os
+from collections.abc import Sequence
+from typing import Any, ClassVar, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import openmm
+from hiflow.energies import AbstractEnergy, Units
+from hiflow.groups import Permutation, Product, Rotation, Translation
+from hiflow.registry import SupportsPresets
+from jaxtyping import Array, Float
+
+from hiflow_openmm._system import Molecule, from_files, from_system, system_of
+from hiflow_openmm._terms import squared_distances
+from hiflow_openmm._translate import translate
+
+
+@final
+class OpenMMEnergy(AbstractEnergy, SupportsPresets):
+    r"""$V(x) = E(x) / k_B T$ with the energy $E$ of an isolated molecule from OpenMM's force fields.
+
+    An event holds positions `(atoms, 3)` in the unit `length`. OpenMM reads the force field once; its
+    harmonic bonds and angles, periodic torsions, Lennard-Jones and Coulomb interactions with
+    exceptions and OBC implicit solvent (`GBSAOBCForce`) are then functions in JAX, exact to all
+    derivatives, in single or double precision, in batches and on any device. Two atoms nearer than
+    0.25 Å are continued by their tangent. Systems with other forces are refused.
+
+    Every atom is one of its own. The energy is the same for a molecule and its mirror image, which
+    thermal motion never takes it to: `reflections=False` declares the rotations alone, as a flow for
+    one enantiomer needs, and [`same_chirality`][] tells whether samples are of it.
+
+    **Arguments:**
+
+    - `pdb`: a PDB file with hydrogens, or `"aldp"`, alanine dipeptide, which comes with the package.
+    - `forcefield`: the names of force fields that OpenMM ships, or files. They are applied without
+      cutoff and constraints.
+    - `temperature`: in K.
+    - `length`: the unit of positions, `"Å"`, `"nm"` or `"bohr"`.
+    - `reflections`: whether the group has reflections.
+    - `system`, `positions`, `topology`: instead of `pdb` and `forcefield`, an `openmm.System` with
+      positions (in nm, or with OpenMM's units), and the topology for names and elements.
+
+    **Raises:** `ValueError` for files that can't be read or don't fit; for periodic boundaries,
+    constraints, virtual sites; for forces that have no translation; for a `temperature` that isn't
+    positive or an unknown `length`.
+    """
+
+    molecule: Molecule = eqx.field(static=True)
+    units: Units
+    reflections: bool = eqx.field(static=True)
+    bonded: tuple[Any, ...]
+    paired: tuple[Any, ...]
+
+    presets: ClassVar = {
+        "aldp": {"pdb": "aldp", "forcefield": ("amber99sbildn.xml", "amber99_obc.xml")},
+        "aldp-ff96": {"pdb": "aldp", "forcefield": ("amber96.xml", "amber96_obc.xml")},
+        "aldp-vacuum": {"pdb": "aldp", "forcefield": ("amber99sbildn.xml",)},
+    }
+
+    def __init__(
+        self,
+        pdb: str | os.PathLike[str] | None = None,
+        forcefield: Sequence[str] | str = ("amber99sbildn.xml", "amber99_obc.xml"),
+        temperature: float = 300.0,
+        length: str = "Å",
+        reflections: bool = True,
+        system: openmm.System | None = None,
+        positions: Any = None,
+        topology: Any = None,
+    ):
+        self.units = Units(temperature, length)  # pyright: ignore[reportArgumentType]
+        self.reflections = bool(reflections)
+        if (pdb is None) == (system is None):
+            raise ValueError(
+                "OpenMMEnergy: give either `pdb` (with `forcefield`) or `system` (with `positions`)."
+            )
+        if system is None:
+            assert pdb is not None
+            self.molecule = from_files(pdb, forcefield)
+        else:
+            self.molecule = from_system(system, positions, topology)
+        terms = translate(system_of(self.molecule.xml), self.units)
+        if terms.left:
+            raise ValueError(
+                f"OpenMMEnergy: there is no translation of {', '.join(terms.left)}. Known are harmonic "
+                "bonds and angles, periodic torsions, NonbondedForce without cutoff and GBSAOBCForce."
+            )
+        self.bonded, self.paired = terms.bonded, terms.paired
+
+    @classmethod
+    def example(cls) -> "OpenMMEnergy":
+        """Alanine dipeptide at 300 K, as `hiflow check openmm` takes."""
+        return cls.preset("aldp")
+
+    @property
+    def event_shape(self) -> tuple[int, int]:
+        """`(atoms, 3)`."""
+        return (len(self.molecule.masses), 3)
+
+    @property
+    def group(self) -> Product:
+        """Rotations, with reflections unless they were declined, and translations. No two atoms may be
+        exchanged."""
+        labels = tuple(range(len(self.molecule.masses)))
+        return Product((Permutation(labels), Rotation(3, self.reflections), Translation()))
+
+    @property
+    def positions(self) -> Float[Array, "atoms 3"]:
+        """Those that the molecule was given with, centred, in the unit of length."""
+        x = np.asarray(self.molecule.positions) / self.units.lengths_in("nm")
+        return jnp.asarray(x - x.mean(0), jnp.result_type(float))
+
+    @property
+    def bonds(self) -> tuple[tuple[int, int], ...]:
+        """Bonded atoms, as `hf.networks.EGNN` takes them."""
+        return self.molecule.bonds
+
+    @property
+    def masses(self) -> Float[np.ndarray, " atoms"]:
+        """In Da."""
+        return np.asarray(self.molecule.masses)
+
+    @property
+    def system(self) -> openmm.System:
+        """The `System` in OpenMM; change a copy of it only."""
+        return system_of(self.molecule.xml)
+
+    def __call__(self, x: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+        x = self._event(x).T
+        value = jnp.zeros((), x.dtype)
+        for term in self.bonded:
+            value += _as(term, x.dtype)(x)
+        if self.paired:
+            squared = squared_distances(x)
+            for term in self.paired:
+                value += _as(term, x.dtype)(squared)
+        return value
+
+    def _event(self, x: Any) -> Array:
+        x = jnp.asarray(x)
+        if x.shape != self.event_shape:
+            raise ValueError(
+                f"OpenMMEnergy: `x` must have the event shape {self.event_shape}, got {x.shape}. Use "
+                "jax.vmap for a batch."
+            )
+        return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
+
+
+def _as(term: Any, dtype: Any) -> Any:
+    """A term with its parameters in the event's precision."""
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), term)

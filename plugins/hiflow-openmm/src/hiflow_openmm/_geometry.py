@@ -1,0 +1,93 @@
+"""Dihedral angles and chirality: what a chemist looks at."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from hiflow_openmm._energy import OpenMMEnergy
+
+
+def torsions(energy: OpenMMEnergy, points: Any) -> Mapping[str, Float[Array, " n"]]:
+    r"""The backbone's dihedrals $\phi$ and $\psi$ of `(n, atoms, 3)` points, in $(-\pi, \pi]$, as
+    `"phi"` and `"psi"`; numbered from 1, `"phi1"`, …, where there are several.
+
+    **Raises:** `ValueError` if the atoms have no names of a peptide.
+    """
+    found = backbone(energy)
+    return {name: dihedral(points, atoms) for name, atoms in found.items()}
+
+
+def backbone(energy: OpenMMEnergy) -> dict[str, tuple[int, int, int, int]]:
+    """The atoms of the dihedrals of `torsions`, by their names."""
+    names = [name.split("-")[-1] for name in energy.molecule.names]
+    near = neighbours(energy)
+    kinds: dict[str, list[tuple[int, int, int, int]]] = {"phi": [], "psi": []}
+    for ca, name in enumerate(names):
+        around = {names[i]: i for i in near[ca]}
+        if name != "CA" or "N" not in around or "C" not in around:
+            continue
+        n, c = around["N"], around["C"]
+        kinds["phi"] += [(i, n, ca, c) for i in near[n] if names[i] == "C"]
+        kinds["psi"] += [(n, ca, c, i) for i in near[c] if names[i] == "N"]
+    if not any(kinds.values()):
+        raise ValueError(
+            "torsions: no atom is called CA with an N and a C beside it. Give the energy a PDB file "
+            "or a topology with the names of a peptide, or use `dihedral`."
+        )
+    return {
+        kind if len(rows) == 1 else f"{kind}{k}": row
+        for kind, rows in kinds.items()
+        for k, row in enumerate(rows, 1)
+    }
+
+
+def dihedral(points: Any, atoms: Sequence[int]) -> Float[Array, "*n"]:
+    """The angle about the middle two of four atoms, in radians and $(-\\pi, \\pi]$: 0 for cis, positive
+    clockwise (IUPAC). `points` are `(*n, atoms, 3)`."""
+    x = jnp.asarray(points)
+    i, j, k, l = (x[..., atom, :] for atom in atoms)  # noqa: E741  as dihedrals are called
+    first, axis, last = j - i, k - j, l - k
+    m, n = jnp.cross(first, axis), jnp.cross(axis, last)
+    length = jnp.linalg.norm(axis, axis=-1)
+    return jnp.arctan2(length * jnp.sum(first * n, axis=-1), jnp.sum(m * n, axis=-1))
+
+
+def same_chirality(energy: OpenMMEnergy, points: Any) -> Bool[Array, "*n"]:
+    """Whether every stereocentre of `(*n, atoms, 3)` points is as in `energy.positions`: false for the
+    mirror image, of which the energy is the same.
+
+    A stereocentre is an atom with four neighbours of which at most one is an end; where there is none,
+    every point passes.
+    """
+    centres = np.asarray(stereocentres(energy)).reshape(-1, 4)
+    x = jnp.asarray(points)
+
+    def volumes(x: Array) -> Array:
+        centre = x[..., centres[:, 0], :]
+        a, b, c = (x[..., centres[:, k], :] - centre for k in (1, 2, 3))
+        return jnp.sum(a * jnp.cross(b, c), axis=-1)
+
+    return jnp.all(volumes(x) * volumes(energy.positions) > 0, axis=-1)
+
+
+def stereocentres(energy: OpenMMEnergy) -> list[tuple[int, int, int, int]]:
+    """Each with three of its neighbours."""
+    near = neighbours(energy)
+    found = []
+    for atom, around in enumerate(near):
+        inner = [i for i in around if len(near[i]) > 1]
+        if len(around) == 4 and len(inner) >= 3:
+            found.append((atom, *inner[:3]))
+    return found
+
+
+def neighbours(energy: OpenMMEnergy) -> list[list[int]]:
+    """The atoms that each is bonded to."""
+    near: list[list[int]] = [[] for _ in energy.molecule.masses]
+    for i, j in energy.bonds:
+        near[i].append(j)
+        near[j].append(i)
+    return near

@@ -1,0 +1,174 @@
+"""From the forces of an OpenMM `System` to terms in JAX."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import openmm
+from hiflow.energies import Units
+
+from hiflow_openmm._system import plain
+from hiflow_openmm._terms import Angles, Bonds, Pairs, Solvent, Torsions
+
+# Of OpenMM, in kJ/mol nm, so that energies agree to all digits.
+_COULOMB = 138.93545764438198
+# Of GBSAOBCForce, in nm: what radii are reduced by, and the radius of water.
+_OFFSET, _PROBE = 0.009, 0.14
+# In nm: no two atoms of a molecule at any temperature below a plasma's come as near.
+_CORE = 0.025
+
+
+class Terms(NamedTuple):
+    """What a system's forces became."""
+
+    bonded: tuple[Any, ...]
+    """Functions of positions."""
+    paired: tuple[Any, ...]
+    """Functions of squared distances."""
+    left: tuple[str, ...]
+    """Forces that have no translation, in words."""
+
+
+def translate(system: openmm.System, units: Units) -> Terms:
+    """The terms of all forces that are known here, in kT and the unit of length."""
+    bonded, paired, left = [], [], []
+    for force in system.getForces():
+        if isinstance(force, openmm.CMMotionRemover):
+            continue  # It acts on velocities alone.
+        reader = _READERS.get(type(force))
+        reason = _KNOWN.get(type(force), lambda force: "")(force)
+        if reader is None or reason:
+            left.append(type(force).__name__ + (f" ({reason})" if reason else ""))
+            continue
+        found = reader(force, _Scale(units))
+        if found is not None:
+            (paired if isinstance(found, Pairs | Solvent) else bonded).append(found)
+    return Terms(tuple(bonded), tuple(paired), tuple(left))
+
+
+class _Scale:
+    """What OpenMM's kJ/mol and nm are in the energy's units."""
+
+    def __init__(self, units: Units):
+        self.energy = 1 / units.kT("kJ/mol")
+        self.length = 1 / units.lengths_in("nm")
+
+
+def _bonds(force: openmm.HarmonicBondForce, scale: _Scale) -> Bonds | None:
+    rows = [force.getBondParameters(i) for i in range(force.getNumBonds())]
+    if not rows:
+        return None
+    length = [plain(row[2]) for row in rows]
+    stiffness = [plain(row[3]) for row in rows]
+    return Bonds(
+        tuple(tuple(row[:2]) for row in rows),
+        _array(length, scale.length),
+        _array(stiffness, scale.energy / scale.length**2),
+    )
+
+
+def _angles(force: openmm.HarmonicAngleForce, scale: _Scale) -> Angles | None:
+    rows = [force.getAngleParameters(i) for i in range(force.getNumAngles())]
+    if not rows:
+        return None
+    angle = [plain(row[3]) for row in rows]
+    stiffness = [plain(row[4]) for row in rows]
+    return Angles(
+        tuple(tuple(row[:3]) for row in rows), _array(angle), _array(stiffness, scale.energy)
+    )
+
+
+def _torsions(force: openmm.PeriodicTorsionForce, scale: _Scale) -> Torsions | None:
+    rows = [force.getTorsionParameters(i) for i in range(force.getNumTorsions())]
+    # Amber lists many without a barrier.
+    rows = [row for row in rows if plain(row[6]) != 0]
+    if not rows:
+        return None
+    atoms = list(dict.fromkeys(tuple(row[:4]) for row in rows))
+    cosine = np.zeros((max(row[4] for row in rows), len(atoms)))
+    sine, constant = np.zeros_like(cosine), 0.0
+    for row in rows:
+        n, phase, k = row[4], plain(row[5]), plain(row[6])
+        at = n - 1, atoms.index(tuple(row[:4]))
+        cosine[at] += k * np.cos(phase)
+        sine[at] += k * np.sin(phase)
+        constant += k
+    energy = scale.energy
+    return Torsions(
+        tuple(atoms), _array(constant, energy), _array(cosine, energy), _array(sine, energy)
+    )
+
+
+def _pairs(force: openmm.NonbondedForce, scale: _Scale) -> Pairs:
+    rows = [force.getParticleParameters(i) for i in range(force.getNumParticles())]
+    charge = np.array([plain(row[0]) for row in rows])
+    sigma = np.array([plain(row[1]) for row in rows])
+    epsilon = np.array([plain(row[2]) for row in rows])
+    charges = np.outer(charge, charge)
+    sigmas = (sigma[:, None] + sigma[None, :]) / 2
+    epsilons = np.sqrt(np.outer(epsilon, epsilon))
+    for one in range(force.getNumExceptions()):
+        i, j, product, length, depth = force.getExceptionParameters(one)
+        for at in ((i, j), (j, i)):
+            charges[at] = plain(product)
+            sigmas[at] = plain(length)
+            epsilons[at] = plain(depth)
+    pairs = np.triu_indices(len(rows), 1)
+    charges, sigmas, epsilons = charges[pairs], sigmas[pairs], epsilons[pairs]
+    sixth = (sigmas * scale.length) ** 6
+    return Pairs(
+        _array(4 * epsilons * sixth**2, scale.energy),
+        _array(4 * epsilons * sixth, scale.energy),
+        _array(charges, _COULOMB * scale.energy * scale.length),
+        _array(_CORE, scale.length),
+    )
+
+
+def _solvent(force: openmm.GBSAOBCForce, scale: _Scale) -> Solvent:
+    rows = [force.getParticleParameters(i) for i in range(force.getNumParticles())]
+    charge = np.array([plain(row[0]) for row in rows])
+    radii = np.array([plain(row[1]) for row in rows])
+    tau = _COULOMB * (1 / force.getSoluteDielectric() - 1 / force.getSolventDielectric())
+    surface = plain(force.getSurfaceAreaEnergy())
+    return Solvent(
+        charges=_array(charge, np.sqrt(tau * scale.energy * scale.length)),
+        radii=_array(radii, scale.length),
+        scales=_array((radii - _OFFSET) * [row[2] for row in rows], scale.length),
+        offset=_array(_OFFSET, scale.length),
+        probe=_array(_PROBE, scale.length),
+        surface=_array(surface, scale.energy / scale.length**2),
+    )
+
+
+def _array(value: Any, factor: float = 1.0) -> Any:
+    return jnp.asarray(np.asarray(value, np.float64) * factor, jnp.result_type(float))
+
+
+def _periodic(force: Any) -> str:
+    return "periodic" if force.usesPeriodicBoundaryConditions() else ""
+
+
+def _cut_off(force: Any) -> str:
+    if force.getNonbondedMethod() != type(force).NoCutoff:
+        return "with a cutoff"
+    offsets = getattr(force, "getNumParticleParameterOffsets", int)()
+    offsets += getattr(force, "getNumExceptionParameterOffsets", int)()
+    return "with parameter offsets" if offsets else ""
+
+
+_READERS: dict[type, Callable[..., Any]] = {
+    openmm.HarmonicBondForce: _bonds,
+    openmm.HarmonicAngleForce: _angles,
+    openmm.PeriodicTorsionForce: _torsions,
+    openmm.NonbondedForce: _pairs,
+    openmm.GBSAOBCForce: _solvent,
+}
+# Why one of them can't be translated as it is set, or no words.
+_KNOWN: dict[type, Callable[[Any], str]] = {
+    openmm.HarmonicBondForce: _periodic,
+    openmm.HarmonicAngleForce: _periodic,
+    openmm.PeriodicTorsionForce: _periodic,
+    openmm.NonbondedForce: _cut_off,
+    openmm.GBSAOBCForce: _cut_off,
+}
