@@ -120,7 +120,7 @@ FAULTS = [
     Mutation(
         "samples without descendants are forgotten", "metrics/_weighted.py",
         "nothing = np.zeros(n - len(sums))", "nothing = np.zeros(0)",
-        "tests/metrics/test_annealing.py::test_the_mean_weight_is_the_partition_function",
+        FORMULAS + "::test_errors_of_samples_drawn_anew_count_draws_without_descendants",
     ),
     Mutation(
         "a spread of n", "_statistics.py", "np.std(values, ddof=1)", "np.std(values)",

@@ -1,7 +1,7 @@
 """Figures, by matplotlib (the `plot` extra): of arms side by side, and of one flow's samples."""
 
 try:
-    import matplotlib.figure
+    import matplotlib.figure  # noqa: F401
 except ImportError as error:
     raise ImportError("Figures need matplotlib: pip install 'hiflow-jax[plot]'.") from error
 
