@@ -1,8 +1,8 @@
 """A set of samples: points, the chains that they come from, and how they were made."""
 
 import itertools
-import os
 import math
+import os
 import warnings
 from pathlib import Path
 from typing import Any
