@@ -23,7 +23,7 @@ def naming_points(points: object, first: int = 0) -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # The latter where JAX waits for results.
         failed = last_failure()
         if failed is None or failed[1] not in str(error):
             raise
