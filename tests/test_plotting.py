@@ -1,8 +1,12 @@
 """What figures show: the numbers behind the curves."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import hiflow as hf
+
+figure = pytest.importorskip("matplotlib.figure")
 plotting = pytest.importorskip("hiflow.plotting")
 
 
@@ -48,3 +52,52 @@ def test_errors_of_a_solver_are_means_of_paired_differences():
     adaptive, fixed = plotting.error_against_nfe({"arm": rows}).axes
     np.testing.assert_allclose(adaptive.lines[0].get_xydata(), [[40, 0.1]])
     np.testing.assert_allclose(fixed.lines[0].get_xydata(), [[49, 1 / 3]])
+
+
+def _tilted():
+    x = np.random.default_rng(0).normal(0, 1.3, (4_000, 2))
+    log_prob = -np.sum(x**2, 1) / 2 / 1.3**2 - 2 * np.log(1.3)
+    return hf.metrics.Weighted(jnp.asarray(x), np.sum(x**2, 1) / 2, log_prob)
+
+
+def test_a_histogram_shows_what_was_sampled_what_it_is_worth_and_the_reference():
+    energy, edges = hf.energies.Gaussian(jnp.zeros(2), jnp.ones(2)), np.linspace(-3, 3, 13)
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(500, 2)))
+    reference = hf.metrics.equally_weighted(x, energy)
+    ax = plotting.histogram(
+        _tilted(), lambda y: y[0], reference=reference, bins=edges, label="x [Å]"
+    )
+    shown = [patch.get_data().values for patch in ax.patches]
+    np.testing.assert_allclose(shown[0], np.histogram(x[:, 0], edges, density=True)[0])
+    expected = _tilted().histogram(lambda y: y[0], edges)
+    np.testing.assert_allclose(shown[1], expected[0])
+    np.testing.assert_allclose(shown[2], expected[1])
+    assert ax.get_xlabel() == "x [Å]"
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["reference", "as sampled", "reweighted"]
+
+
+def test_a_number_of_bins_covers_both_sets():
+    energy = hf.energies.Gaussian(jnp.zeros(2), jnp.ones(2))
+    far = hf.metrics.equally_weighted(jnp.full((50, 2), 9.0), energy)
+    ax = plotting.histogram(_tilted(), lambda y: y[0], reference=far, bins=20)
+    edges = ax.patches[0].get_data().edges
+    assert len(edges) == 21
+    assert edges[0] < -3
+    assert edges[-1] > 9
+    with pytest.raises(ValueError, match="must be a function of one event"):
+        plotting.histogram(_tilted(), np.zeros(4_000), reference=far)
+
+
+def test_a_surface_is_drawn_first_observable_across_and_with_its_errors():
+    edges = [np.linspace(-2, 2, 5), np.linspace(-2, 2, 4)]
+    found = hf.metrics.free_energy_surface(_tilted(), lambda y: y, edges)
+    here = figure.Figure().subplots()
+    assert plotting.surface(found, ax=here) is here
+    (mesh,) = here.collections
+    np.testing.assert_allclose(mesh.get_array(), found.free_energy.T)
+    (mesh,) = plotting.surface(found, error=True).collections
+    np.testing.assert_allclose(mesh.get_array(), found.error.T)
+    line = hf.metrics.free_energy_surface(_tilted(), lambda y: y[0], edges[:1])
+    ax = plotting.surface(line, labels=("x", ""))
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), line.free_energy)

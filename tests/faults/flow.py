@@ -67,8 +67,8 @@ FAULTS = [
         FORMULAS + "::test_weights_and_their_effective_sample_size",
     ),
     Mutation(
-        "free energy's error over n", "metrics/_weighted.py", "np.sqrt((1 / self.ess - 1) / n)",
-        "np.sqrt(1 / self.ess - 1) / n",
+        "free energy's error of the whole", "metrics/_weighted.py",
+        "even = terms.sum() / n", "even = 0.0",
         FORMULAS + "::test_the_free_energy_is_that_of_the_mean_weight",
     ),
     Mutation(
@@ -111,6 +111,16 @@ FAULTS = [
         "a torsion seen from behind", "coordinates.py", "jnp.sum(a * m, axis=-1)",
         "-jnp.sum(a * m, axis=-1)",
         "tests/test_coordinates.py::test_a_molecule_built_from_its_coordinates_has_them",
+    ),
+    Mutation(
+        "Metropolis without the way back", "metrics/_annealing.py",
+        "change += (_squares(noise) - _squares(back)) / 2", "change += 0",
+        "tests/metrics/test_annealing.py::test_weighted_means_are_the_targets",
+    ),
+    Mutation(
+        "samples without descendants are forgotten", "metrics/_weighted.py",
+        "nothing = np.zeros(n - len(sums))", "nothing = np.zeros(0)",
+        FORMULAS + "::test_errors_of_samples_drawn_anew_count_draws_without_descendants",
     ),
     Mutation(
         "a spread of n", "_statistics.py", "np.std(values, ddof=1)", "np.std(values)",

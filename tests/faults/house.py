@@ -246,12 +246,18 @@ FAULTS = [
         f"{PLOTTING}::test_several_seeds_are_their_mean_with_an_error_over_seeds_and_points",
     ),
     Mutation(
-        "bands as if all seeds had the same points", "plotting.py",
+        "bands as if all seeds had the same points", "plotting/_comparisons.py",
         "[0] * len(seeds) if same_points", "[0] * len(seeds) if True",
         f"{PLOTTING}::test_several_seeds_are_their_mean_with_an_error_over_seeds_and_points",
     ),
     Mutation(
-        "errors of a solver without pairs", "plotting.py",
+        "a surface on its side", "plotting/_samples.py", "*found.edges, values.T,",
+        "*found.edges[::-1], values,",
+        "tests/test_plotting.py::"
+        "test_a_surface_is_drawn_first_observable_across_and_with_its_errors",
+    ),
+    Mutation(
+        "errors of a solver without pairs", "plotting/_comparisons.py",
         "abs(np.mean(exact - np.asarray(row[\"log_prob\"])))",
         "np.mean(abs(exact - np.asarray(row[\"log_prob\"])))",
         "tests/test_plotting.py::test_errors_of_a_solver_are_means_of_paired_differences",

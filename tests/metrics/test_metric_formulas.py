@@ -95,6 +95,17 @@ def test_weighted_errors_over_chains_add_each_chains_deviations(x64):
     assert together.mean(values)[1] == np.inf
 
 
+def test_errors_of_samples_drawn_anew_count_draws_without_descendants(x64):
+    ancestors = np.array([0, 0, 0, 4, 4, 7, 7, 7, 7])
+    x = jnp.asarray(RANDOM.normal(size=(9, 2)))
+    weighted = Weighted(x, ENERGIES, LOG_PROB, ancestors, drawn_anew=True)
+    share = np.array([W[ancestors == i].sum() / W.sum() for i in range(9)])
+    # Each of the nine draws has an even share but for chance, the six without descendants too.
+    variance = np.sum((share - 1 / 9) ** 2 / (1 - share))
+    quantile = stats.t.ppf(0.8413447460685429, 1 / np.sum(share**2) - 1)
+    np.testing.assert_allclose(weighted.free_energy[1], np.sqrt(variance) * quantile)
+
+
 def _weighted():
     return Weighted(jnp.asarray(RANDOM.normal(size=(9, 2))), ENERGIES, LOG_PROB)
 

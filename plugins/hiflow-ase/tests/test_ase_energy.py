@@ -90,8 +90,7 @@ def test_laws_of_hessians(both, hessian):
     hf.testing.check_hessian(hf.hessians.registry.make(hessian), AseEnergy.example())
 
 
-@pytest.mark.parametrize("both", [False, True], indirect=True)
-def test_laws_of_a_cluster(both):
+def test_laws_of_a_cluster(x64):
     corners = 3.82 * np.array([[0, 0, 0], [1, 0, 0], [0.5, 0.87, 0], [0.5, 0.29, 0.82]])
     # A cutoff beyond the cluster, as the force of ASE's calculator jumps there.
     options = {"sigma": 3.4, "epsilon": 0.0104, "rc": 50.0}
@@ -166,7 +165,7 @@ def test_second_derivatives_agree_in_all_modes(x64):
 
 def test_costs_in_force_calculations(x64):
     energy = AseEnergy("H2O", Busy())
-    counter, x = energy.host.calculator, shaken(energy)
+    counter, x = energy.molecule.calculator, shaken(energy)
 
     def cost(function, *args):
         before = counter.calls
@@ -174,10 +173,12 @@ def test_costs_in_force_calculations(x64):
         return counter.calls - before
 
     assert cost(energy, x) == 1
+    assert cost(jax.value_and_grad(energy), x) == 0
     assert cost(jax.value_and_grad(energy), x + 0.01) == 1
     assert cost(energy.hessian, x) == 18
-    assert cost(lambda v: jax.jvp(jax.grad(energy), (x,), (v,))[1], x) == 3
-    assert cost(jax.jit(jax.hessian(energy)), x) == 18
+    assert cost(lambda v: jax.jvp(jax.grad(energy), (x + 0.02,), (v,))[1], x) == 3
+    assert cost(jax.jit(jax.hessian(energy)), x + 0.03) == 18
+    assert cost(jax.jit(jax.hessian(energy)), x + 0.03) == 0
 
 
 def test_third_derivatives_are_refused():
@@ -212,6 +213,32 @@ def test_relaxed_molecule_has_no_force(x64):
         relax(energy, energy.atoms.positions, fmax=1e-9, steps=1)
     with pytest.raises(ValueError, match="`fmax` must be positive"):
         relax(energy, x, fmax=0.0)
+
+
+@pytest.mark.parametrize("name", ["CO2", "CH3CH2OH", "N2"])
+def test_relaxed_molecules_vibrate_with_real_frequencies(x64, name):
+    energy = AseEnergy(name)
+    x = relax(energy, energy.atoms.positions)
+    assert np.linalg.norm(in_ase(x, name=name).get_forces(), axis=1).max() < 1e-3
+    rigid = 5 if name == "N2" else 6
+    ours = frequencies(energy, x)
+    assert (np.abs(ours[:rigid]) < 30).all()
+    assert (ours[rigid:] > 30).all()
+
+
+def test_units_are_those_of_the_temperature():
+    energy = AseEnergy("H2O", temperature=298.15)
+    assert energy.units == hf.energies.Units(298.15, "Å")
+    assert energy.species == (8, 1, 1)
+    np.testing.assert_allclose(energy.units.kT("eV"), units.kB * 298.15, rtol=1e-6)
+
+
+def test_the_error_of_the_hessian_is_told(x64):
+    energy = AseEnergy("H2O", displacement=0.02)
+    x = shaken(energy)
+    fine = AseEnergy("H2O", displacement=1e-4)
+    error = np.abs(energy.hessian(x) - fine.hessian(x)).max() * energy.units.kT("eV")
+    assert error / 2 < energy.difference_error(x).truncation < 2 * error
 
 
 def test_frequencies_are_those_of_ase(x64, tmp_path):
@@ -256,7 +283,7 @@ def test_a_deep_copy_has_a_calculator_of_its_own():
     other = copy.deepcopy(energy)
     x = shaken(energy)
     assert other(x) == energy(x)
-    assert other.host.calculator is not energy.host.calculator
+    assert other.molecule.calculator is not energy.molecule.calculator
 
 
 @pytest.mark.parametrize("names", [("H2O", "H2O"), ("H2O", "CH3OH")])
@@ -278,7 +305,7 @@ def test_a_calculator_runs_once_at_a_time(names):
         thread.start()
     for thread in threads:
         thread.join()
-    assert not energies[0].host.calculator.overlapped
+    assert not energies[0].molecule.calculator.overlapped
     for name, found, x in zip(names, values, points, strict=True):
         expected = [in_ase(y, name=name).get_potential_energy() for y in x]
         np.testing.assert_allclose(found * units.kB * 300.0, expected, rtol=1e-5)
@@ -296,6 +323,8 @@ def test_positions_that_are_not_finite_give_nan():
 @pytest.mark.parametrize("wrap", [lambda f: f, eqx.filter_jit, lambda f: jax.jit(jax.grad(f))])
 def test_failures_of_the_calculator_are_told(wrap):
     energy = AseEnergy("H2O", Faulty())
-    told = "calculator Faulty failed for H2O: ArithmeticError: the field did not converge"
+    told = (
+        "AseEnergy: calculator Faulty for H2O failed: ArithmeticError: the field did not converge"
+    )
     with pytest.raises(RuntimeError, match=told):
         jax.block_until_ready(wrap(energy)(shaken(energy)))

@@ -47,6 +47,7 @@ def test_events_of_another_shape_are_refused():
     ("change", "told"),
     [
         ({"temperature": 0.0}, "`temperature` must be a positive.* got 0.0. Give it in K"),
+        ({"temperature": 0.0259}, r"in K, not eV, and must be at least 1, .*would be 300.6 K"),
         ({"temperature": "warm"}, "`temperature` must be a positive"),
         ({"displacement": -1e-3}, "`displacement` must be a positive"),
         ({"atoms": "H2OO"}, "neither a molecule .* nor a file; did you mean 'H2O"),
@@ -54,7 +55,7 @@ def test_events_of_another_shape_are_refused():
         ({"atoms": Atoms()}, "holds no atoms"),
         ({"atoms": Atoms("H2O", pbc=True, cell=[5, 5, 5])}, "periodic boundaries"),
         ({"atoms": Atoms("H", constraint=FixAtoms([0]))}, "constraints, got FixAtoms"),
-        ({"atoms": "SiH4"}, "failed for H4Si: .*No EMT-potential for Si.*Choose a `calc"),
+        ({"atoms": "SiH4"}, "for H4Si failed: .*No EMT-potential for Si.*Choose a `calc"),
         ({"calculator": "emmt"}, "no `calculator` 'emmt'; did you mean 'emt'"),
         ({"calculator": EMT}, "must be an ASE calculator or its name"),
         ({"calculator": 3}, "must be an ASE calculator or its name, got 3"),
@@ -74,5 +75,17 @@ def test_files_that_hold_no_molecule_are_refused(tmp_path):
     with pytest.raises(ValueError, match="can't be read"):
         AseEnergy(str(tmp_path / "water.xyz"))
     ase.io.write(tmp_path / "two.xyz", [molecule("H2O")] * 2)
-    with pytest.raises(ValueError, match="asks for 2 images"):
+    with pytest.raises(ValueError, match="holds 2 frames"):
         AseEnergy(f"{tmp_path}/two.xyz@:")
+
+
+def test_one_frame_of_a_file_is_chosen(tmp_path):
+    first, second = molecule("H2O"), molecule("H2O")[[1, 0, 2]]
+    ase.io.write(tmp_path / "two.xyz", [first, second])
+    file = str(tmp_path / "two.xyz")
+    with pytest.raises(ValueError, match=r"holds 2 frames.*in the same order.*from 0 to 1"):
+        AseEnergy(file)
+    with pytest.raises(ValueError, match=r"`frame` must be one of the 2 .*got 2"):
+        AseEnergy(file, frame=2)
+    assert AseEnergy(file, frame=0).species == (8, 1, 1)
+    assert AseEnergy(file, frame=-1).species == AseEnergy(f"{file}@1").species == (1, 8, 1)

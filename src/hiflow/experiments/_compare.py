@@ -98,8 +98,10 @@ def _compared(
             console.print(f"swept: {member.label}, seed {member.seed}")
         if energy is not None and samples:
             member.weighted = _weighted(member, samples, energy)
-            ess = f"ESS {member.weighted.ess:.1%}"
+            ess = f"ESS {member.weighted.ess:.1%}, Pareto k {member.weighted.pareto_k:.2f}"
             console.print(f"sampled: {member.label}, seed {member.seed}: {ess}")
+            if member.weighted.doubt is not None:
+                console.print(f"  {member.weighted.doubt}")
     return Comparison(members, energy, against, failures)
 
 

@@ -203,6 +203,7 @@ def sample_row(label: str, sets: list[Weighted]) -> Row:
         "samples": len(sets[0].energies),
         "ess": float(np.mean([one.ess for one in sets])),
         "ess_least": min(one.ess for one in sets),
+        "pareto_k": max(one.pareto_k for one in sets),
         "median_energy": float(np.mean([np.median(one.energies) for one in sets])),
         "mean_energy": mean,
         "mean_energy_se": mean_se,

@@ -56,8 +56,9 @@ _PROBES = (
 
 def _sampled(comparison: Comparison) -> str:
     text = (
-        "ESS: Kish's effective share of the samples, mean and least over seeds. Energies and free "
-        "energy in kT; ⟨V⟩ and F = −log Z reweighted, ± standard error."
+        "ESS: Kish's effective share of the samples, mean and least over seeds. Pareto k, the largest "
+        "over seeds, of the weights' tail: above 0.7 neither the reweighted figures nor ESS can be "
+        "trusted. Energies and free energy in kT; ⟨V⟩ and F = −log Z reweighted, ± standard error."
     )
     if comparison.floor is None:
         return text

@@ -49,6 +49,7 @@ SAMPLES = (
     Column("samples", "samples", "{}"),
     Column("ESS", "ess", "{:.1%}"),
     Column("least", "ess_least", "{:.1%}"),
+    Column("Pareto k", "pareto_k", "{:.2f}"),
     Column("median V, as sampled", "median_energy", "{:.2f}"),
     Column("⟨V⟩", "mean_energy", "{:.2f}"),
     Column("±", "mean_energy_se", "{:.2f}"),

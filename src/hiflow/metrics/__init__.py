@@ -3,6 +3,9 @@ reference."""
 
 from hiflow._distances import pair_distances as pair_distances
 from hiflow._statistics import standard_error as standard_error
+from hiflow.metrics._annealing import Annealed as Annealed
+from hiflow.metrics._annealing import HasSamplesAndDensity as HasSamplesAndDensity
+from hiflow.metrics._annealing import anneal as anneal
 from hiflow.metrics._free_energy import FreeEnergy as FreeEnergy
 from hiflow.metrics._free_energy import Surface as Surface
 from hiflow.metrics._free_energy import free_energy_between as free_energy_between

@@ -81,10 +81,9 @@ def free_energy_of_heating(weighted: Weighted, ratio: float) -> FreeEnergy:
         )
     hot = weighted.at_temperature(ratio)
     value = ratio * hot.free_energy[0] - weighted.free_energy[0]
-    n = len(weighted.energies)
     # From one set of samples: the errors of the two largely cancel.
-    deviations = ratio * (hot.weights - 1 / n) - (weighted.weights - 1 / n)
-    return FreeEnergy(value, weighted._error(deviations), weighted.units)
+    error = weighted._error_of_means(ratio * hot.weights - weighted.weights)
+    return FreeEnergy(value, error, weighted.units)
 
 
 @dataclasses.dataclass(frozen=True)

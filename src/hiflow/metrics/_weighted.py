@@ -49,6 +49,8 @@ class Weighted:
     - `log_prob`: $\log q(x_i)$.
     - `chains`: `(n,)`, the Markov chain that each sample comes from; `None` if they are independent, as
       those of a flow. Errors are then over chains, as halves of 68.3 % intervals (Student's).
+    - `drawn_anew`: whether `chains` are the independent draws that the samples descend from, as many as
+      there are samples, those without descendants too: see [`anneal`][hiflow.metrics.anneal].
     - `units`: the energy's [`Units`][hiflow.energies.Units], if it describes a real system.
     """
 
@@ -57,6 +59,7 @@ class Weighted:
     log_prob: np.ndarray
     chains: np.ndarray | None = None
     units: Units | None = None
+    drawn_anew: bool = False
 
     @property
     def log_weights(self) -> np.ndarray:
@@ -100,11 +103,9 @@ class Weighted:
     def free_energy(self) -> tuple[float, float]:
         r"""$F = -\log Z = -\log \frac1n \sum_i w_i$ in kT, with its standard error. $Z$ is over the
         directions that the symmetry leaves free."""
-        n, top = len(self.log_weights), self.log_weights.max()
+        top = self.log_weights.max()
         value = -(top + np.log(np.mean(np.exp(self.log_weights - top))))
-        if self.chains is None:
-            return float(value), float(np.sqrt((1 / self.ess - 1) / n))
-        return float(value), self._error(self.weights - 1 / n, np.full(n, 1 / n))
+        return float(value), self._error_of_means(self.weights)
 
     def mean(self, observable: ArrayLike | Callable[[Array], Array]) -> tuple[float, float]:
         """The weighted mean of an observable, and its standard error.
@@ -199,6 +200,19 @@ class Weighted:
         index = np.unique(self.chains, return_inverse=True)[1]
         shares = np.bincount(index, self.weights if shares is None else shares)
         return float(error_over_chains(np.bincount(index, deviations), shares))
+
+    def _error_of_means(self, terms: np.ndarray) -> float:
+        """The error of a sum whose terms are all alike but for chance: of their deviations from its even
+        share, of draws without descendants too."""
+        n = len(terms)
+        even = terms.sum() / n
+        if self.chains is None or not self.drawn_anew:
+            return self._error(terms - even, np.full(n, 1 / n))
+        index = np.unique(self.chains, return_inverse=True)[1]
+        sums, shares = (np.bincount(index, each) for each in (terms, self.weights))
+        nothing = np.zeros(n - len(sums))
+        sums, shares = np.append(sums, nothing) - even, np.append(shares, nothing)
+        return float(error_over_chains(sums, shares))
 
     def _values(self, observable: ArrayLike | Callable[[Array], Array]) -> np.ndarray:
         return self.values_of(observable).astype(np.float64)

@@ -16,9 +16,9 @@ from ase.collections import g2
 _STRICT = ("emt", "lj", "morse")
 
 
-def as_atoms(value: Any) -> Atoms:
-    """A copy of the molecule, without a calculator. **Raises:** `ValueError`."""
-    atoms = value.copy() if isinstance(value, Atoms) else _molecule_or_file(value)
+def as_atoms(value: Any, frame: int | None = None) -> Atoms:
+    """A copy of the molecule, without a calculator; of a file, this frame. **Raises:** `ValueError`."""
+    atoms = value.copy() if isinstance(value, Atoms) else _molecule_or_file(value, frame)
     if len(atoms) == 0:
         raise ValueError(f"AseEnergy: `atoms` {value!r} holds no atoms. Give a molecule.")
     if atoms.pbc.any():
@@ -53,7 +53,7 @@ def as_calculator(value: Any, options: Mapping[str, Any] | None) -> tuple[Any, s
     return value, f"calculator {type(value).__name__}"
 
 
-def _molecule_or_file(value: Any) -> Atoms:
+def _molecule_or_file(value: Any, frame: int | None) -> Atoms:
     if not isinstance(value, str | os.PathLike):
         raise ValueError(
             f"AseEnergy: `atoms` must be an ase.Atoms, a molecule's name or a file, got {value!r}. "
@@ -63,8 +63,10 @@ def _molecule_or_file(value: Any) -> Atoms:
     value = os.fspath(value)
     if value in molecules:
         return molecule(value)
+    # ASE's own way of choosing one, "file.xyz@0", says it as well.
+    chosen = "@" in os.path.basename(value)
     try:
-        found = ase.io.read(value)
+        found = ase.io.read(value) if chosen else ase.io.read(value, index=":")
     except FileNotFoundError as error:
         raise ValueError(
             f"AseEnergy: `atoms` {value!r} is neither a molecule that ase.build.molecule knows "
@@ -76,12 +78,25 @@ def _molecule_or_file(value: Any) -> Atoms:
             f"AseEnergy: `atoms` {value!r} can't be read: {type(error).__name__}: {error}. Give "
             "a file that ase.io.read takes, or an ase.Atoms."
         ) from error
-    if not isinstance(found, Atoms):
+    return found if isinstance(found, Atoms) else _one_of(found, frame, value)
+
+
+def _one_of(frames: list[Atoms], frame: int | None, value: str) -> Atoms:
+    if frame is None and len(frames) == 1:
+        return frames[0]
+    orders = {tuple(atoms.numbers.tolist()) for atoms in frames}
+    if frame is None:
+        more = " Their atoms aren't in the same order." if len(orders) > 1 else ""
         raise ValueError(
-            f"AseEnergy: `atoms` {value!r} asks for {len(found)} images. Ask for one, as in "
-            "'file.xyz@0'."
+            f"AseEnergy: `atoms` {value!r} holds {len(frames)} frames, and a molecule is one.{more} "
+            f"Choose it by `frame`, from 0 to {len(frames) - 1}."
         )
-    return found
+    if not (isinstance(frame, int) and -len(frames) <= frame < len(frames)):
+        raise ValueError(
+            f"AseEnergy: `frame` must be one of the {len(frames)} in {value!r}, from 0 to "
+            f"{len(frames) - 1}, got {frame!r}."
+        )
+    return frames[frame]
 
 
 def _as_options(options: Any) -> dict[str, Any]:

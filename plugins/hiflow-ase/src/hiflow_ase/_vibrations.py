@@ -11,6 +11,12 @@ from jaxtyping import Array, Float
 
 from hiflow_ase._energy import AseEnergy
 
+# Beside the largest frequency, what differences of forces can't tell from 0.
+_FLAT = 1e-3
+# How far a saddle is left along the way down, in Å for the atom that moves furthest, and how often.
+_PUSH = 0.1
+_SADDLES = 10
+
 
 def frequencies(
     energy: AseEnergy, x: Float[Array | np.ndarray, "atoms 3"]
@@ -28,12 +34,7 @@ def frequencies(
 
     **Raises:** `ValueError` for an `x` of another shape; `RuntimeError` if the calculator fails.
     """
-    displacement = np.asarray(energy.displacement, np.float64)
-    (hessian,) = energy.host.hessian(_positions(energy, x), displacement)
-    root = np.repeat(np.sqrt(energy.host.atoms.get_masses()), 3)
-    squares = np.linalg.eigvalsh(hessian / np.outer(root, root))
-    quantum = units._hbar * 1e10 / math.sqrt(units._e * units._amu)  # ħ sqrt(eV / amu) / Å, in eV
-    return np.sign(squares) * np.sqrt(np.abs(squares)) * quantum / units.invcm
+    return _wave_numbers(np.linalg.eigvalsh(_weighted_hessian(energy, _positions(energy, x))))
 
 
 def relax(
@@ -41,27 +42,96 @@ def relax(
 ) -> Float[Array, "atoms 3"]:
     """The minimum of the energy that `ase.optimize.BFGS` reaches from `x`, in Å and `x`'s dtype.
 
+    Where it comes to rest the vibrations are looked at, for `6 * atoms` force calculations. From a
+    saddle, as symmetric starts lead to, it goes on downhill along the vibration of the most negative
+    curvature, until none is negative (to a thousandth of the largest frequency).
+
     **Arguments:**
 
     - `energy`: the molecule and its calculator.
     - `x`: positions in Å, concrete ones: this function can't be traced.
     - `fmax`: the largest force on any atom that is left, in eV/Å.
-    - `steps`: the most steps to take.
+    - `steps`: the most steps to take, in all.
 
     **Raises:** `ValueError` for an `x` of another shape or an `fmax` that isn't positive;
-    `RuntimeError` if the steps don't suffice or the calculator fails.
+    `RuntimeError` if the steps don't suffice, if it comes from saddle to saddle, or if the calculator
+    fails.
     """
     if not fmax > 0:
         raise ValueError(f"relax: `fmax` must be positive, got {fmax}. Give it in eV/Å.")
-    with energy.host.lock:
-        atoms = energy.host.at(_positions(energy, x))
-        converged = BFGS(atoms, logfile=None).run(fmax=fmax, steps=steps)
+    positions = _positions(energy, x)
+    for _ in range(_SADDLES):
+        positions, taken = _rest(energy, positions, fmax, steps)
+        steps -= taken
+        down = _way_down(energy, positions)
+        if down is None:
+            return jnp.asarray(positions, jnp.result_type(x, jnp.float32))
+        either = (positions + down, positions - down)
+        positions = min(either, key=lambda side: energy.molecule.energy_and_forces(side)[0])
+    raise RuntimeError(
+        f"relax: {_SADDLES} saddles, one after the other, and no minimum. Lower `fmax`, raise the "
+        "energy's `displacement`, or start from another geometry."
+    )
+
+
+def _rest(
+    energy: AseEnergy, x: np.ndarray, fmax: float, steps: int
+) -> tuple[Float[np.ndarray, "atoms 3"], int]:
+    """A geometry without forces, and the steps that it took."""
+    with energy.molecule.lock:
+        atoms = energy.molecule.at(x)
+        search = BFGS(atoms, logfile=None)
+        converged = search.run(fmax=fmax, steps=max(steps, 0))
     if not converged:
         raise RuntimeError(
-            f"relax: a force above {fmax} eV/Å is left after {steps} steps. Start nearer to a minimum, "
-            "or raise `steps` or `fmax`."
+            f"relax: a force above {fmax} eV/Å is left after {search.nsteps} steps. Start nearer to a "
+            "minimum, or raise `steps` or `fmax`."
         )
-    return jnp.asarray(atoms.positions, jnp.result_type(x, jnp.float32))
+    return atoms.positions, search.nsteps
+
+
+def _way_down(energy: AseEnergy, x: np.ndarray) -> Float[np.ndarray, "atoms 3"] | None:
+    """A step along the vibration of the most negative curvature, if there is one."""
+    root = _root_masses(energy)
+    hessian = _weighted_hessian(energy, x)
+    free = _vibrations(x, root)
+    if free.shape[1] == 0:
+        return None
+    squares, modes = np.linalg.eigh(free.T @ hessian @ free)
+    if squares[0] >= -(_FLAT**2) * np.abs(squares).max():
+        return None
+    step = ((free @ modes[:, 0]) / root).reshape(x.shape)
+    return step * (_PUSH / np.linalg.norm(step, axis=1).max())
+
+
+def _vibrations(x: np.ndarray, root: np.ndarray) -> Float[np.ndarray, "dim free"]:
+    """An orthonormal basis, in coordinates weighted by masses, of what neither moves nor turns."""
+    centre = np.average(x, axis=0, weights=root[::3] ** 2)
+    axes = np.eye(3)
+    moved = [np.tile(axis, (len(x), 1)) for axis in axes]
+    turned = [np.cross(axis, x - centre) for axis in axes]
+    rigid = np.stack([motion.ravel() * root for motion in (*moved, *turned)], axis=1)
+    left, sizes, _ = np.linalg.svd(rigid)
+    # A linear molecule has two rotations, a single atom none.
+    return left[:, int(np.sum(sizes > 1e-4 * sizes[0])) :]
+
+
+def _weighted_hessian(energy: AseEnergy, x: np.ndarray) -> Float[np.ndarray, "dim dim"]:
+    """In eV/Å²/amu."""
+    displacement = np.asarray(energy.displacement, np.float64)
+    (hessian,) = energy.surface.host.hessian(x, displacement)
+    root = _root_masses(energy)
+    return hessian / np.outer(root, root)
+
+
+def _root_masses(energy: AseEnergy) -> Float[np.ndarray, " dim"]:
+    return np.repeat(np.sqrt(energy.molecule.atoms.get_masses()), 3)
+
+
+def _wave_numbers(squares: np.ndarray) -> np.ndarray:
+    """In cm⁻¹, of squared frequencies in eV/Å²/amu; imaginary ones negative."""
+    quantum = units._hbar * 1e10 / math.sqrt(units._e * units._amu)  # ħ sqrt(eV / amu) / Å, in eV
+    return np.sign(squares) * np.sqrt(np.abs(squares)) * quantum / units.invcm
 
 
 def _positions(energy: AseEnergy, x: Any) -> Float[np.ndarray, "atoms 3"]:

@@ -1,5 +1,4 @@
-"""Figures, by matplotlib (the `plot` extra): learning curves, densities in the plane, solver errors,
-histograms of samples."""
+"""Figures of arms side by side: learning curves, densities in the plane, solver errors, histograms."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,17 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from matplotlib.figure import Figure
 
 from hiflow._statistics import Mean, mean_over
 from hiflow.divergences import Exact
 from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
 from hiflow.metrics import Floor, Weighted, pair_distances
-
-try:
-    from matplotlib.figure import Figure
-except ImportError as error:
-    raise ImportError("Figures need matplotlib: pip install 'hiflow-jax[plot]'.") from error
 
 COLOURS = ("#4C72B0", "#DD8452", "#55A868", "#C44E52", "#8172B3", "#937860", "#DA8BC3", "#8C8C8C")
 History = Sequence[Mapping[str, float]]
