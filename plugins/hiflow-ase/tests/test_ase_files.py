@@ -174,7 +174,9 @@ def test_the_frame_that_a_calculator_fails_for_is_named(here, hessian):
     data = hf.data.load(["a.extxyz", "b.extxyz"], energy=energy)
     calculator.bad = np.asarray(data.points[7])
     path = hf.paths.Linearised(energy, hessian=hessian)
-    network = hf.networks.EGNN(particles=3, dim=3, width=4, depth=1, key=jax.random.key(0))
+    network = hf.networks.EGNN(
+        particles=3, dim=3, width=4, depth=1, species=energy.species, key=jax.random.key(0)
+    )
     with pytest.raises(
         RuntimeError, match=r"no convergence in 100 cycles.*\n*.*point 7 of the data"
     ):
