@@ -8,6 +8,13 @@ UNITS = "tests/test_standardisation.py"
 
 FAULTS = [
     Mutation(
+        "an energy's own moves are forgotten",
+        "data/_hmc.py",
+        "state = _moved(energy, jax.random.fold_in(key_chains, 1), state)",
+        "state = state",
+        f"{SAMPLER}::test_moves_of_an_energy_carry_its_chains_over_barriers",
+    ),
+    Mutation(
         "chains on both sides of a split",
         "data/_samples.py",
         "order, side = np.concatenate([order[out][:n_test], order[~out]]), order[out]",
