@@ -74,6 +74,11 @@ def batched(field):
     return eqx.filter_jit(lambda network, t, x: jax.vmap(field, (None, 0, 0))(network, t, x))
 
 
+def counted(function, network, t, x):
+    """XLA's operations of a batch."""
+    return function.lower(network, t, x).lowered.cost_analysis()["flops"]
+
+
 def dense(network, t, x):
     return network(t, x)
 
@@ -88,9 +93,17 @@ def main():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--labelled", action="store_true", help="all apart, in a chain, and chiral")
     options = parser.parse_args()
+    chain = [(i, i + 1) for i in range(options.particles - 1)]
+    more = {"species": range(options.particles), "bonds": chain, "reflections": False}
     network = EGNN(
-        options.particles, options.dim, options.width, options.depth, key=jax.random.key(0)
+        options.particles,
+        options.dim,
+        options.width,
+        options.depth,
+        **(more if options.labelled else {}),
+        key=jax.random.key(0),
     )
     leaves, tree = jax.tree.flatten(eqx.filter(network, eqx.is_inexact_array))
     keys = jax.random.split(jax.random.key(1), len(leaves))
@@ -102,13 +115,16 @@ def main():
 
     variants = {
         "forward, dense": batched(dense),
-        "forward, edge list": batched(edge_list),
         "gradient, dense": gradient(dense),
-        "gradient, edge list": gradient(edge_list),
         "divergence, structured": batched(structured_divergence),
         "divergence, forward mode": batched(forward_divergence),
         "divergence, reverse mode": batched(reverse_divergence),
     }
+    if not options.labelled:  # The edge list is of identical particles.
+        variants |= {
+            "forward, edge list": batched(edge_list),
+            "gradient, edge list": gradient(edge_list),
+        }
     times = {name: [] for name in variants}
     for repeat in range(options.repeats + 1):
         for name, function in variants.items():
@@ -118,13 +134,19 @@ def main():
                 times[name].append(time.perf_counter() - start)
     medians = {name: float(np.median(values)) for name, values in times.items()}
     coordinates = options.particles * options.dim
+    counts = {name: counted(function, network, t, x) for name, function in variants.items()}
     print(f"{options}, {jax.devices()[0].device_kind}")
     for name, seconds in medians.items():
         line = f"{name:26s} {1e3 * seconds:8.2f} ms"
         kind = name.split(",")[0]
         if kind == "divergence":
-            ratio = seconds / (coordinates * medians["forward, dense"])
-            line += f"   {ratio:.3f} of {coordinates} forward evaluations"
+            ratio, of_operations = (
+                found[name] / (coordinates * found["forward, dense"]) for found in (medians, counts)
+            )
+            line += (
+                f"   {ratio:.3f} of {coordinates} forward evaluations, {of_operations:.3f} in XLA's"
+            )
+            line += " operations"
         else:
             line += f"   {seconds / medians[f'{kind}, dense']:.2f} of dense"
         print(line)

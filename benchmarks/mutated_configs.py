@@ -111,6 +111,7 @@ def _inline(value: Any) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=1_000)
+    parser.add_argument("--first", type=int, default=0, help="To go on after so many.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--only", nargs="*", help="Packaged experiments; all by default.")
@@ -126,7 +127,7 @@ def main() -> None:
         assert outcome(originals[name], seconds=1e3)[0] == "accepted", name
     counts: collections.Counter[str] = collections.Counter()
     rows = []
-    for k in range(chosen.n):
+    for k in range(chosen.first, chosen.n):
         rng = random.Random(f"{chosen.seed}/{k}")
         name = rng.choice(names)
         tables, told = mutated(_shortened(originals[name], rng), rng)

@@ -149,7 +149,7 @@ def test_sizes_and_files_that_cannot_be_meant_are_refused(data, message):
 
 
 def test_a_split_by_chains_that_leaves_too_few_is_refused():
-    with pytest.raises(ConfigError, match="has 240 points of other chains than the 50 test points"):
+    with pytest.raises(ConfigError, match="has 240 points of other chains than those held out"):
         sets('file = "chains.npz"\ntest = 50\nsize = 245')
 
 
@@ -164,3 +164,23 @@ def test_a_gradient_that_is_not_finite_is_refused_before_training():
             jax.random.normal(jax.random.key(0), (5, 3, 2)), prior=hf.priors.Normal((3, 2)),
             energy=broken, key=jax.random.key(0), steps=1, progress=False,
         )  # fmt: skip
+
+
+def test_validation_points_of_a_file_are_of_chains_of_their_own(tmp_path):
+    generator = np.random.default_rng(0)
+    chains = np.repeat(np.arange(40), 10)
+    points = chains[:, None] + 0.1 * generator.normal(size=(400, 2))
+    hf.data.Samples(jnp.asarray(points), chains).save(tmp_path / "points.npz")
+    table = {"file": str(tmp_path / "points.npz"), "size": 50, "test": 20, "validation": 30}
+    what = experiments.Experiment("x", "", {"data": table})
+    train, test = experiments.make_data(what, None, 0, progress=False)
+    validation = experiments.make_validation(what, None, 0, progress=False)
+    found = [
+        set(np.round(np.asarray(part)[:, 0]).astype(int)) for part in (train, validation, test)
+    ]
+    assert [len(part) for part in (train, validation, test)] == [50, 30, 20]
+    assert not found[0] & found[1]
+    assert not found[0] & found[2]
+    assert not found[1] & found[2]
+    # Errors are over chains: a tenth of them at the least is held out, also for few points.
+    assert len(found[2]) >= 3

@@ -30,11 +30,6 @@ FAULTS = [
         DISK + "::test_a_file_of_another_format_is_refused",
     ),
     Mutation(
-        "files of identical particles have no kinds", "_disk/_formats.py",
-        '("pairs", "handedness")', '("pairs",)',
-        "tests/networks/test_labelled.py::test_a_file_from_before_labels_is_read",
-    ),
-    Mutation(
         "an older file's settings are lost", "_disk/_formats.py", '"fields": settings}',
         '"fields": settings | {"chunk_size": None}}',
         "tests/test_flow.py::test_a_file_of_the_first_format_is_read",

@@ -21,6 +21,11 @@ FAULTS = [
         "tests/networks/test_labelled.py::test_divergence_is_trace_of_jacobian",
     ),
     Mutation(
+        "a mirror image is as handed", "networks/_egnn_handedness.py", "return volume *",
+        "return volume**2 *",
+        "tests/networks/test_labelled.py::test_a_mirror_image_moves_as_one_exactly_with_reflections",
+    ),
+    Mutation(
         "bonds may be between any", "networks/_species.py", "near[i] - {j} == near[j] - {i}", "True",
         "tests/networks/test_labelled.py::test_bonds_that_an_exchange_breaks_are_refused",
     ),

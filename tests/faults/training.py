@@ -110,7 +110,17 @@ FAULTS = [
         "tests/test_training.py::test_checkpoints_of_another_run_are_refused",
     ),
     Mutation(
-        "any prior fits any symmetry", "training/_preflight.py",
+        "a network may merge species", "training/_distinctions.py",
+        "(others[:, None] != others)", "(others[:, None] != kinds)",
+        "tests/training/test_distinctions.py::test_a_network_that_merges_what_the_energy_tells_apart_is_refused",
+    ),
+    Mutation(
+        "energies whose group is silent aren't asked", "training/_distinctions.py",
+        "if not apart.any():", "if True:",
+        "tests/training/test_distinctions.py::test_an_energy_whose_group_is_silent_is_asked_itself",
+    ),
+    Mutation(
+        "any prior fits any symmetry", "training/_symmetries.py",
         "return jnp.abs(prior.log_prob(moved) - before)",
         "return 0 * jnp.abs(prior.log_prob(moved) - before)",
         "tests/test_training.py::test_a_prior_without_the_energys_symmetry_is_refused",
@@ -157,7 +167,7 @@ FAULTS = [
         IDENTITY,
     ),
     Mutation(
-        "a network may leave the subspace", "training/_preflight.py",
+        "a network may leave the subspace", "training/_symmetries.py",
         "1e-3 * (1 + jnp.abs(velocity).max())", "1e3 * (1 + jnp.abs(velocity).max())",
         "tests/test_training.py::test_a_network_that_leaves_the_subspace_is_refused",
     ),

@@ -1,6 +1,7 @@
 """A set of samples: points, the chains that they come from, and how they were made."""
 
 import itertools
+import math
 import os
 import warnings
 from pathlib import Path
@@ -86,8 +87,8 @@ class Samples:
     @border("Samples.split", key=_border.key)
     def split(self, n_test: int, key: PRNGKeyArray) -> tuple["Samples", "Samples"]:
         """Training and test samples, in random order. Whole chains go to either side, so that the test
-        samples are independent of the training samples: what the last chain has beyond `n_test` is left
-        out of both.
+        samples are independent of the training samples. They are of one chain in ten at the least, since
+        errors are over chains: what these have beyond `n_test` is left out of both.
 
         **Arguments:**
 
@@ -106,7 +107,7 @@ class Samples:
         if self.chains is not None:
             names, index, counts = np.unique(self.chains, return_inverse=True, return_counts=True)
             rank = np.asarray(jax.random.permutation(key, len(names)))
-            held = _enough(counts[np.argsort(rank)], n_test)
+            held = max(_enough(counts[np.argsort(rank)], n_test), math.ceil(len(names) / 10))
             if len(names) == 1:
                 warnings.warn(
                     "Samples.split: all samples are of one chain, so test samples are correlated with "

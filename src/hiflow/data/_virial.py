@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hiflow._programs import compiled
-from hiflow._statistics import standard_error
+from hiflow._statistics import mean_of
 from hiflow.energies import AbstractEnergy
 
 # A single chain is cut into so many stretches, in its own order, and these count as independent.
@@ -96,12 +96,14 @@ def free_dimensions(energy: AbstractEnergy) -> int:
 
 
 def mean_over_chains(values: np.ndarray, chains: object = None) -> tuple[float, float]:
-    """The mean, and its standard error from the spread of the chains' means; of a single chain, from
-    that of its stretches (batch means). Samples without labels count as independent."""
+    """The mean, and its error from the spread of the chains' means, wider where they are few (Student);
+    of a single chain, from that of its stretches (batch means). Samples without labels count as
+    independent."""
     labels = None if chains is None else np.asarray(chains)
     if labels is not None and len(np.unique(labels)) < 2:
         labels = np.arange(len(values)) * _STRETCHES // len(values)
-    return float(values.mean()), standard_error(values, labels)
+    found = mean_of(values, labels)
+    return found.value, found.error
 
 
 @compiled()

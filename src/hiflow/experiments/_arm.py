@@ -112,7 +112,7 @@ def _components(
     if prior is None:
         problems.note_all(where["network"], networks.registry.faults(tables["network"]))
         return None
-    network = problems.tried(where["network"], made.network, tables["network"], prior)
+    network = problems.tried(where["network"], made.network, tables["network"], prior, energy)
     default = shared.get("energy") if energy is None else None
     inside = Problems()
     if default is not None:

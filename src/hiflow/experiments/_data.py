@@ -27,10 +27,6 @@ def event_shape(experiment: Experiment, energy: energies.AbstractEnergy | None) 
     known = _IMAGES if "images" in table else FILES if from_file else sampling
     check_names(table, [*_OWN, *known], "[data]")
     check_sizes(table)
-    if from_file and "validation" in table:
-        raise ConfigError(
-            "[data]: `validation` points are drawn from the energy; leave out `file`."
-        )
     if "images" in table:
         return _pixels(table)[0].shape[1:]
     if energy is None and "file" not in table:
@@ -81,18 +77,24 @@ def make_samples(
     if "images" in table:
         train, _, test = _from_images(experiment, seed)
         return data.Samples(train), data.Samples(test)
-    size, number = table.pop("size", None), table.pop("test", 256)
-    table.pop("validation", None)
-    keys = jax.random.split(jax.random.key(table.pop("seed", seed)))
     if "file" in table:
-        shape = None if energy is None else energy.event_shape
-        train, test = split_files(table, shape, size, number, keys[1])
+        train, _, test = _from_files(table, energy, seed)
     else:
+        size, number = table.pop("size", None), table.pop("test", 256)
+        table.pop("validation", None)
+        keys = jax.random.split(jax.random.key(table.pop("seed", seed)))
         assert energy is not None, "event_shape has refused an experiment without data"
         train, test = _drawn(energy, table, size or 10_000, number, (keys[0], keys[1]), progress)
     if energy is not None:
         train, test = (_projected(part, energy) for part in (train, test))
     return train, test
+
+
+def _from_files(
+    table: Table, energy: energies.AbstractEnergy | None, seed: int
+) -> tuple[data.Samples, data.Samples | None, data.Samples]:
+    shape = None if energy is None else energy.event_shape
+    return split_files(table, shape, jax.random.split(jax.random.key(table.get("seed", seed)))[1])
 
 
 def _projected(samples: data.Samples, energy: energies.AbstractEnergy) -> data.Samples:
@@ -108,17 +110,22 @@ def make_validation(
     progress: bool,
 ) -> Float[Array, "n *event"]:
     """The points to choose settings by, `validation` of them: a draw of its own from the energy, or
-    images that are left out of the training set.
+    points of the file or images that are left out of the training set.
 
     **Raises:** `ConfigError` if `[data]` asks for none.
     """
     table = dict(experiment.tables.get("data", {}))
-    size = table.pop("validation", 0)
+    size = table.get("validation", 0)
     if size < 2:
         raise ConfigError(f"[data]: `validation` must be at least 2 to choose by, got {size}.")
     if "images" in table:
         return _from_images(experiment, seed)[1]
-    assert energy is not None, "event_shape refuses validation points from a file"
+    if "file" in table:
+        held = _from_files(table, energy, seed)[1]
+        assert held is not None, "the table asks for some"
+        return held.points if energy is None else _projected(held, energy).points
+    assert energy is not None, "event_shape has refused an experiment without data"
+    table.pop("validation")
     key = jax.random.fold_in(jax.random.key(table.pop("seed", seed)), 1)
     settings = {name: table[name] for name in table if name not in ("size", "test")}
     drawn = data.sample(energy, key=key, size=size, progress=progress, **settings)

@@ -44,10 +44,15 @@ def check_files(table: Table, shape: tuple[int, ...] | None) -> tuple[int, ...]:
         )
     else:
         available -= test
-    if size is not None and size > available:
+    held = {} if "test_file" in found else {"test": test}
+    if "validation" in table:
+        held["validation"] = table["validation"]
+        available -= table["validation"]
+    if available < (size or 1):
+        beside = "".join(f" beside {number:,} {name} points" for name, number in held.items())
         raise ConfigError(
-            f"[data]: `size` is {size:,}, and {table['file']} has {available:,} training points"
-            f"{'' if 'test_file' in found else f' beside {test:,} test points'}. Lower it."
+            f"[data]: `size` is {size or 1:,}, and {table['file']} has {max(available, 0):,} training "
+            f"points{beside}. Lower it."
         )
     return found["file"].event_shape
 
@@ -68,20 +73,25 @@ def _refuse_training_points(table: Table, found: dict[str, data.Samples]) -> Non
 
 
 def split_files(
-    table: Table, shape: tuple[int, ...] | None, size: int | None, test: int, key: Array
-) -> tuple[data.Samples, data.Samples]:
-    """Training and test points in random order, no chain on both sides.
+    table: Table, shape: tuple[int, ...] | None, key: Array
+) -> tuple[data.Samples, data.Samples | None, data.Samples]:
+    """Training, validation and test points in random order, no chain on two sides.
 
     **Raises:** `ConfigError` if no `size` training points are left.
     """
-    samples = data.load(table["file"], event_shape=shape)
+    train, validation = data.load(table["file"], event_shape=shape), None
     if "test_file" in table:
-        order = np.asarray(jax.random.permutation(key, len(samples)))
-        return samples[order][:size], data.load(table["test_file"], event_shape=shape)
-    train, held_out = samples.split(test, key=key)
+        test = data.load(table["test_file"], event_shape=shape)
+        if "validation" not in table:
+            train = train[np.asarray(jax.random.permutation(key, len(train)))]
+    else:
+        train, test = train.split(table.get("test", 256), key=key)
+    if "validation" in table:
+        train, validation = train.split(table["validation"], key=jax.random.fold_in(key, 1))
+    size = table.get("size")
     if size is not None and size > len(train):
         raise ConfigError(
             f"[data]: `size` is {size:,}, and {table['file']} has {len(train):,} points of other chains "
-            f"than the {test:,} test points. Lower it."
+            f"than those held out. Lower it."
         )
-    return train[:size], held_out
+    return train[:size], validation, test

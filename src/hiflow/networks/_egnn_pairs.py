@@ -34,21 +34,20 @@ class Pairs(eqx.Module):
         self.bond_offset = 0.3 * jax.random.normal(keys[3], (width,)) if bonds else None
 
     def __call__(self, heard: Float[Array, "i j width"]) -> Float[Array, "i j width"]:
-        offset = self._of_pairs(self.offset)
-        if self.bond_offset is not None:
-            offset = offset + self._bonded()[..., None] * self.bond_offset
-        return self.stretched(heard) + offset
+        return self.stretched(heard) + self._of_pairs(self.offset, self.bond_offset)
 
     def stretched(self, heard: Float[Array, "i j width"]) -> Float[Array, "i j width"]:
         """The part that grows with `heard`."""
-        stretch = 1 + self._of_pairs(self.stretch)
-        if self.bond_stretch is not None:
-            stretch = stretch + self._bonded()[..., None] * self.bond_stretch
-        return stretch * heard
+        return (1 + self._of_pairs(self.stretch, self.bond_stretch)) * heard
 
-    def _of_pairs(self, table: Float[Array, "kinds kinds width"]) -> Float[Array, "i j width"]:
+    def _of_pairs(
+        self, table: Float[Array, "kinds kinds width"], bonded: Float[Array, " width"] | None
+    ) -> Float[Array, "i j width"]:
         kinds = np.asarray(self.kinds)
-        return table[kinds[:, None], kinds[None]]
+        values = table[kinds[:, None], kinds[None]]
+        if bonded is not None:
+            values = values + self._bonded()[..., None] * bonded
+        return values
 
     def _bonded(self) -> Float[Array, "i j"]:
         """$b_{ij}$."""

@@ -11,12 +11,13 @@ from hiflow.networks import AbstractVelocityField
 from hiflow.paths import AbstractPath
 from hiflow.priors import AbstractPrior
 from hiflow.registry import Named
+from hiflow.training._distinctions import distinctions
 
 
 @dataclasses.dataclass(frozen=True)
 class Components:
     """Makes the parts of a flow for events of one shape: with that shape, the prior's symmetry and
-    scale, and the energy, wherever their classes take them."""
+    scale, the energy and what it tells apart, wherever their classes take them."""
 
     event_shape: tuple[int, ...]
     key: PRNGKeyArray
@@ -32,9 +33,13 @@ class Components:
         return priors.registry.make(prior, **self._events)
 
     def network(
-        self, network: Named[AbstractVelocityField], prior: AbstractPrior
+        self,
+        network: Named[AbstractVelocityField],
+        prior: AbstractPrior,
+        energy: AbstractEnergy | None = None,
     ) -> AbstractVelocityField:
         known = {**self._events, "projects_on": prior.group, "key": self.key}
+        known |= distinctions(energy)
         return networks.registry.make(network, **known)
 
     def path(
@@ -58,4 +63,6 @@ def make_components(
     made = Components(event_shape, key)
     known = None if energy is None else energies.registry.make(energy)
     start = made.prior(prior)
-    return made.network(network, start), made.path(path, start, known), start, known
+    target = getattr(path, "energy", None) if known is None else known
+    field = made.network(network, start, target)
+    return field, made.path(path, start, known), start, known

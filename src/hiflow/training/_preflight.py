@@ -5,15 +5,13 @@ import warnings
 from collections.abc import Sized
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array
 
 from hiflow import couplings
 from hiflow._checks import refuse_not_finite
-from hiflow._programs import compiled
 from hiflow.couplings import AbstractCoupling, SupportsPreparation
 from hiflow.data import (
     Source,
@@ -24,9 +22,8 @@ from hiflow.data import (
 )
 from hiflow.energies import AbstractEnergy, SupportsFitting
 from hiflow.energies._gradient import refuse_bad_gradient
-from hiflow.groups import AbstractGroup, linear_part
+from hiflow.groups import AbstractGroup
 from hiflow.networks import AbstractVelocityField, SupportsComplaint
-from hiflow.networks._perturbed import perturbed
 from hiflow.paths import (
     AbstractGaussianPath,
     AbstractPath,
@@ -40,9 +37,11 @@ from hiflow.priors import AbstractPrior
 from hiflow.standardisation import Standardised, scale_complaint
 from hiflow.time_samplers import AbstractTimeSampler
 from hiflow.training._components import make_components as make_components
+from hiflow.training._distinctions import check_distinctions
 from hiflow.training._room import refuse_a_batch_without_room
 from hiflow.training._settings import Training
 from hiflow.training._step import Optimiser, Scheduled
+from hiflow.training._symmetries import check_coupling, check_prior, check_subspace
 
 # Below, the standard error of the virial is itself too uncertain to warn by.
 _FEWEST_FOR_VIRIAL = 10
@@ -99,7 +98,7 @@ def make_ready(
     refuse_a_batch_without_room(training.batch_size, prior.event_shape)
     group = prior.group if energy is None else energy.group
     coupling = couplings.registry.make(training.coupling, group=group)
-    _check_coupling(network, prior, coupling)
+    check_coupling(network, prior, coupling)
     noise = choose_noise(path, prior, coupling)
     optimiser = training.optimiser
     if isinstance(optimiser, str):
@@ -248,8 +247,10 @@ def check_components(
     if isinstance(path, AbstractGaussianPath):
         _check_scale(prior, path)
     if energy is not None:
-        _check_symmetry(prior, energy)
-    _check_network(network, prior)
+        check_prior(prior, energy)
+    check_subspace(network, prior)
+    if energy is not None:
+        check_distinctions(network, prior, energy)
 
 
 def _check_shapes(
@@ -295,74 +296,3 @@ def _check_scale(prior: AbstractPrior, path: AbstractGaussianPath) -> None:
             f"fit: `path` assumes a prior of scale {path.prior_scale} and `prior` has {scale}. Pass "
             f"prior_scale={scale} to {type(path).__name__}."
         )
-
-
-def _check_symmetry(prior: AbstractPrior, energy: AbstractEnergy) -> None:
-    for seed in range(4):
-        difference, size = _change_under_symmetry(prior, energy, jax.random.key(seed))
-        if difference > 1e-3 * (1 + size):
-            raise ValueError(
-                f"fit: `prior` ({type(prior).__name__}) is not invariant under {energy.group}, the "
-                f"symmetry of {type(energy).__name__}: its log density changed by {difference:.3g}. "
-                "For particles use CentredNormal(particles, dim)."
-            )
-
-
-def _check_network(network: AbstractVelocityField, prior: AbstractPrior) -> None:
-    x = prior.sample(jax.random.key(0))
-    velocity = _velocity(network, x)
-    off = jnp.abs(velocity - prior.group.project(velocity)).max()
-    if off > 1e-3 * (1 + jnp.abs(velocity).max()):
-        raise ValueError(
-            f"fit: `network` ({type(network).__name__}) leaves the subspace of {type(prior).__name__} "
-            f"by {off:.3g}. Use EGNN, or give the network the projection: "
-            "MLP(..., projects_on=prior.group)."
-        )
-
-
-def _check_coupling(
-    network: AbstractVelocityField, prior: AbstractPrior, coupling: AbstractCoupling
-) -> None:
-    group = getattr(coupling, "group", None)
-    if group is None:
-        return
-    for seed in range(4):
-        off, size = _inequivariance(network, prior, group, jax.random.key(seed))
-        if off > 1e-2 * (1 + size):
-            raise ValueError(
-                f"fit: `coupling` ({type(coupling).__name__}) moves prior samples by {group}, and "
-                f"`network` ({type(network).__name__}) isn't equivariant under it: velocities differ by "
-                f"{off:.3g}, so the flow would no longer start from the prior. Use EGNN for particles, "
-                "or the coupling 'minibatch-ot'."
-            )
-
-
-# Compiled once for all arms: a run checks its components when it is read and again in `fit`.
-@compiled()
-def _change_under_symmetry(
-    prior: AbstractPrior, energy: AbstractEnergy, key: PRNGKeyArray
-) -> tuple[Array, Array]:
-    key_x, key_g = jax.random.split(key)
-    x = prior.sample(key_x)
-    moved = energy.group.act(energy.group.sample(key_g, energy.event_shape), x)
-    before = prior.log_prob(x)
-    return jnp.abs(prior.log_prob(moved) - before), jnp.abs(before)
-
-
-@eqx.filter_jit
-def _inequivariance(
-    network: AbstractVelocityField, prior: AbstractPrior, group: AbstractGroup, key: PRNGKeyArray
-) -> tuple[Array, Array]:
-    """Of the network with perturbed weights: fresh ones often give 0, which is equivariant."""
-    k_x, k_g, k_noise = jax.random.split(key, 3)
-    network = perturbed(network, k_noise, 0.1)
-    x, g = prior.sample(k_x), group.sample(k_g, prior.event_shape)
-    velocity = _velocity(network, x)
-    turned = linear_part(group, g, velocity)
-    there = _velocity(network, prior.group.project(group.act(g, x)))
-    return jnp.abs(there - turned).max(), jnp.abs(velocity).max()
-
-
-@eqx.filter_jit
-def _velocity(network: AbstractVelocityField, x: Array) -> Array:
-    return network(jnp.asarray(0.5, x.dtype), x)

@@ -1,0 +1,88 @@
+"""Whether prior, network and coupling have symmetries that go together."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from hiflow._programs import compiled
+from hiflow.couplings import AbstractCoupling
+from hiflow.energies import AbstractEnergy
+from hiflow.groups import AbstractGroup, linear_part
+from hiflow.networks import AbstractVelocityField
+from hiflow.networks._perturbed import perturbed
+from hiflow.priors import AbstractPrior
+
+
+def check_prior(prior: AbstractPrior, energy: AbstractEnergy) -> None:
+    """Raise `ValueError` unless the prior has the energy's symmetry."""
+    for seed in range(4):
+        difference, size = _change_under_symmetry(prior, energy, jax.random.key(seed))
+        if difference > 1e-3 * (1 + size):
+            raise ValueError(
+                f"fit: `prior` ({type(prior).__name__}) is not invariant under {energy.group}, the "
+                f"symmetry of {type(energy).__name__}: its log density changed by {difference:.3g}. "
+                "For particles use CentredNormal(particles, dim)."
+            )
+
+
+def check_subspace(network: AbstractVelocityField, prior: AbstractPrior) -> None:
+    """Raise `ValueError` if velocities leave the prior's subspace."""
+    x = prior.sample(jax.random.key(0))
+    velocity = _velocity(network, x)
+    off = jnp.abs(velocity - prior.group.project(velocity)).max()
+    if off > 1e-3 * (1 + jnp.abs(velocity).max()):
+        raise ValueError(
+            f"fit: `network` ({type(network).__name__}) leaves the subspace of {type(prior).__name__} "
+            f"by {off:.3g}. Use EGNN, or give the network the projection: "
+            "MLP(..., projects_on=prior.group)."
+        )
+
+
+def check_coupling(
+    network: AbstractVelocityField, prior: AbstractPrior, coupling: AbstractCoupling
+) -> None:
+    """Raise `ValueError` if a coupling moves prior samples as the network doesn't."""
+    group = getattr(coupling, "group", None)
+    if group is None:
+        return
+    for seed in range(4):
+        off, size = _inequivariance(network, prior, group, jax.random.key(seed))
+        if off > 1e-2 * (1 + size):
+            raise ValueError(
+                f"fit: `coupling` ({type(coupling).__name__}) moves prior samples by {group}, and "
+                f"`network` ({type(network).__name__}) isn't equivariant under it: velocities differ by "
+                f"{off:.3g}, so the flow would no longer start from the prior. Use EGNN for particles, "
+                "or the coupling 'minibatch-ot'."
+            )
+
+
+# Compiled once for all arms: a run checks its components when it is read and again in `fit`.
+@compiled()
+def _change_under_symmetry(
+    prior: AbstractPrior, energy: AbstractEnergy, key: PRNGKeyArray
+) -> tuple[Array, Array]:
+    key_x, key_g = jax.random.split(key)
+    x = prior.sample(key_x)
+    moved = energy.group.act(energy.group.sample(key_g, energy.event_shape), x)
+    before = prior.log_prob(x)
+    return jnp.abs(prior.log_prob(moved) - before), jnp.abs(before)
+
+
+@eqx.filter_jit
+def _inequivariance(
+    network: AbstractVelocityField, prior: AbstractPrior, group: AbstractGroup, key: PRNGKeyArray
+) -> tuple[Array, Array]:
+    """Of the network with perturbed weights: fresh ones often give 0, which is equivariant."""
+    k_x, k_g, k_noise = jax.random.split(key, 3)
+    network = perturbed(network, k_noise, 0.1)
+    x, g = prior.sample(k_x), group.sample(k_g, prior.event_shape)
+    velocity = _velocity(network, x)
+    turned = linear_part(group, g, velocity)
+    there = _velocity(network, prior.group.project(group.act(g, x)))
+    return jnp.abs(there - turned).max(), jnp.abs(velocity).max()
+
+
+@eqx.filter_jit
+def _velocity(network: AbstractVelocityField, x: Array) -> Array:
+    return network(jnp.asarray(0.5, x.dtype), x)
