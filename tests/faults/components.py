@@ -186,7 +186,7 @@ FAULTS = [
     Mutation(
         "a dense Gaussian without its determinant", "priors/_gaussian.py",
         "-jnp.sum(z**2) / 2 - log_det -", "-jnp.sum(z**2) / 2 -",
-        "tests/priors/test_gaussian_priors.py::test_the_density_is_scipys",
+        "tests/priors/test_gaussian_priors.py::test_the_density_is_the_formulas",
     ),
     Mutation(
         "particles' determinant in one dimension", "priors/_particle_gaussian.py",

@@ -17,15 +17,20 @@ SLANTED = np.array([[1.0, 0.6], [0.6, 0.5]])
 CHAIN = 0.3 * np.minimum.outer(np.arange(4.0), np.arange(4.0)) + np.eye(4) / 4
 
 
+def log_normal(x, mean, S):
+    off = x - mean
+    return -(off @ np.linalg.solve(S, off) + np.linalg.slogdet(2 * np.pi * S)[1]) / 2
+
+
 def beads(dim=2, species=None):
     return ParticleGaussianPrior(CHAIN, dim, species)
 
 
-def test_the_density_is_scipys(x64):
+def test_the_density_is_the_formulas(x64):
     S = np.cov(RANDOM.normal(size=(6, 20)))
     mean, x = RANDOM.normal(size=(2, 2, 3))
     found = GaussianPrior(S, (2, 3), mean).log_prob(jnp.asarray(x))
-    expected = stats.multivariate_normal.logpdf(x.ravel(), mean.ravel(), S)
+    expected = log_normal(x.ravel(), mean.ravel(), S)
     np.testing.assert_allclose(found, expected, rtol=1e-9)
     variances = GaussianPrior(np.diag(S).reshape(2, 3), (2, 3)).log_prob(jnp.asarray(x))
     diagonal = stats.norm.logpdf(x.ravel(), mean.ravel() * 0, np.sqrt(np.diag(S))).sum()
@@ -38,7 +43,7 @@ def test_the_density_of_particles_is_that_on_the_centred_subspace(x64):
     # On orthonormal coordinates of the subspace, one Gaussian for each direction of space.
     B = np.linalg.svd(P)[0][:, :3]
     matrix, none = B.T @ CHAIN @ B, np.zeros(3)
-    expected = sum(stats.multivariate_normal.logpdf(B.T @ one, none, matrix) for one in x.T)
+    expected = sum(log_normal(B.T @ one, none, matrix) for one in x.T)
     np.testing.assert_allclose(beads(3).log_prob(jnp.asarray(x)), expected, rtol=1e-9)
     matrix = np.kron(P @ CHAIN @ P, np.eye(3))
     np.testing.assert_allclose(beads(3).covariance_matrix, matrix, atol=1e-12)
