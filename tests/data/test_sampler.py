@@ -11,6 +11,7 @@ from hiflow.data import SamplingWarning, cache_folder, clear_cache, sample
 from hiflow.data._mixing import mixing
 from hiflow.data._tempering import inverse_temperatures
 from hiflow.energies import (
+    AbstractEnergy,
     DoubleWell,
     DoubleWellParticles,
     FunctionEnergy,
@@ -19,6 +20,7 @@ from hiflow.energies import (
     LennardJones,
     Ring,
 )
+from hiflow.groups import Trivial
 
 KEY = jax.random.key(0)
 QUICK = {"chains": 100, "burn_in": 100, "thin": 10, "progress": False}
@@ -255,3 +257,34 @@ def test_an_unwritable_cache_is_reported_and_ignored(tmp_path, monkeypatch):
     monkeypatch.setenv("HIFLOW_CACHE", str(tmp_path / "file"))
     with pytest.warns(UserWarning, match="couldn't be cached"):
         assert len(draw(Gaussian(jnp.zeros(2), 1.0))) == 1_000
+
+
+class Hopping(AbstractEnergy):
+    """Two narrow wells, 80 kT apart, of which the right one holds 3 in 4."""
+
+    event_shape = (1,)
+    group = Trivial()
+
+    def __call__(self, x):
+        wells = jnp.array([-1.0, 1.0])
+        return -jax.nn.logsumexp(-200 * (x - wells) ** 2, b=jnp.array([1.0, 3.0]))
+
+    def start(self, key):
+        return jnp.array([-1.0])
+
+    def move(self, key, x):
+        accept = jnp.log(jax.random.uniform(key)) < self(x) - self(-x)
+        return jnp.where(accept, -x, x)
+
+
+def test_moves_of_an_energy_carry_its_chains_over_barriers():
+    samples = draw(Hopping(), size=4_000)
+    assert samples.report is not None
+    right = np.asarray(samples)[:, 0] > 0
+    assert abs(right.mean() - 0.75) < 0.05
+    np.testing.assert_allclose(np.abs(samples), 1.0, atol=0.3)
+
+
+def test_chains_start_where_an_energy_says():
+    tempered = draw(Hopping(), size=200, tempering=[1.0, 0.9])
+    assert (np.asarray(tempered) < 0).all()

@@ -82,7 +82,6 @@ def cut_off():
         ({"system": periodic(), "positions": APART}, "periodic boundaries"),
         ({"system": constrained(), "positions": APART}, "1 constraints.*constraints=None"),
         ({"system": massless(), "positions": APART}, "particle 1 .* virtual site or has no mass"),
-        ({"system": cut_off(), "positions": APART}, r"NonbondedForce \(with a cutoff\)"),
     ],
 )  # fmt: skip
 def test_bad_arguments_are_named(arguments, told):

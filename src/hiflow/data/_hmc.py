@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow._programs import compiled
 from hiflow.data._mixing import Mixing, mixing
-from hiflow.energies import AbstractEnergy, relax
+from hiflow.energies import AbstractEnergy, SupportsMoves, relax
 from hiflow.energies._gradient import GRADIENT_CURE
 
 # R-hat needs no more of the chains' history.
@@ -140,8 +140,11 @@ def refuse_bad_start(energy: AbstractEnergy, value: Array, gradient: Array) -> N
 def relaxed_start(
     energy: AbstractEnergy, key: PRNGKeyArray, chains: int
 ) -> Float[Array, "n *event"]:
-    """Standard normal points, moved downhill."""
+    """The energy's own points to start from where it has them, else standard normal ones, moved
+    downhill."""
     project = jax.vmap(energy.group.project)
+    if isinstance(energy, SupportsMoves):
+        return project(jax.vmap(energy.start)(jax.random.split(key, chains)))
     x = project(jax.random.normal(key, (chains, *energy.event_shape)))
     return project(jax.vmap(lambda y: relax(energy, y))(x))
 
@@ -185,6 +188,8 @@ def _advance(
             return kernel(key, state, lambda x: -energy(x), step, mass, settings.leapfrog_steps)
 
         state, info = jax.vmap(one)(keys, chains.state)
+        if isinstance(energy, SupportsMoves):
+            state = _moved(energy, jax.random.fold_in(key_chains, 1), state)
         rate = info.acceptance_rate.mean()
         log_step = chains.log_step + gain * (rate - settings.target_acceptance)
         return _Chains(state, log_step), rate
@@ -193,3 +198,12 @@ def _advance(
     position = jax.vmap(energy.group.project)(jnp.asarray(chains.state.position))
     state = chains.state._replace(position=position)
     return _Chains(state, chains.log_step), rates.mean()
+
+
+def _moved(energy: Any, key: PRNGKeyArray, state: Any) -> Any:
+    """The energy's own move of every chain."""
+    import blackjax
+
+    keys = jax.random.split(key, len(state.position))
+    x = jax.vmap(energy.move)(keys, state.position)
+    return jax.vmap(lambda x: blackjax.hmc.init(x, lambda y: -energy(y)))(x)

@@ -48,6 +48,9 @@ def sample(
     and then frozen. Along the null modes of the energy's group (translations) the energy is flat,
     so they separate from the chain and are projected out of every sample.
 
+    An energy with a method `move` ([`SupportsMoves`][hiflow.energies.SupportsMoves]) moves every chain
+    after every update as well (not those of `tempering`), and its chains start where its `start` says.
+
     The defaults fit 13 to 55 Lennard-Jones particles and smaller systems. A barrier of many kT is
     crossed by no such chain: every mode keeps the share of the chains that started in it. The report
     says how far the chains agree, with a warning where they remember their start; `tempering` takes
@@ -63,7 +66,8 @@ def sample(
     - `thin`: updates from one sample of a chain to its next.
     - `leapfrog_steps`: gradients per update.
     - `target_acceptance`: what the step size is adapted to, in (0, 1).
-    - `start`: `(chains, *event)` points to start from as they are, instead of relaxed random ones.
+    - `start`: `(chains, *event)` points to start from as they are, instead of relaxed random ones or
+      the energy's own.
     - `tempering`: the smallest inverse temperature of a ladder of replicas that every chain exchanges
       points with (parallel tempering), in (0, 1), or all of the ladder, from 1 down. Where $\beta$ times
       the highest barrier is 1 to 2 kT, it is crossed. Costs as many times as there are temperatures.

@@ -7,6 +7,7 @@ from hiflow.energies._base import (
     SupportsFitting,
     SupportsHessian,
     SupportsLowRank,
+    SupportsMoves,
     SupportsResiduals,
     SupportsSampling,
     SupportsSharedBasis,
@@ -29,7 +30,14 @@ from hiflow.energies._kernel_density import KernelDensity
 from hiflow.energies._lennard_jones import LennardJones
 from hiflow.energies._pairs import AbstractPairEnergy
 from hiflow.energies._ring import Ring
-from hiflow.energies._units import SupportsUnits, Units, units_of
+from hiflow.energies._units import (
+    Length,
+    SupportsSpecies,
+    SupportsUnits,
+    Units,
+    species_of,
+    units_of,
+)
 
 __all__ = [
     "AbstractBenchmarkEnergy",
@@ -48,15 +56,18 @@ __all__ = [
     "HeldOut",
     "HostEnergy",
     "KernelDensity",
+    "Length",
     "LennardJones",
     "Ring",
     "SupportsEntropy",
     "SupportsFitting",
     "SupportsHessian",
     "SupportsLowRank",
+    "SupportsMoves",
     "SupportsResiduals",
     "SupportsSampling",
     "SupportsSharedBasis",
+    "SupportsSpecies",
     "SupportsUnits",
     "Units",
     "load",
@@ -64,5 +75,6 @@ __all__ = [
     "registry",
     "relax",
     "save",
+    "species_of",
     "units_of",
 ]

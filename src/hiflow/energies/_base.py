@@ -20,6 +20,8 @@ class AbstractEnergy(AbstractSymmetric):
     known has `entropy()` ([`SupportsEntropy`][hiflow.energies.SupportsEntropy]), one whose density can
     be sampled exactly has `sample(key)` ([`SupportsSampling`][hiflow.energies.SupportsSampling]), and
     a sum of squares has `residuals(x)` ([`SupportsResiduals`][hiflow.energies.SupportsResiduals]). One
+    that knows where chains may start and how they get over barriers has `start(key)` and `move(key, x)`
+    ([`SupportsMoves`][hiflow.energies.SupportsMoves]). One
     that is learned from data has `fit` ([`SupportsFitting`][hiflow.energies.SupportsFitting]), and in
     many dimensions `low_rank_hessian(x)` ([`SupportsLowRank`][hiflow.energies.SupportsLowRank]) or
     `shared_spectra()` ([`SupportsSharedBasis`][hiflow.energies.SupportsSharedBasis]).
@@ -71,6 +73,21 @@ class SupportsSampling(Protocol):
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "*event"]:
         """One exact sample."""
+        ...
+
+
+@runtime_checkable
+class SupportsMoves(Protocol):
+    """An energy that knows where its Markov chains may start, and moves that take them where following
+    the gradient seldom does: over a torsional barrier, from one well to another."""
+
+    def start(self, key: PRNGKeyArray) -> Float[Array, "*event"]:
+        """A point that a chain may start at, instead of a random one that was relaxed."""
+        ...
+
+    def move(self, key: PRNGKeyArray, x: Float[Array, "*event"]) -> Float[Array, "*event"]:
+        r"""A point that is distributed as $e^{-V}$ if `x` is, as Metropolis' rule makes it;
+        [`sample`][hiflow.data.sample] takes one after every Hamiltonian update. You vouch for it."""
         ...
 
 

@@ -2,6 +2,25 @@
 
 from hiflow_openmm._energy import OpenMMEnergy
 from hiflow_openmm._geometry import dihedral, same_chirality, torsions
-from hiflow_openmm._openmm import in_openmm
+from hiflow_openmm._openmm import in_openmm, langevin
+from hiflow_openmm._vibrations import (
+    NormalModes,
+    Thermodynamics,
+    minimum,
+    normal_modes,
+    thermodynamics,
+)
 
-__all__ = ["OpenMMEnergy", "dihedral", "in_openmm", "same_chirality", "torsions"]
+__all__ = [
+    "NormalModes",
+    "OpenMMEnergy",
+    "Thermodynamics",
+    "dihedral",
+    "in_openmm",
+    "langevin",
+    "minimum",
+    "normal_modes",
+    "same_chirality",
+    "thermodynamics",
+    "torsions",
+]

@@ -9,14 +9,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import openmm
-from hiflow.energies import AbstractEnergy, Units
+from hiflow.energies import AbstractEnergy, HostEnergy, Units
 from hiflow.groups import Permutation, Product, Rotation, Translation
 from hiflow.registry import SupportsPresets
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow_openmm._graph import Pairs, single_bonds
+from hiflow_openmm._host import host_energy
+from hiflow_openmm._moves import sides, turn
 from hiflow_openmm._system import Molecule, from_files, from_system, system_of
 from hiflow_openmm._terms import squared_distances
 from hiflow_openmm._translate import translate
+
+# Of a move, which costs as many energies: about as much as a few of an update's gradients.
+_TURNS = 20
 
 
 @final
@@ -27,11 +33,15 @@ class OpenMMEnergy(AbstractEnergy, SupportsPresets):
     harmonic bonds and angles, periodic torsions, Lennard-Jones and Coulomb interactions with
     exceptions and OBC implicit solvent (`GBSAOBCForce`) are then functions in JAX, exact to all
     derivatives, in single or double precision, in batches and on any device. Two atoms nearer than
-    0.25 Å are continued by their tangent. Systems with other forces are refused.
+    0.25 Å are continued by their tangent. What has no translation (other forces, cutoffs) is left to
+    OpenMM on the host, with a warning: that part is slow, and its Hessians are differences of forces.
 
     Every atom is one of its own. The energy is the same for a molecule and its mirror image, which
     thermal motion never takes it to: `reflections=False` declares the rotations alone, as a flow for
-    one enantiomer needs, and [`same_chirality`][] tells whether samples are of it.
+    one enantiomer needs, and `same_chirality` tells whether samples are of it.
+
+    `hf.data.sample` starts chains from `positions`, and rotates about single bonds after every update
+    (`move`), which takes them over torsional barriers. Amides stay as they are, cis or trans.
 
     **Arguments:**
 
@@ -45,8 +55,7 @@ class OpenMMEnergy(AbstractEnergy, SupportsPresets):
       positions (in nm, or with OpenMM's units), and the topology for names and elements.
 
     **Raises:** `ValueError` for files that can't be read or don't fit; for periodic boundaries,
-    constraints, virtual sites; for forces that have no translation; for a `temperature` that isn't
-    positive or an unknown `length`.
+    constraints or virtual sites; for a `temperature` that isn't positive or an unknown `length`.
     """
 
     molecule: Molecule = eqx.field(static=True)
@@ -54,6 +63,10 @@ class OpenMMEnergy(AbstractEnergy, SupportsPresets):
     reflections: bool = eqx.field(static=True)
     bonded: tuple[Any, ...]
     paired: tuple[Any, ...]
+    turning: Pairs = eqx.field(static=True)
+    """The single bonds that `move` rotates about."""
+    rest: HostEnergy | None
+    """The forces that OpenMM calculates on the host."""
 
     presets: ClassVar = {
         "aldp": {"pdb": "aldp", "forcefield": ("amber99sbildn.xml", "amber99_obc.xml")},
@@ -84,11 +97,11 @@ class OpenMMEnergy(AbstractEnergy, SupportsPresets):
         else:
             self.molecule = from_system(system, positions, topology)
         terms = translate(system_of(self.molecule.xml), self.units)
+        number, bonds = len(self.molecule.masses), self.molecule.bonds
+        self.turning = single_bonds(number, bonds, terms.bonded)
+        self.rest = None
         if terms.left:
-            raise ValueError(
-                f"OpenMMEnergy: there is no translation of {', '.join(terms.left)}. Known are harmonic "
-                "bonds and angles, periodic torsions, NonbondedForce without cutoff and GBSAOBCForce."
-            )
+            self.rest = host_energy(self.molecule.xml, terms.left, terms.words, self.units)
         self.bonded, self.paired = terms.bonded, terms.paired
 
     @classmethod
@@ -130,8 +143,9 @@ class OpenMMEnergy(AbstractEnergy, SupportsPresets):
         return system_of(self.molecule.xml)
 
     def __call__(self, x: Float[Array, "atoms 3"]) -> Float[Array, ""]:
-        x = self._event(x).T
-        value = jnp.zeros((), x.dtype)
+        event = self._event(x)
+        x = event.T
+        value = jnp.zeros((), x.dtype) if self.rest is None else self.rest(event)
         for term in self.bonded:
             value += _as(term, x.dtype)(x)
         if self.paired:
@@ -139,6 +153,19 @@ class OpenMMEnergy(AbstractEnergy, SupportsPresets):
             for term in self.paired:
                 value += _as(term, x.dtype)(squared)
         return value
+
+    def start(self, key: PRNGKeyArray) -> Float[Array, "atoms 3"]:
+        """`positions`, where all chains start."""
+        del key
+        return self.positions
+
+    def move(self, key: PRNGKeyArray, x: Float[Array, "atoms 3"]) -> Float[Array, "atoms 3"]:
+        """Twenty rotations about random single bonds by random angles, each taken or not by Metropolis'
+        rule, of the lesser part of the molecule."""
+        if not self.turning:
+            return x
+        behind = sides(len(self.masses), self.bonds, self.turning)
+        return turn(self, self.turning, behind, key, x, _TURNS)
 
     def _event(self, x: Any) -> Array:
         x = jnp.asarray(x)

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from hiflow_openmm._energy import OpenMMEnergy
+from hiflow_openmm._graph import neighbours
 
 
 def torsions(energy: OpenMMEnergy, points: Any) -> Mapping[str, Float[Array, " n"]]:
@@ -23,7 +24,7 @@ def torsions(energy: OpenMMEnergy, points: Any) -> Mapping[str, Float[Array, " n
 def backbone(energy: OpenMMEnergy) -> dict[str, tuple[int, int, int, int]]:
     """The atoms of the dihedrals of `torsions`, by their names."""
     names = [name.split("-")[-1] for name in energy.molecule.names]
-    near = neighbours(energy)
+    near = neighbours(len(energy.masses), energy.bonds)
     kinds: dict[str, list[tuple[int, int, int, int]]] = {"phi": [], "psi": []}
     for ca, name in enumerate(names):
         around = {names[i]: i for i in near[ca]}
@@ -75,19 +76,10 @@ def same_chirality(energy: OpenMMEnergy, points: Any) -> Bool[Array, "*n"]:
 
 def stereocentres(energy: OpenMMEnergy) -> list[tuple[int, int, int, int]]:
     """Each with three of its neighbours."""
-    near = neighbours(energy)
+    near = neighbours(len(energy.masses), energy.bonds)
     found = []
     for atom, around in enumerate(near):
         inner = [i for i in around if len(near[i]) > 1]
         if len(around) == 4 and len(inner) >= 3:
             found.append((atom, *inner[:3]))
     return found
-
-
-def neighbours(energy: OpenMMEnergy) -> list[list[int]]:
-    """The atoms that each is bonded to."""
-    near: list[list[int]] = [[] for _ in energy.molecule.masses]
-    for i, j in energy.bonds:
-        near[i].append(j)
-        near[j].append(i)
-    return near

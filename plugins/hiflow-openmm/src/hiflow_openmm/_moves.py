@@ -1,58 +1,54 @@
 """Rotations about bonds: moves that take a chain over a torsional barrier in one step."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from hiflow_openmm._energy import OpenMMEnergy
-from hiflow_openmm._geometry import neighbours
-from hiflow_openmm._terms import Torsions
-
-# In kT: a bond that the force field holds this firmly is a double bond's, such as an amide's.
-_STIFF = 25.0
+from hiflow_openmm._graph import Pairs, neighbours, side
 
 
-class Rotors(NamedTuple):
-    """The bonds that may be turned."""
+def turn(
+    energy: Callable[[Array], Array],
+    turning: Pairs,
+    sides: Bool[np.ndarray, "bonds atoms"],
+    key: PRNGKeyArray,
+    x: Float[Array, "atoms 3"],
+    number: int,
+) -> Float[Array, "atoms 3"]:
+    """So many Metropolis moves about random bonds by random angles: where a molecule isn't folded, they
+    go from one well to another without its ever being on the barrier."""
+    bonds, behind = jnp.asarray(turning), jnp.asarray(sides)
 
-    bonds: Int[np.ndarray, "rotors 2"]
-    sides: Bool[np.ndarray, "rotors atoms"]
-    """The atoms that turn with each, the fewer."""
+    def once(carry: tuple[Array, Array], key: PRNGKeyArray) -> tuple[tuple[Array, Array], None]:
+        x, value = carry
+        key_bond, key_angle, key_accept = jax.random.split(key, 3)
+        at = jax.random.randint(key_bond, (), 0, len(bonds))
+        angle = jax.random.uniform(key_angle, (), x.dtype, -np.pi, np.pi)
+        proposed = turned(x, bonds[at], behind[at], angle)
+        new = energy(proposed)
+        accept = jnp.log(jax.random.uniform(key_accept, (), x.dtype)) < value - new
+        return (jnp.where(accept, proposed, x), jnp.where(accept, new, value)), None
+
+    return jax.lax.scan(once, (x, energy(x)), jax.random.split(key, number))[0][0]
 
 
-def rotors(energy: OpenMMEnergy) -> Rotors:
-    """Single bonds that are in no ring and have further atoms on both sides. Those whose torsional
-    barrier is more than 25 kT are left out: turning an amide would mix cis into trans, which thermal
-    motion doesn't."""
-    near = neighbours(energy)
-    held = _barriers(energy)
-    bonds, sides = [], []
-    for j, k in energy.bonds:
-        if len(near[j]) < 2 or len(near[k]) < 2 or held.get((j, k), 0.0) > _STIFF:
-            continue
-        side = _behind(near, j, k)
-        if j in side:
-            continue
-        if 2 * len(side) > len(near):
-            j, k, side = k, j, _behind(near, k, j)
-        bonds.append((j, k))
-        sides.append([atom in side for atom in range(len(near))])
-    number = len(near)
-    return Rotors(
-        np.asarray(bonds, int).reshape(-1, 2), np.asarray(sides, bool).reshape(-1, number)
-    )
+def sides(number: int, bonds: Pairs, turning: Pairs) -> Bool[np.ndarray, "bonds atoms"]:
+    """The atoms behind the second of each bond that is turned."""
+    near = neighbours(number, bonds)
+    rows = [side(near, j, k) for j, k in turning]
+    return np.array([[atom in row for atom in range(number)] for row in rows], bool)
 
 
 def turned(
     x: Float[Array, "atoms 3"],
     bond: Int[Array, "2"],
-    side: Bool[Array, " atoms"],
+    behind: Bool[Array, " atoms"],
     angle: Float[Array, ""],
 ) -> Float[Array, "atoms 3"]:
-    """The atoms of `side` rotated about the bond (Rodrigues): distances on either side stay, and so
+    """The atoms `behind` a bond rotated about it (Rodrigues): distances on either side stay, and so
     does volume."""
     origin = x[bond[0]]
     axis = x[bond[1]] - origin
@@ -60,41 +56,4 @@ def turned(
     y = x - origin
     along = jnp.sum(y * axis, axis=1, keepdims=True) * axis
     y = jnp.cos(angle) * (y - along) + jnp.sin(angle) * jnp.cross(axis[None], y) + along
-    return jnp.where(side[:, None], origin + y, x)
-
-
-def turn(
-    energy: Any, rotors: Rotors, key: PRNGKeyArray, x: Float[Array, "atoms 3"], value: Array
-) -> tuple[Float[Array, "atoms 3"], Float[Array, ""]]:
-    """One Metropolis move about a random bond by a random angle, of a point with this energy."""
-    key_bond, key_angle, key_accept = jax.random.split(key, 3)
-    at = jax.random.randint(key_bond, (), 0, len(rotors.bonds))
-    angle = jax.random.uniform(key_angle, (), x.dtype, -np.pi, np.pi)
-    proposed = turned(x, jnp.asarray(rotors.bonds)[at], jnp.asarray(rotors.sides)[at], angle)
-    new = energy(proposed)
-    accept = jnp.log(jax.random.uniform(key_accept, (), x.dtype)) < value - new
-    return jnp.where(accept, proposed, x), jnp.where(accept, new, value)
-
-
-def _barriers(energy: OpenMMEnergy) -> dict[tuple[int, int], float]:
-    """About each bond, the height of its torsions' barriers if they all add up."""
-    found: dict[tuple[int, int], float] = {}
-    for term in energy.bonded:
-        if isinstance(term, Torsions):
-            heights = 2 * np.hypot(np.asarray(term.cosine), np.asarray(term.sine)).sum(0)
-            for (_, j, k, _), height in zip(term.atoms, heights, strict=True):
-                bond = (min(j, k), max(j, k))
-                found[bond] = found.get(bond, 0.0) + float(height)
-    return found
-
-
-def _behind(near: list[list[int]], j: int, k: int) -> set[int]:
-    """The atoms that can be reached from `k` without its bond to `j`; `j` is among them in a ring."""
-    seen, front = {k}, [k]
-    while front:
-        atom = front.pop()
-        for i in near[atom]:
-            if i not in seen and (atom, i) != (k, j):
-                seen.add(i)
-                front.append(i)
-    return seen
+    return jnp.where(behind[:, None], origin + y, x)

@@ -26,25 +26,28 @@ class Terms(NamedTuple):
     """Functions of positions."""
     paired: tuple[Any, ...]
     """Functions of squared distances."""
-    left: tuple[str, ...]
-    """Forces that have no translation, in words."""
+    left: tuple[int, ...]
+    """Which forces have no translation."""
+    words: tuple[str, ...]
+    """What they are."""
 
 
 def translate(system: openmm.System, units: Units) -> Terms:
     """The terms of all forces that are known here, in kT and the unit of length."""
-    bonded, paired, left = [], [], []
-    for force in system.getForces():
+    bonded, paired, left, words = [], [], [], []
+    for index, force in enumerate(system.getForces()):
         if isinstance(force, openmm.CMMotionRemover):
             continue  # It acts on velocities alone.
         reader = _READERS.get(type(force))
         reason = _KNOWN.get(type(force), lambda force: "")(force)
         if reader is None or reason:
-            left.append(type(force).__name__ + (f" ({reason})" if reason else ""))
+            left.append(index)
+            words.append(type(force).__name__ + (f" ({reason})" if reason else ""))
             continue
         found = reader(force, _Scale(units))
         if found is not None:
             (paired if isinstance(found, Pairs | Solvent) else bonded).append(found)
-    return Terms(tuple(bonded), tuple(paired), tuple(left))
+    return Terms(tuple(bonded), tuple(paired), tuple(left), tuple(words))
 
 
 class _Scale:
