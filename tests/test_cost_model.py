@@ -59,6 +59,18 @@ def test_operations_are_those_that_xla_counts(model, parts, name):
     assert model.counted(part) == pytest.approx(part.formula, rel=0.05)
 
 
+def test_labels_keep_a_dimension_of_the_divergence_below_a_third_of_a_forward_pass(model):
+    chain = [(i, i + 1) for i in range(21)]
+    more = {"species": range(22), "bonds": chain, "reflections": False}
+    network = networks.EGNN(22, 3, 32, 3, **more, key=KEY)
+    x = jax.random.normal(KEY, (2, 22, 3))
+    forward, _, divergence = (
+        model.counted(model.Part("", 0, program, (network, x[:, 0, 0], x), 2))
+        for program in model._programs(network)
+    )
+    assert divergence / forward < 0.3 * 66
+
+
 def _size(network: eqx.Module) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(network, eqx.is_inexact_array)))
 

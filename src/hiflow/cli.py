@@ -139,7 +139,7 @@ def compare(
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder, or one flow's file.")],
-    data: Annotated[Path, typer.Option(help=".npy or .npz of test points.")],
+    data: Annotated[Path, typer.Option(help="Test points: .npy, .npz or a trajectory of atoms.")],
     array: Annotated[
         str | None, typer.Option(help="Which array of an .npz file, if it holds several.")
     ] = None,
@@ -165,31 +165,21 @@ def sample(
     size: Annotated[int, typer.Option("--size", "--n", help="Number of samples per flow.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
     out: Annotated[
-        Path, typer.Option(help="Where to write: samples and log densities, .npz.")
+        Path,
+        typer.Option(
+            help="Where to write: .npz; .extxyz, .xyz or .pdb for atoms of a known order."
+        ),
     ] = Path("samples.npz"),
     cache: Cached = True,
     trust: Trust = None,
 ) -> None:
-    """Draw samples with their log densities from a run's flows into one .npz file."""
+    """Draw samples with their log densities from a run's flows into one file."""
     with plain_errors(), trusting(*trust or ()):
         if out.exists():
             raise ValueError(f"{out} exists; choose another file by --out.")
-        files = experiments.flow_files(run)
+        experiments.flow_files(run)
         keep_compiled(cache)
-        import jax
-        import numpy as np
-
-        from hiflow import load
-        from hiflow._disk import write_arrays
-
-        arrays: dict[str, np.ndarray] = {}
-        for (label, k), path in files.items():
-            x, log_prob = load(path).sample_and_log_prob(jax.random.key(seed), size)
-            name = f"{label}-{k}"
-            arrays |= {f"{name}/samples": np.asarray(x), f"{name}/log_prob": np.asarray(log_prob)}
-            console.print(f"{label}, seed {k}: {size} samples")
-        write_arrays(out, arrays)
-        console.print(f"written: {out}")
+        experiments.write_drawn(run, out, size, seed=seed, console=console)
 
 
 @app.command(name="list")

@@ -210,7 +210,7 @@ def bad_files(folder):
         ("cut.npy", "truncated"),
         ("cut.npz", "truncated"),
         ("nothing.npy", "truncated"),
-        ("table.csv", "must end in .npy or .npz"),
+        ("table.csv", "must end in one of .npy, .npz"),
     ],
 )
 def test_bad_files_are_refused_with_the_reason(tmp_path, name, message):

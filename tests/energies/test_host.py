@@ -308,6 +308,21 @@ def test_the_event_of_a_batch_that_fails_is_named():
         jax.block_until_ready(jax.jit(jax.vmap(made(seventh)))(x))
 
 
+def test_the_point_of_the_data_that_fails_is_named():
+    x = points(10)
+
+    def seventh(y):
+        if np.allclose(y, x[7], atol=2e-3):  # Its finite differences too.
+            raise ArithmeticError("no convergence")
+        return lennard_jones(y)
+
+    with pytest.raises(RuntimeError, match=r"no convergence.*point 7 of the data"):
+        hf.data.check_virial(made(seventh), x)
+    path = hf.paths.Linearised(made(seventh), hessian="analytic")
+    with pytest.raises(RuntimeError, match=r"no convergence.*point 7 of the data"):
+        hf.paths.make_anchors(path, x, chunk_size=4)
+
+
 def test_forbidden_points_have_an_infinite_energy():
     energy = made(answers((np.inf, np.full((4, 3), np.nan))))
     value, gradient = jax.value_and_grad(energy)(points(1)[0])

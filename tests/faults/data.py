@@ -6,7 +6,58 @@ SAMPLER = "tests/data/test_sampler.py"
 FILES = "tests/test_own_files.py"
 UNITS = "tests/test_standardisation.py"
 
+TRAJECTORIES = "tests/data/test_trajectories.py::"
+
 FAULTS = [
+    Mutation(
+        "nm are multiplied instead of divided",
+        "data/_load.py",
+        "x = x / units.lengths_in(found.length)",
+        "x = x * units.lengths_in(found.length)",
+        TRAJECTORIES + "test_lengths_come_in_the_energys_unit",
+    ),
+    Mutation(
+        "replicas are one chain",
+        "data/_load.py",
+        "count += len(names)",
+        "count += 0",
+        TRAJECTORIES + "test_every_file_is_a_chain",
+    ),
+    Mutation(
+        "a molecule is left in two",
+        "data/_whole.py",
+        "shares - np.round(shares)",
+        "shares",
+        TRAJECTORIES + "test_molecules_are_made_whole",
+    ),
+    Mutation(
+        "any order of atoms will do",
+        "data/_species.py",
+        "if tuple(species) == tuple(wanted):",
+        "if sorted(species) == sorted(wanted):",
+        TRAJECTORIES + "test_other_atoms_are_refused_with_both_lists",
+    ),
+    Mutation(
+        "nm of a program are taken for Å",
+        "data/_trajectory.py",
+        '"nm",\n        tuple(element',
+        '"Å",\n        tuple(element',
+        TRAJECTORIES + "test_files_of_mdtraj_come_back",
+    ),
+    Mutation(
+        "frames in nm",
+        "data/_atoms.py",
+        "positions=x * scale",
+        "positions=x",
+        "tests/data/test_atoms.py::test_positions_are_in_angstrom_and_weights_in_info",
+    ),
+    Mutation(
+        "lengths in nothing",
+        "data/_lengths.py",
+        "nearest * units.lengths_in",
+        "0 * units.lengths_in",
+        TRAJECTORIES + "test_a_factor_of_ten_is_named",
+    ),
     Mutation(
         "an energy's own moves are forgotten",
         "data/_hmc.py",

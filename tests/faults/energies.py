@@ -45,6 +45,15 @@ FAULTS = [
         HOST + "test_the_error_of_differences_is_estimated",
     ),
     Mutation(
+        "third derivatives are silently 0", "energies/_host_derivatives.py",
+        "(like,), _last(x), displacement", "(like,), x, displacement",
+        HOST + "test_third_derivatives_are_refused",
+    ),
+    Mutation(
+        "another point failed", "energies/_host_naming.py", "np.argmin(offset)", "np.argmax(offset)",
+        HOST + "test_the_point_of_the_data_that_fails_is_named",
+    ),
+    Mutation(
         "trap not about the mean", "energies/_pairs.py", "(x - x.mean(0)) ** 2", "x ** 2",
         "tests/energies/test_energies.py::test_energy_is_invariant_under_its_group",
     ),

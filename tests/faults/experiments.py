@@ -8,6 +8,11 @@ ARMS = "tests/test_lost_arms.py"
 
 FAULTS = [
     Mutation(
+        "samples under a name that nobody reads", "experiments/_drawn.py", "/samples\": x",
+        "/drawn\": x",
+        "tests/test_configurations.py::test_samples_are_evaluated_as_they_were_written",
+    ),
+    Mutation(
         "an inner fault without the way to it", "_arguments.py",
         "yield from (fault.under(name) for fault in found)", "yield from found",
         PLACES,

@@ -239,3 +239,42 @@ def test_example_trains_to_its_end(tmp_path):
 def test_bad_arguments_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_the_end_effector_is_held_to_the_surface():
+    arm = SerialArm.preset("iiwa-7")
+    x = jax.random.uniform(jax.random.key(0), (7,), minval=-1.0, maxval=1.0)
+    # The chain by hand: rotations about z and x, as Denavit and Hartenberg write them.
+    frame = np.eye(4)
+    offsets, turns = (
+        [0.34, 0, 0.4, 0, 0.4, 0, 0.126],
+        np.array([-1, 1, 1, -1, -1, 1, 0]) * np.pi / 2,
+    )
+    for angle, d, alpha in zip(np.asarray(x), offsets, turns, strict=True):
+        c, s, ca, sa = np.cos(angle), np.sin(angle), np.cos(alpha), np.sin(alpha)
+        about_z = np.array([[c, -s, 0, 0], [s, c, 0, 0], [0, 0, 1, d], [0, 0, 0, 1]])
+        about_x = np.array([[1, 0, 0, 0], [0, ca, -sa, 0], [0, sa, ca, 0], [0, 0, 0, 1]])
+        frame = frame @ about_z @ about_x
+    np.testing.assert_allclose(arm.height(x), frame[2, 3] - 0.3, atol=1e-6)
+    inside = (arm.limits is not None) and bool((jnp.abs(x) < arm.limits[:, 1] - 1).all())
+    assert inside
+    expected = ((frame[2, 3] - 0.3) / 0.02) ** 2 / 2
+    np.testing.assert_allclose(arm(x), expected, rtol=1e-3, atol=1e-2)
+    scaled = SerialArm(links=arm.links, surface=[0.0, 0.0, 5.0, 1.5])
+    np.testing.assert_allclose(scaled.height(x), arm.height(x), atol=1e-6)
+
+
+def test_the_arm_with_a_surface_obeys_the_laws_of_an_energy():
+    hf.testing.check_energy(SerialArm.preset("iiwa-7"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({}, "`goal` or a `surface`"),
+        ({"surface": [0.0, 0.0, 0.0, 1.0]}, "`surface` must be a normal"),
+    ],
+)
+def test_arms_without_an_aim_are_refused(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        SerialArm(links=[{"a": 1.0}], **arguments)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from hiflow.data._virial import VirialReport, check_virial, mean_over_chains
-from hiflow.energies import AbstractEnergy
+from hiflow.energies import AbstractEnergy, units_of
 
 # Of the start: with more of it left, the modes' shares are those of the start.
 _REMEMBERED = 0.3
@@ -35,6 +35,7 @@ class SamplingReport:
     - `histogram`: counts and bin edges of the energies.
     - `virial`: see [`check_virial`][hiflow.data.check_virial].
     - `seconds`: wall time, compilation included.
+    - `units`: what one kT and one unit of length are, of the energy of a real system.
     """
 
     energy: str
@@ -57,6 +58,7 @@ class SamplingReport:
     slowest: str = ""
     inverse_temperatures: tuple[float, ...] = (1.0,)
     swapped: float | None = None
+    units: str = ""
 
     @property
     def converged(self) -> bool:
@@ -90,6 +92,7 @@ class SamplingReport:
                 f"  virial  {self.virial.mean:.3f} ± {self.virial.standard_error:.3f}, must be "
                 f"{self.virial.expected}",
                 *agreement,
+                *([f"  units   {self.units}"] if self.units else []),
             ]
         )
 
@@ -115,6 +118,7 @@ def make_report(
         energy_sd=sd,
         histogram=(tuple(counts.tolist()), tuple(edges.tolist())),
         virial=virial,
+        units=str(units_of(energy) or ""),
         **facts,
     )
 

@@ -1,8 +1,6 @@
 """A set of samples: points, the chains that they come from, and how they were made."""
 
-import itertools
 import math
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,6 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow import _border
 from hiflow._border import border
-from hiflow._checks import refuse_not_finite
-from hiflow._disk import array_or_archive, open_file
 from hiflow.data._report import SamplingReport
 from hiflow.data._suspicions import SuspiciousDataWarning
 
@@ -29,6 +25,7 @@ class Samples:
     - `points`: `(n, *event)`.
     - `chains`: `(n,)` integers, the Markov chain of each point; `None` if they are independent.
     - `report`: how a sampler fared, or `None` for points from elsewhere.
+    - `origin`: where points of files are from, in a sentence: particles, units, what was done to them.
 
     **Raises:** `ValueError` if there are no points, or not one label per point.
     """
@@ -36,11 +33,18 @@ class Samples:
     points: Float[Array, "n *event"]
     chains: np.ndarray | None
     report: SamplingReport | None
+    origin: str | None
 
-    def __init__(self, points: object, chains: object = None, report: SamplingReport | None = None):
+    def __init__(
+        self,
+        points: object,
+        chains: object = None,
+        report: SamplingReport | None = None,
+        origin: str | None = None,
+    ):
         self.points = jnp.asarray(points)
         self.chains = None if chains is None else np.asarray(chains)
-        self.report = report
+        self.report, self.origin = report, origin
         if self.points.ndim < 1 or len(self.points) == 0:
             raise ValueError(
                 f"Samples: `points` must have shape (n, *event), got {self.points.shape}."
@@ -72,7 +76,7 @@ class Samples:
             return self.points[index]
         index = index if isinstance(index, slice) else np.asarray(index)
         chains = None if self.chains is None else self.chains[index]
-        return Samples(self.points[index], chains, self.report)
+        return Samples(self.points[index], chains, self.report, self.origin)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         array = np.asarray(self.points, dtype=dtype)
@@ -144,100 +148,3 @@ class Samples:
 def _enough(counts: np.ndarray, wanted: int) -> int:
     """How many chains of these lengths, from the first on, hold so many samples."""
     return int(np.searchsorted(np.cumsum(counts), wanted)) + 1
-
-
-def load(
-    path: str | os.PathLike[str],
-    event_shape: tuple[int, ...] | None = None,
-    key_name: str | None = None,
-) -> Samples:
-    """Samples from an `.npy` or `.npz` file.
-
-    **Arguments:**
-
-    - `path`: the file. Pickled arrays are refused: reading one can run any code.
-    - `event_shape`: the shape of one point. Points that are stored flat, as `(n, dim)`, are
-      reshaped to it.
-    - `key_name`: the array to take from an `.npz` file. By default `points`, the only one, or
-      the samples of the only flow that `hiflow sample` wrote.
-
-    **Raises:** `OSError` for a file that can't be opened; `ValueError` for one of another kind,
-    truncated or pickled, for an unknown `key_name`, for points of another shape or type, for NaN or
-    infinity, and for an array `chains` beside `points` that isn't one label per point.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"load: there is no file {str(path)!r}.")
-    if path.suffix not in (".npy", ".npz"):
-        raise ValueError(f"load: `path` must end in .npy or .npz, got {str(path)!r}.")
-    try:
-        with open_file(path) as file:
-            stored = array_or_archive(file, path.suffix)
-            if isinstance(stored, np.ndarray):
-                points, chains = stored, None
-            else:
-                name = _pick(list(stored), key_name, path)
-                points, chains = stored[name], stored.get("chains")
-                # With several arrays in the file the labels may be another one's.
-                if chains is not None and chains.shape != points.shape[:1] and name != "points":
-                    chains = None
-    except ValueError as error:
-        if str(error).startswith("load:"):
-            raise
-        raise ValueError(
-            f"load: {str(path)!r} can't be read ({error}). It is truncated, not a NumPy file, or "
-            "holds pickled objects, which are refused: save it anew with numpy.save of a plain "
-            "float array."
-        ) from error
-    points = _checked(points, event_shape, path)
-    if chains is not None and chains.shape != points.shape[:1]:
-        raise ValueError(
-            f"load: `chains` in {str(path)!r} must hold one label for each of {len(points)} points, got "
-            f"shape {chains.shape}."
-        )
-    return Samples(points, chains)
-
-
-def _pick(names: list[str], key_name: str | None, path: Path) -> str:
-    if key_name is None and "points" in names:
-        return "points"
-    if key_name is None and len(names) == 1:
-        return names[0]
-    sampled = [name for name in names if name.endswith("/samples")]
-    if key_name is None and len(sampled) == 1:  # As `hiflow sample` writes it.
-        return sampled[0]
-    if key_name not in names:
-        raise ValueError(
-            f"load: `key_name` must name one of the arrays in {str(path)!r}: {', '.join(names)}; "
-            f"got {key_name!r}."
-        )
-    return key_name
-
-
-def _checked(points: np.ndarray, event_shape: tuple[int, ...] | None, path: Path) -> np.ndarray:
-    if not (np.issubdtype(points.dtype, np.floating) or np.issubdtype(points.dtype, np.integer)):
-        raise ValueError(f"load: {str(path)!r} must hold real numbers, got dtype {points.dtype}.")
-    if points.ndim < 1 or points.size == 0:
-        raise ValueError(
-            f"load: {str(path)!r} must hold an array (n, *event) with n ≥ 1, got {points.shape}."
-        )
-    if event_shape is not None and points.shape[1:] != tuple(event_shape):
-        if points.ndim != 2 or points.shape[1] != np.prod(event_shape):
-            raise ValueError(
-                f"load: {str(path)!r} must hold points of shape {tuple(event_shape)}, got an array "
-                f"of shape {points.shape}.{_axes(points.shape[1:], tuple(event_shape))}"
-            )
-        points = points.reshape(-1, *event_shape)
-    refuse_not_finite(points, f"load: {str(path)!r}", kind="points", cure="Remove them first.")
-    return points.astype(jnp.result_type(float))
-
-
-def _axes(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
-    """What to do about events whose axes are another's, or more by axes of length 1."""
-    for order in itertools.permutations(range(len(shape))):
-        if tuple(shape[i] for i in order) == wanted:
-            axes = (0, *(i + 1 for i in order))
-            return f" Its axes are in another order: numpy.transpose(points, {axes})."
-    if tuple(size for size in shape if size > 1) == tuple(size for size in wanted if size > 1):
-        return f" Reshape it: points.reshape(-1, {', '.join(map(str, wanted))})."
-    return ""

@@ -10,7 +10,9 @@ import numpy as np
 
 from hiflow._programs import compiled
 from hiflow._statistics import mean_of
+from hiflow.data._lengths import wrong_lengths
 from hiflow.energies import AbstractEnergy
+from hiflow.energies._host_naming import naming_points
 
 # A single chain is cut into so many stretches, in its own order, and these count as independent.
 _STRETCHES = 10
@@ -63,8 +65,9 @@ def check_virial(
         raise ValueError(
             f"check_virial: `chains` must have one label per sample: {len(labels)} for {len(x)}."
         )
-    values = _virials(energy, jnp.asarray(x))
-    mean, error = mean_over_chains(np.asarray(values, np.float64), labels)
+    with naming_points(x):
+        values = np.asarray(_virials(energy, jnp.asarray(x)), np.float64)
+    mean, error = mean_over_chains(values, labels)
     return VirialReport(mean, error, free_dimensions(energy))
 
 
@@ -76,13 +79,15 @@ def warn_if_inconsistent(
     report = check_virial(energy, points, chains)
     if not report.z <= 4:  # NaN is inconsistent too
         name = getattr(energy, "convention", None) or type(energy).__name__
+        lengths = wrong_lengths(energy, np.asarray(points))
         warnings.warn(
             f"the data don't follow the energy {name}: E[x·∇V] is {report.mean:.2f} ± "
             f"{report.standard_error:.2f} over the samples, and must be {report.expected}. "
             "Likely causes: the other convention of the energy (two LJ13 conventions are a factor "
             "2 in epsilon apart: presets 'lj13' and 'lj13-eps1'), other units of length or kT, or "
             "a sampler that hasn't converged, or correlated samples without chain labels. A floor "
-            "of the likelihood under this energy won't hold for these data.",
+            "of the likelihood under this energy won't hold for these data."
+            + (f" Look at the lengths first: {lengths}" if lengths else ""),
             stacklevel=2,
         )
     return report

@@ -30,7 +30,14 @@ from hiflow.energies._kernel_density import KernelDensity
 from hiflow.energies._lennard_jones import LennardJones
 from hiflow.energies._pairs import AbstractPairEnergy
 from hiflow.energies._ring import Ring
-from hiflow.energies._units import SupportsUnits, Units, units_of
+from hiflow.energies._units import (
+    Length,
+    SupportsSpecies,
+    SupportsUnits,
+    Units,
+    species_of,
+    units_of,
+)
 
 __all__ = [
     "AbstractBenchmarkEnergy",
@@ -49,6 +56,7 @@ __all__ = [
     "HeldOut",
     "HostEnergy",
     "KernelDensity",
+    "Length",
     "LennardJones",
     "Ring",
     "SupportsEntropy",
@@ -59,6 +67,7 @@ __all__ = [
     "SupportsResiduals",
     "SupportsSampling",
     "SupportsSharedBasis",
+    "SupportsSpecies",
     "SupportsUnits",
     "Units",
     "load",
@@ -66,5 +75,6 @@ __all__ = [
     "registry",
     "relax",
     "save",
+    "species_of",
     "units_of",
 ]

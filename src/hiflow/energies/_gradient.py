@@ -6,6 +6,7 @@ from jaxtyping import Array, Float
 
 from hiflow._programs import compiled
 from hiflow.energies._base import AbstractEnergy
+from hiflow.energies._host_naming import naming_points
 
 GRADIENT_CURE = (
     "Likely a square root or norm of something that is 0, such as the distance of a particle to itself: "
@@ -23,7 +24,8 @@ def refuse_bad_gradient(
     - `subject`: who refuses.
     - `kind`: of the points, in words.
     """
-    value, gradient = _value_and_gradient(energy, x)
+    with naming_points(x):
+        value, gradient = jax.block_until_ready(_value_and_gradient(energy, x))
     name = type(energy).__name__
     for what, array in (("energy", value), ("gradient", gradient)):
         bad = ~jnp.isfinite(array).reshape(x.shape[0], -1).all(axis=1)

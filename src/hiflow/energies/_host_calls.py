@@ -18,6 +18,15 @@ class HostError(RuntimeError):
     """A function on the host failed, or gave what is no energy, force or Hessian."""
 
 
+_failures: list[tuple[np.ndarray, str]] = []
+
+
+def last_failure() -> tuple[np.ndarray, str] | None:
+    """The events of the call that failed last, on whatever thread, and what was said of it: through
+    compiled code only the words come."""
+    return _failures[-1] if _failures else None
+
+
 class HostCalls:
     """The functions behind a [`HostEnergy`][hiflow.energies.HostEnergy], equal only to themselves, as
     compiled programs need it. One call runs at a time.
@@ -51,7 +60,6 @@ class HostCalls:
         self.size = int(np.prod(shape, dtype=int))
         # Reentrant: the function may be used directly, by whoever holds it.
         self.lock = threading.RLock()
-        self.failure: tuple[np.ndarray, str] | None = None
         self._cache = Cache(cache)
 
     def __reduce__(self) -> Any:
@@ -258,7 +266,7 @@ class HostCalls:
             place = np.array2string(x[0].ravel(), precision=6, threshold=6, separator=", ")
             where = f"{where}, x = {place}".replace("\n", "")
         message = f"{what} [{where}]."
-        self.failure = x.copy(), message
+        _failures[:] = [(x.copy(), message)]
         raise HostError(message) from cause
 
     def _rows(self, x: Points) -> tuple[tuple[int, ...], Points]:

@@ -63,6 +63,21 @@ class SupportsUnits(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsSpecies(Protocol):
+    """An energy of atoms, which knows their elements."""
+
+    @property
+    def species(self) -> tuple[int, ...]:
+        """The atomic numbers, in the order of an event's positions."""
+        ...
+
+
+def species_of(energy: object) -> tuple[int, ...] | None:
+    """The atomic numbers of an energy of atoms; `None` for others."""
+    return tuple(energy.species) if isinstance(energy, SupportsSpecies) else None
+
+
 def units_of(energy: object) -> Units | None:
     """What one kT and one unit of length are of this energy; `None` if it is of no real system."""
     units = getattr(energy, "units", None)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hiflow.experiments._data import make_samples as make_samples
     from hiflow.experiments._data import make_validation as make_validation
     from hiflow.experiments._data import pixel_transform as pixel_transform
+    from hiflow.experiments._drawn import write_drawn as write_drawn
     from hiflow.experiments._evaluate import evaluate_file as evaluate_file
     from hiflow.experiments._failures import Failure as Failure
     from hiflow.experiments._failures import settings_of as settings_of
@@ -45,6 +46,7 @@ else:
         "make_samples": "_data",
         "make_validation": "_data",
         "pixel_transform": "_data",
+        "write_drawn": "_drawn",
         "evaluate_file": "_evaluate",
         "Failure": "_failures",
         "settings_of": "_failures",

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from hiflow.data import PixelTransform
-from hiflow.energies import AbstractEnergy
+from hiflow.energies import AbstractEnergy, units_of
 from hiflow.groups import SupportsPeriods
 from hiflow.metrics import Floor
 
@@ -31,6 +31,8 @@ def caption(energy: AbstractEnergy | None, seeds: int, pixels: PixelTransform | 
         parts.append("bits/dim of the pixels, an upper bound (uniform dequantisation)")
     if convention:
         parts.append(f"energy convention {convention}")
+    if (units := units_of(energy)) is not None:
+        parts.append(str(units))
     if (floor := Floor.of(energy)) is not None:
         parts.append(f"floor {floor}")
     over = (

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hiflow import data, energies
-from hiflow.experiments._files import FILES, check_files, check_sizes, split_files
+from hiflow.experiments._files import FILES, OPTIONS, check_files, check_sizes, split_files
 from hiflow.experiments._toml import ConfigError, Experiment, Table, check_names, parameters
 
 _OWN = ("size", "test", "validation", "seed")
@@ -24,7 +24,7 @@ def event_shape(experiment: Experiment, energy: energies.AbstractEnergy | None) 
     table = experiment.tables.get("data", {})
     sampling = [name for name in parameters(data.sample) if name not in _HIDDEN]
     from_file = any(name in table for name in FILES)
-    known = _IMAGES if "images" in table else FILES if from_file else sampling
+    known = _IMAGES if "images" in table else (*FILES, *OPTIONS) if from_file else sampling
     check_names(table, [*_OWN, *known], "[data]")
     check_sizes(table)
     if "images" in table:
@@ -35,7 +35,7 @@ def event_shape(experiment: Experiment, energy: energies.AbstractEnergy | None) 
         )
     shape = None if energy is None else energy.event_shape
     if from_file:
-        shape = check_files(table, shape)
+        shape = check_files(table, energy)
     assert shape is not None
     return shape
 
@@ -60,8 +60,9 @@ def make_data(
     """Training and test points: from files, from images, or drawn from the energy.
 
     `[data]` takes `size` and `test` (how many of each), `validation` (how many to choose settings by),
-    `seed` (the run's by default), and `file` and `test_file`, or `images` with `folder` and `side` of
-    [`hiflow.data.images`][hiflow.data.images] and `alpha`, `shift` and `scale` of
+    `seed` (the run's by default), and `file` and `test_file` (a path or a list of them) with
+    `topology`, `frames` and `independent` of [`hiflow.data.load`][hiflow.data.load], or `images` with
+    `folder` and `side` of [`hiflow.data.images`][hiflow.data.images] and `alpha`, `shift` and `scale` of
     [`PixelTransform`][hiflow.data.PixelTransform], or the keywords of
     [`hiflow.data.sample`][hiflow.data.sample].
     """
@@ -93,13 +94,12 @@ def make_samples(
 def _from_files(
     table: Table, energy: energies.AbstractEnergy | None, seed: int
 ) -> tuple[data.Samples, data.Samples | None, data.Samples]:
-    shape = None if energy is None else energy.event_shape
-    return split_files(table, shape, jax.random.split(jax.random.key(table.get("seed", seed)))[1])
+    return split_files(table, energy, jax.random.split(jax.random.key(table.get("seed", seed)))[1])
 
 
 def _projected(samples: data.Samples, energy: energies.AbstractEnergy) -> data.Samples:
     points = jax.vmap(energy.group.project)(samples.points)
-    return data.Samples(points, samples.chains, samples.report)
+    return data.Samples(points, samples.chains, samples.report, samples.origin)
 
 
 def make_validation(

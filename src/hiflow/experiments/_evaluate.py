@@ -10,6 +10,7 @@ import jax
 
 from hiflow import data
 from hiflow._disk import fingerprint, trusting
+from hiflow.energies import AbstractEnergy
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._data import pixel_transform
 from hiflow.experiments._fitted import make_energy
@@ -59,7 +60,8 @@ def _evaluated(
     energy, pixels = make_energy(experiment), pixel_transform(experiment)
     flows = {key: (path.parent, load(path)) for key, path in flow_files(run).items()}
     prior = next(iter(flows.values()))[1].prior
-    samples = _own_points(file, prior, pixels, array)
+    topology = experiment.tables.get("data", {}).get("topology")
+    samples = _own_points(file, prior, pixels, array, energy, topology)
     points, chains = samples.points, samples.chains
     data.warn_if_suspicious(points, chains, subject=str(file))
     test = fingerprint(points=points).digest
@@ -83,9 +85,14 @@ def _own_points(
     prior: AbstractPrior,
     pixels: data.PixelTransform | None,
     array: str | None,
+    energy: AbstractEnergy | None,
+    topology: str | None,
 ) -> data.Samples:
     """The file's points as the flow's events, with their chains."""
-    samples = data.load(file, event_shape=prior.event_shape, key_name=array)
+    samples = data.load(
+        file, event_shape=prior.event_shape, key_name=array, energy=energy,
+        topology=topology if data.needs_topology(file) else None,
+    )  # fmt: skip
     if pixels is not None:
         points = pixels.from_file(samples.points, key=jax.random.key(0))
     else:

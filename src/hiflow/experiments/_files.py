@@ -6,11 +6,13 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from hiflow import data
+from hiflow import data, energies
 from hiflow._checks import Refused, whole
 from hiflow.experiments._toml import ConfigError, Table
 
 FILES = ("file", "test_file")
+OPTIONS = ("topology", "frames", "independent")
+"""Of [`hiflow.data.load`][hiflow.data.load], for both files."""
 _LEAST = {"size": 1, "test": 2, "validation": 2}
 
 
@@ -24,13 +26,13 @@ def check_sizes(table: Table) -> None:
                 raise ConfigError(f"[data]: `{name}` {error}; got {table[name]!r}.") from None
 
 
-def check_files(table: Table, shape: tuple[int, ...] | None) -> tuple[int, ...]:
+def check_files(table: Table, energy: energies.AbstractEnergy | None) -> tuple[int, ...]:
     """The shape of one event in the files, which must hold as many points as are asked for.
 
     **Raises:** `ConfigError` for too few points, or for test points that are the training points;
     `ValueError` and `FileNotFoundError` for files that can't be read.
     """
-    found = {name: data.load(table[name], event_shape=shape) for name in FILES if name in table}
+    found = {name: _loaded(table, name, energy) for name in FILES if name in table}
     if "file" not in found:
         raise ConfigError("[data]: `test_file` needs a `file` to train on.")
     size, test = table.get("size"), table.get("test", 256)
@@ -39,7 +41,7 @@ def check_files(table: Table, shape: tuple[int, ...] | None) -> tuple[int, ...]:
         _refuse_training_points(table, found)
     elif available <= test:
         raise ConfigError(
-            f"[data]: {table['file']} has {available} samples, not enough to hold out {test}. "
+            f"[data]: {_named(table['file'])} has {available} samples, not enough to hold out {test}. "
             "Lower `test`, or give a `test_file`."
         )
     else:
@@ -51,8 +53,8 @@ def check_files(table: Table, shape: tuple[int, ...] | None) -> tuple[int, ...]:
     if available < (size or 1):
         beside = "".join(f" beside {number:,} {name} points" for name, number in held.items())
         raise ConfigError(
-            f"[data]: `size` is {size or 1:,}, and {table['file']} has {max(available, 0):,} training "
-            f"points{beside}. Lower it."
+            f"[data]: `size` is {size or 1:,}, and {_named(table['file'])} has {max(available, 0):,} "
+            f"training points{beside}. Lower it."
         )
     return found["file"].event_shape
 
@@ -61,27 +63,28 @@ def _refuse_training_points(table: Table, found: dict[str, data.Samples]) -> Non
     train, test = found["file"], found["test_file"]
     if train.event_shape != test.event_shape:
         raise ConfigError(
-            f"[data]: {table['file']} has points of shape {train.event_shape}, and {table['test_file']} "
-            f"of shape {test.event_shape}."
+            f"[data]: {_named(table['file'])} has points of shape {train.event_shape}, and "
+            f"{_named(table['test_file'])} of shape {test.event_shape}."
         )
-    same = Path(table["file"]).samefile(table["test_file"])
+    files = [set(map(Path.resolve, _paths(table[name]))) for name in FILES]
+    same = bool(files[0] & files[1])
     if same or data.shared_points(train, test) == len(test):
         raise ConfigError(
-            f"[data]: the points of `test_file` {table['test_file']} are training points of `file` "
-            f"{table['file']}. Hold out others, or leave `test_file` out."
+            f"[data]: the points of `test_file` {_named(table['test_file'])} are training points of "
+            f"`file` {_named(table['file'])}. Hold out others, or leave `test_file` out."
         )
 
 
 def split_files(
-    table: Table, shape: tuple[int, ...] | None, key: Array
+    table: Table, energy: energies.AbstractEnergy | None, key: Array
 ) -> tuple[data.Samples, data.Samples | None, data.Samples]:
     """Training, validation and test points in random order, no chain on two sides.
 
     **Raises:** `ConfigError` if no `size` training points are left.
     """
-    train, validation = data.load(table["file"], event_shape=shape), None
+    train, validation = _loaded(table, "file", energy), None
     if "test_file" in table:
-        test = data.load(table["test_file"], event_shape=shape)
+        test = _loaded(table, "test_file", energy)
         if "validation" not in table:
             train = train[np.asarray(jax.random.permutation(key, len(train)))]
     else:
@@ -91,7 +94,20 @@ def split_files(
     size = table.get("size")
     if size is not None and size > len(train):
         raise ConfigError(
-            f"[data]: `size` is {size:,}, and {table['file']} has {len(train):,} points of other chains "
-            f"than those held out. Lower it."
+            f"[data]: `size` is {size:,}, and {_named(table['file'])} has {len(train):,} points of "
+            "other chains than those held out. Lower it."
         )
     return train[:size], validation, test
+
+
+def _loaded(table: Table, name: str, energy: energies.AbstractEnergy | None) -> data.Samples:
+    given = {option: table[option] for option in OPTIONS if option in table}
+    return data.load(table[name], energy=energy, **given)
+
+
+def _paths(files: str | list[str]) -> list[Path]:
+    return [Path(file) for file in ([files] if isinstance(files, str) else files)]
+
+
+def _named(files: str | list[str]) -> str:
+    return ", ".join(map(str, _paths(files)))

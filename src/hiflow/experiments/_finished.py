@@ -87,11 +87,11 @@ def _made_of(folder: RunFolder, experiment: Experiment, flows: list[Path]) -> di
 
 
 def _named_files(tables: Any) -> Iterator[str]:
-    """The files that a configuration names, as `file` or `test_file`."""
+    """The files that a configuration names, as `file`, `test_file` or `topology`, alone or in a list."""
     if isinstance(tables, Mapping):
         for key, value in tables.items():
-            if isinstance(value, str) and (key == "file" or key.endswith("_file")):
-                yield value
+            if key in ("file", "topology") or key.endswith("_file"):
+                yield from [value] if isinstance(value, str) else value
             else:
                 yield from _named_files(value)
     elif isinstance(tables, list):

@@ -96,6 +96,8 @@ def _trained(
         for seed in seeds:
             train_set, test_set = make_samples(experiment, energy, seed, progress=progress)
             points, test = train_set.points, test_set.points
+            if train_set.origin is not None and seed == seeds[0]:
+                console.print(train_set.origin, markup=False, highlight=False, soft_wrap=True)
             _check_sizes(experiment, points.shape[0])
             if not claimed:
                 _processes.by_leader(partial(folder.claim, experiment, seeds, resume=resume))

@@ -1,7 +1,7 @@
 """Samples made the energy's by importance weights."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -12,8 +12,8 @@ from hiflow import _border
 from hiflow._border import border
 from hiflow._programs import compiled
 from hiflow._statistics import Part, half_width
-from hiflow.data import Samples
-from hiflow.energies import AbstractEnergy, SupportsUnits, Units
+from hiflow.data import Samples, to_atoms
+from hiflow.energies import AbstractEnergy, Units, species_of, units_of
 from hiflow.energies import registry as _energies
 from hiflow.metrics._tail import pareto_k
 from hiflow.priors import AbstractPrior
@@ -52,6 +52,7 @@ class Weighted:
     - `drawn_anew`: whether `chains` are the independent draws that the samples descend from, as many as
       there are samples, those without descendants too: see [`anneal`][hiflow.metrics.anneal].
     - `units`: the energy's [`Units`][hiflow.energies.Units], if it describes a real system.
+    - `species`: the atomic numbers, if `x` are positions of atoms.
     """
 
     x: Float[Array, "n *event"]
@@ -60,6 +61,7 @@ class Weighted:
     chains: np.ndarray | None = None
     units: Units | None = None
     drawn_anew: bool = False
+    species: tuple[int, ...] | None = None
 
     @property
     def log_weights(self) -> np.ndarray:
@@ -145,8 +147,8 @@ class Weighted:
 
     def clipped(self, share: float) -> "Weighted":
         """The same samples with the largest weights, this share of them, set to the largest of the
-        others: less noise for a bias towards the flow (truncated importance sampling). Midgley et al.
-        (ICLR 2023) clip the largest 0.01 %: `clipped(1e-4)`.
+        others: less noise for a bias towards the flow (as in truncated importance sampling; Ionides,
+        J. Comput. Graph. Stat. 17, 295, 2008). State the share beside every figure.
 
         Their `log_prob` is then what gives these weights, and no density.
         """
@@ -174,6 +176,24 @@ class Weighted:
             raise ValueError(f"at_temperature: `ratio` must be positive, got {ratio}.")
         units = self.units and Units(self.units.temperature * ratio, self.units.length)
         return dataclasses.replace(self, energies=self.energies / ratio, units=units)
+
+    def to_atoms(self, species: Sequence[int] | None = None) -> list[Any]:
+        """An `ase.Atoms` of every sample, in Å, for `ase.io.write("x.extxyz", frames)`. Its `info` has
+        the normalised `weight`, `log_weight` and `log_prob` in nats, `energy_kT`, and of a real system
+        `temperature_K` and `kT_eV`.
+
+        **Arguments:**
+
+        - `species`: the atomic numbers, where the energy doesn't tell them.
+
+        **Raises:** `ValueError` if it isn't known which atoms they are; `ImportError` without ASE.
+        """
+        info = {
+            "weight": self.weights, "log_weight": self.log_weights,
+            "log_prob": np.asarray(self.log_prob), "energy_kT": np.asarray(self.energies),
+        }  # fmt: skip
+        species = self.species if species is None else species
+        return to_atoms(np.asarray(self.x), species, self.units, info, "Weighted.to_atoms")
 
     def values_of(self, observable: ArrayLike | Callable[[Array], Array]) -> np.ndarray:
         """An observable's values at every sample, `(n, ...)`: these, or those of a function of one
@@ -259,8 +279,10 @@ def weigh(
     x: Float[Array, "n *event"], log_prob: Float[Array, " n"], energy: AbstractEnergy
 ) -> Weighted:
     """Samples whose log density is known, with the weights that make them samples of the energy."""
-    units = energy.units if isinstance(energy, SupportsUnits) else None
-    return Weighted(x, np.asarray(of_every(energy, x)), np.asarray(log_prob), units=units)
+    return Weighted(
+        x, np.asarray(of_every(energy, x)), np.asarray(log_prob),
+        units=units_of(energy), species=species_of(energy),
+    )  # fmt: skip
 
 
 def equally_weighted(

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow._programs import compiled
 from hiflow.data import Source
+from hiflow.energies._host_naming import naming_points
 from hiflow.paths._base import AbstractPath, SpectralAnchor
 from hiflow.paths._noise import choose_noise, draw_anchors
 from hiflow.priors import AbstractPrior
@@ -120,8 +121,10 @@ def anchor_chunks(
         chunk_size = min(512, max(1, _ROOM // row))
     starts = range(first, points.shape[0], chunk_size)
     for start in track(starts, "anchors", disable=not progress, transient=True):
-        anchors = batch_of_anchors(path, jnp.asarray(points[start : start + chunk_size]), dtype)
-        _check(path, anchors, start)
+        chunk = jnp.asarray(points[start : start + chunk_size])
+        with naming_points(chunk, start):
+            anchors = batch_of_anchors(path, chunk, dtype)
+            _check(path, anchors, start)
         yield start, anchors
 
 

@@ -36,6 +36,21 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "obstacles": [[-0.3, 0.2, 0.2, 0.1]],
         "limits": [[-2 * np.pi, 2 * np.pi]] * 6,
     },
+    # KUKA LBR iiwa 7 R800, metres and degrees from KUKA's data sheet.
+    "iiwa-7": {
+        "links": [
+            {"d": 0.34, "alpha": -np.pi / 2},
+            {"alpha": np.pi / 2},
+            {"d": 0.4, "alpha": np.pi / 2},
+            {"alpha": -np.pi / 2},
+            {"d": 0.4, "alpha": -np.pi / 2},
+            {"alpha": np.pi / 2},
+            {"d": 0.126},
+        ],
+        "surface": [0.0, 0.0, 1.0, 0.3],
+        "limits": np.radians([170, 120, 170, 120, 170, 120, 175])[:, None] * np.array([-1, 1]),
+        "reach": 0.02,
+    },
 }
 
 
@@ -61,6 +76,19 @@ def _as_links(value: Any) -> Float[Array, "joints 4"]:
     return links
 
 
+def _as_surface(value: Any) -> Float[Array, "4"] | None:
+    """A unit normal and an offset."""
+    if value is None:
+        return None
+    surface = as_array(value)
+    if surface.shape != (4,) or not float(jnp.linalg.norm(surface[:3])) > 0:
+        raise ValueError(
+            "SerialArm: `surface` must be a normal and an offset, nx, ny, nz, offset, got "
+            f"{np.asarray(surface).tolist()}."
+        )
+    return surface / jnp.linalg.norm(surface[:3])
+
+
 def _as_rows(value: Any) -> Float[Array, "m k"]:
     return as_array(value if np.size(value) else np.zeros((0, 4)))
 
@@ -68,32 +96,39 @@ def _as_rows(value: Any) -> Float[Array, "m k"]:
 class SerialArm(hf.energies.AbstractEnergy, SupportsPresets):
     r"""$V(x) = \tfrac12 \|r(x)\|^2$ over joint angles $x$ in radians, in units of kT.
 
-    The residuals $r$, all smooth: the end effector's distance from the goal over `reach`; for points of
-    every link and every obstacle how deep the point is inside (a softplus over `softness`) over
-    `clearance`; how far a limited joint is past its limits, likewise, over `limit_scale`. So $V$ suits
-    [`GaussNewton`][hiflow.hessians.GaussNewton]: one Jacobian, positive semi-definite.
+    The residuals $r$, all smooth: the end effector's distance from the goal over `reach`, and from a
+    surface likewise; for points of every link and every obstacle how deep the point is inside (a
+    softplus over `softness`) over `clearance`; how far a limited joint is past its limits, likewise,
+    over `limit_scale`. So $V$ suits [`GaussNewton`][hiflow.hessians.GaussNewton]: one Jacobian,
+    positive semi-definite.
 
     **Arguments:**
 
     - `links`: Denavit–Hartenberg rows `a`, `alpha`, `d`, `theta` (metres, radians), one per joint;
       joint $i$ adds its angle to `theta`.
-    - `goal`: the end effector's target, `(3,)`, metres.
+    - `goal`: the end effector's target, `(3,)`, metres; `None` for an arm that keeps to a `surface`.
     - `obstacles`: spheres as rows `x, y, z, radius`, metres.
     - `limits`: rows `lower, upper` per joint in radians, or `None`.
     - `wraps`: a truth value per joint: whether it turns all the way round, in which case its limits
       don't count. By default all joints wrap if there are no `limits`, and none if there are.
+    - `surface`: a plane that the end effector is held to, as `nx, ny, nz, offset`: points with
+      $n \cdot p$ equal to the offset, in metres for a normal of length 1, to which both are scaled.
     - `reach`, `clearance`, `softness`: metres; `limit_scale`: radians. Each is the distance that costs
       ½ kT, but `softness`, over which a contact sets in.
     - `points_per_link`: where a link is checked for contact, evenly from its far end.
 
-    **Raises:** `ValueError` for wrong shapes or columns, unordered limits, scales that aren't positive.
+    **Raises:** `ValueError` for wrong shapes or columns, unordered limits, scales that aren't positive,
+    or an arm with neither goal nor surface.
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
-    """`"planar-3"`, three links in a plane, and `"ur5"`."""
+    """`"planar-3"`, three links in a plane; `"ur5"`; `"iiwa-7"`, seven joints that keep the end effector
+    within 2 cm of a plane."""
 
     links: Float[Array, "joints 4"] = eqx.field(converter=_as_links)
-    goal: Float[Array, "3"] = eqx.field(converter=as_array)
+    goal: Float[Array, "3"] | None = eqx.field(
+        converter=lambda value: None if value is None else as_array(value), default=None
+    )
     obstacles: Float[Array, "m 4"] = eqx.field(converter=_as_rows, default=())
     limits: Float[Array, "joints 2"] | None = eqx.field(
         converter=lambda value: None if value is None else as_array(value), default=None
@@ -108,12 +143,15 @@ class SerialArm(hf.energies.AbstractEnergy, SupportsPresets):
     softness: Float[Array, ""] = eqx.field(converter=as_array, default=0.05)
     limit_scale: Float[Array, ""] = eqx.field(converter=as_array, default=0.1)
     points_per_link: int = eqx.field(static=True, default=3)
+    surface: Float[Array, "4"] | None = eqx.field(converter=_as_surface, default=None)
 
     def __check_init__(self):
         for name in ("reach", "clearance", "softness", "limit_scale"):
             check_positive("SerialArm", **{name: getattr(self, name)})
         joints = self.links.shape[0]
-        if self.goal.shape != (3,):
+        if self.goal is None and self.surface is None:
+            raise ValueError("SerialArm: needs a `goal` or a `surface`.")
+        if self.goal is not None and self.goal.shape != (3,):
             raise ValueError(f"SerialArm: `goal` must be three numbers, got {self.goal.shape}.")
         if self.obstacles.ndim != 2 or self.obstacles.shape[1] != 4:
             raise ValueError(
@@ -155,18 +193,31 @@ class SerialArm(hf.energies.AbstractEnergy, SupportsPresets):
         return jnp.sum(self.residuals(x) ** 2) / 2
 
     def residuals(self, x: Float[Array, " joints"]) -> Float[Array, " m"]:
-        """Goal, contacts and limits, in units of their scales."""
+        """Goal, surface, contacts and limits, in units of their scales."""
         if x.shape != self.event_shape:
             raise ValueError(
                 f"SerialArm: has {self.links.shape[0]} joints, got an event of shape {x.shape}."
             )
         origins = self.forward(x)
-        parts = [(origins[-1] - self.goal) / self.reach, self._contacts(origins)]
+        parts = [self._contacts(origins)]
+        if self.goal is not None:
+            parts.insert(0, (origins[-1] - self.goal) / self.reach)
+        if self.surface is not None:
+            parts.append(self.height(x)[None] / self.reach)
         if self.limits is not None:
             past = jnp.concatenate([self.limits[:, 0] - x, x - self.limits[:, 1]])
             limited = jnp.array([not turns for turns in self.turning] * 2)
             parts.append(jnp.where(limited, jax.nn.softplus(past / self.limit_scale), 0.0))
         return jnp.concatenate(parts)
+
+    def height(self, x: Float[Array, " joints"]) -> Float[Array, ""]:
+        """How far the end effector is from the surface, in metres, positive on the normal's side.
+
+        **Raises:** `ValueError` for an arm without one.
+        """
+        if self.surface is None:
+            raise ValueError("SerialArm.height: this arm has no `surface`.")
+        return jnp.dot(self.surface[:3], self.forward(x)[-1]) - self.surface[3]
 
     def forward(self, x: Float[Array, " joints"]) -> Float[Array, "frames 3"]:
         """The origins of all frames in metres, the base's first and the end effector's last."""

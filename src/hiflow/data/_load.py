@@ -1,0 +1,248 @@
+"""Samples from files: arrays of NumPy, and trajectories of atoms."""
+
+import dataclasses
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from hiflow._checks import refuse_not_finite
+from hiflow._disk import array_or_archive, open_file
+from hiflow.data import _trajectory
+from hiflow.data._lengths import wrong_lengths
+from hiflow.data._samples import Samples
+from hiflow.data._species import in_words, refuse_other_species
+from hiflow.data._trajectory import Trajectory
+from hiflow.data._whole import made_whole
+from hiflow.energies import AbstractEnergy, species_of, units_of
+
+File = str | os.PathLike[str]
+
+
+def load(
+    path: File | Sequence[File],
+    event_shape: tuple[int, ...] | None = None,
+    key_name: str | None = None,
+    *,
+    energy: AbstractEnergy | None = None,
+    topology: File | None = None,
+    frames: Sequence[int] | None = None,
+    independent: bool = False,
+) -> Samples:
+    """Samples from `.npy` and `.npz` files, or from trajectories of atoms: `.xyz` and `.extxyz` (read by
+    ASE, `pip install hiflow-ase`), `.pdb`, `.h5`, `.dcd`, `.xtc`, `.trr` and `.nc` (by mdtraj,
+    `pip install 'hiflow-jax[trajectories]'`).
+
+    Frames of atoms are centred, in double precision. Where there is a periodic cell they are first made
+    whole: it is used for nothing else. Lengths come in the energy's unit, if it has
+    [`units`][hiflow.energies.Units], and in the file's otherwise, Å for `.xyz` and nm for what mdtraj
+    reads. A trajectory is one chain, unless its frames have a `chain` in the extended format's comment.
+    What was done is said by the samples' `origin`.
+
+    **Arguments:**
+
+    - `path`: the file, or several, whose chains are then kept apart: one per file or replica. Pickled
+      arrays are refused: reading one can run any code.
+    - `event_shape`: the shape of one point; by default the energy's. Points that are stored flat, as
+      `(n, dim)`, are reshaped to it.
+    - `key_name`: the array to take from an `.npz` file. By default `points`, the only one, or
+      the samples of the only flow that `hiflow sample` wrote.
+    - `energy`: what the points are samples of. Its unit of length is theirs, and the atoms must be its
+      `species`, in their order.
+    - `topology`: a `.pdb` of the atoms, for `.dcd`, `.xtc`, `.trr` and `.nc`.
+    - `frames`: `[start, stop]` or `[start, stop, step]`, of every file.
+    - `independent`: whether frames are independent geometries, and no chain. Errors count them as such.
+
+    **Raises:** `OSError` for a file that can't be opened; `ImportError` without the package that reads
+    it; `ValueError` for one of another kind, truncated or pickled, for an unknown `key_name`, for points
+    of another shape or type, for NaN or infinity, and for an array `chains` beside `points` that isn't
+    one label per point; for atoms of other elements or in another order, lengths that no atoms have, and
+    a periodic cell whose atoms don't make up a molecule.
+    """
+    shape = energy.event_shape if event_shape is None and energy is not None else event_shape
+    paths = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(each) for each in path]
+    if not paths:
+        raise ValueError("load: `path` is an empty list. Give at least one file.")
+    given = None if topology is None else Path(topology)
+    parts = [_loaded(each, shape, key_name, energy, given, frames) for each in paths]
+    samples = _joined(parts, paths)
+    return Samples(samples.points, origin=samples.origin) if independent else samples
+
+
+def _loaded(
+    path: Path,
+    shape: tuple[int, ...] | None,
+    key_name: str | None,
+    energy: AbstractEnergy | None,
+    topology: Path | None,
+    frames: Sequence[int] | None,
+) -> Samples:
+    if not path.exists():
+        raise FileNotFoundError(f"load: there is no file {str(path)!r}.")
+    if _trajectory.is_trajectory(path):
+        if topology is not None and not topology.exists():
+            raise FileNotFoundError(f"load: there is no file {str(topology)!r} (`topology`).")
+        points, chains, origin = _atoms(path, energy, topology, frames)
+    elif path.suffix in (".npy", ".npz"):
+        points, chains = _array(path, key_name)
+        chosen = _range(frames, len(points), path)
+        points, origin = points[chosen], None
+        chains = chains if chains is None else chains[chosen]
+    else:
+        known = ", ".join(_trajectory.suffixes())
+        raise ValueError(f"load: `path` must end in one of {known}; got {str(path)!r}.")
+    points = _checked(points, shape, path)
+    if (wrong := wrong_lengths(energy, points)) is not None:
+        raise ValueError(f"load: {str(path)!r}: {wrong}")
+    return Samples(points, chains, origin=origin)
+
+
+def _atoms(
+    path: Path, energy: AbstractEnergy | None, topology: Path | None, frames: Sequence[int] | None
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Centred frames, their chains, and what was done to them."""
+    subject = f"load: {str(path)!r}"
+    found = _trajectory.read(path, topology)
+    chosen = _range(frames, len(found.positions), path)
+    found = _frames(found, chosen)
+    wanted = species_of(energy)
+    if wanted is not None and found.species is not None:
+        refuse_other_species(found.species, wanted, subject)
+    x, done = found.positions, ["centred"]
+    if found.cells is not None:
+        x = made_whole(x, found.cells, subject)
+        done.insert(0, "made whole across the periodic cell")
+    units = units_of(energy)
+    lengths = found.length
+    if units is not None and found.length is not None:
+        lengths = units.length
+        if units.length != found.length:
+            x = x / units.lengths_in(found.length)
+            done.append(f"{found.length} to {units.length}")
+    x = x - x.mean(axis=1, keepdims=True)
+    atoms = f"{x.shape[1]} atoms" if found.species is None else in_words(found.species)
+    origin = f"{path.name}: {len(x):,} frames of {atoms}, lengths in {lengths}; {', '.join(done)}"
+    chains = np.zeros(len(x), int) if found.chains is None else found.chains
+    return x, chains, origin
+
+
+def _frames(found: Trajectory, chosen: slice) -> Trajectory:
+    cells = None if found.cells is None else found.cells[chosen]
+    chains = None if found.chains is None else found.chains[chosen]
+    return dataclasses.replace(found, positions=found.positions[chosen], cells=cells, chains=chains)
+
+
+def _range(frames: Sequence[int] | None, n: int, path: Path) -> slice:
+    """**Raises:** `ValueError` for frames that the file doesn't have."""
+    if frames is None:
+        return slice(None)
+    numbers = list(frames)
+    whole = all(isinstance(number, int) and not isinstance(number, bool) for number in numbers)
+    if whole and len(numbers) in (2, 3):
+        start, stop, step = (*numbers, 1)[:3]
+        if 0 <= start < stop <= n and step >= 1:
+            return slice(start, stop, step)
+    raise ValueError(
+        f"load: `frames` must be [start, stop] or [start, stop, step] with 0 ≤ start < stop ≤ {n}, the "
+        f"number of frames in {str(path)!r}; got {frames!r}."
+    )
+
+
+def _joined(parts: list[Samples], paths: list[Path]) -> Samples:
+    """Of several files every one has chains of its own."""
+    if len(parts) == 1:
+        return parts[0]
+    shapes = [part.event_shape for part in parts]
+    for path, shape in zip(paths, shapes, strict=True):
+        if shape != shapes[0]:
+            raise ValueError(
+                f"load: {str(path)!r} has points of shape {shape}, and {str(paths[0])!r} of "
+                f"{shapes[0]}."
+            )
+    chains, count = [], 0
+    for part in parts:
+        labels = np.zeros(len(part), int) if part.chains is None else part.chains
+        names, index = np.unique(labels, return_inverse=True)
+        chains.append(count + index)
+        count += len(names)
+    origins = [part.origin for part in parts if part.origin is not None]
+    return Samples(
+        np.concatenate([np.asarray(part) for part in parts]),
+        np.concatenate(chains),
+        origin="; ".join(origins) or None,
+    )
+
+
+def _array(path: Path, key_name: str | None) -> tuple[np.ndarray, np.ndarray | None]:
+    try:
+        with open_file(path) as file:
+            stored = array_or_archive(file, path.suffix)
+            if isinstance(stored, np.ndarray):
+                return stored, None
+            name = _pick(list(stored), key_name, path)
+            points, chains = stored[name], stored.get("chains")
+    except ValueError as error:
+        if str(error).startswith("load:"):
+            raise
+        raise ValueError(
+            f"load: {str(path)!r} can't be read ({error}). It is truncated, not a NumPy file, or "
+            "holds pickled objects, which are refused: save it anew with numpy.save of a plain "
+            "float array."
+        ) from error
+    if chains is not None and chains.shape != points.shape[:1]:
+        # With several arrays in the file the labels may be another one's.
+        if name != "points":
+            return points, None
+        raise ValueError(
+            f"load: `chains` in {str(path)!r} must hold one label for each of {len(points)} points, got "
+            f"shape {chains.shape}."
+        )
+    return points, chains
+
+
+def _pick(names: list[str], key_name: str | None, path: Path) -> str:
+    if key_name is None and "points" in names:
+        return "points"
+    if key_name is None and len(names) == 1:
+        return names[0]
+    sampled = [name for name in names if name.endswith("/samples")]
+    if key_name is None and len(sampled) == 1:  # As `hiflow sample` writes it.
+        return sampled[0]
+    if key_name not in names:
+        raise ValueError(
+            f"load: `key_name` must name one of the arrays in {str(path)!r}: {', '.join(names)}; "
+            f"got {key_name!r}."
+        )
+    return key_name
+
+
+def _checked(points: np.ndarray, event_shape: tuple[int, ...] | None, path: Path) -> np.ndarray:
+    if not (np.issubdtype(points.dtype, np.floating) or np.issubdtype(points.dtype, np.integer)):
+        raise ValueError(f"load: {str(path)!r} must hold real numbers, got dtype {points.dtype}.")
+    if points.ndim < 1 or points.size == 0:
+        raise ValueError(
+            f"load: {str(path)!r} must hold an array (n, *event) with n ≥ 1, got {points.shape}."
+        )
+    if event_shape is not None and points.shape[1:] != tuple(event_shape):
+        if points.ndim != 2 or points.shape[1] != np.prod(event_shape):
+            raise ValueError(
+                f"load: {str(path)!r} must hold points of shape {tuple(event_shape)}, got an array "
+                f"of shape {points.shape}.{_axes(points.shape[1:], tuple(event_shape))}"
+            )
+        points = points.reshape(-1, *event_shape)
+    refuse_not_finite(points, f"load: {str(path)!r}", kind="points", cure="Remove them first.")
+    return points.astype(jnp.result_type(float))
+
+
+def _axes(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """What to do about events whose axes are another's, or more by axes of length 1."""
+    for order in itertools.permutations(range(len(shape))):
+        if tuple(shape[i] for i in order) == wanted:
+            axes = (0, *(i + 1 for i in order))
+            return f" Its axes are in another order: numpy.transpose(points, {axes})."
+    if tuple(size for size in shape if size > 1) == tuple(size for size in wanted if size > 1):
+        return f" Reshape it: points.reshape(-1, {', '.join(map(str, wanted))})."
+    return ""
