@@ -183,4 +183,20 @@ FAULTS = [
         "traceax.HutchPlusPlusEstimator(", "traceax.HutchinsonEstimator(",
         "tests/divergences/test_divergence_formulas.py::test_large_directions_are_taken_exactly",
     ),
+    Mutation(
+        "a dense Gaussian without its determinant", "priors/_gaussian.py",
+        "-jnp.sum(z**2) / 2 - log_det -", "-jnp.sum(z**2) / 2 -",
+        "tests/priors/test_gaussian_priors.py::test_the_density_is_the_formulas",
+    ),
+    Mutation(
+        "particles' determinant in one dimension", "priors/_particle_gaussian.py",
+        "log_det = self.dim * jnp.sum", "log_det = jnp.sum",
+        "tests/priors/test_gaussian_priors.py::"
+        "test_the_density_of_particles_is_that_on_the_centred_subspace",
+    ),
+    Mutation(
+        "shrinkage of too many samples", "priors/_shrinkage.py", "- np.sum(S**2)) / n",
+        "- np.sum(S**2))",
+        "tests/priors/test_gaussian_priors.py::test_the_default_shrinkage_is_ledoit_and_wolfs",
+    ),
 ]  # fmt: skip

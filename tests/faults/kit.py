@@ -148,4 +148,10 @@ FAULTS = [
         "0 * overlap",
         ENERGIES + "::test_broken_hessian_is_refused",
     ),
+    Mutation(
+        "a shaped prior's start is taken on trust", "testing/_shaped_prior.py",
+        "return jnp.abs(law.log_prob(x, anchor, t) - expected) / (1 + jnp.abs(expected))",
+        "return jnp.abs(expected - expected)",
+        "tests/priors/test_gaussian_priors.py::test_a_law_of_another_covariance_is_noticed",
+    ),
 ]  # fmt: skip

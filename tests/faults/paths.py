@@ -183,4 +183,10 @@ FAULTS = [
         "int(limit) - int(used)",
         "tests/paths/test_anchor_memory.py::test_a_container_may_have_less_than_its_host",
     ),
+    Mutation(
+        "an end law's own noise comes all at once", "paths/_conditional_law.py",
+        "matrix((1 - alpha) * jnp.sqrt(frame.variance))", "matrix(jnp.sqrt(frame.variance))",
+        "tests/priors/test_gaussian_priors.py::"
+        "test_paths_obey_their_laws_from_a_prior_with_a_shape[langevin]",
+    ),
 ]  # fmt: skip

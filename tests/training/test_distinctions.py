@@ -79,6 +79,14 @@ def test_a_network_may_tell_more_apart(network, energy):
     checked(network, energy)
 
 
+def test_pairs_are_aligned_by_what_the_network_leaves_alike():
+    network = egnn(species=range(3), reflections=False)
+    parts = (network, hf.paths.OptimalTransport(), PRIOR, SPECIES)
+    with pytest.raises(ValueError, match=r"SymmetryAligned\(network.group\)"):
+        make_ready(*parts, hf.Training(coupling="symmetry-aligned"))
+    make_ready(*parts, hf.Training(coupling=hf.couplings.SymmetryAligned(network.group)))
+
+
 def test_an_energy_whose_group_is_silent_is_asked_itself():
     checked(egnn(species=[8, 1, 1]), SILENT)
     with pytest.raises(ValueError, match=r"Permutation.* changes it by"):

@@ -37,7 +37,7 @@ class Gaussian(AbstractEnergy):
 
     @classmethod
     def example(cls) -> "Gaussian":
-        """A small instance, as `hiflow check gaussian` takes without arguments."""
+        """A small instance, as `hiflow check gaussian --family energies` takes."""
         return cls(jnp.array([1.0, -1.0]), jnp.array([1.0, 100.0]))  # pyright: ignore[reportCallIssue]
 
     @property

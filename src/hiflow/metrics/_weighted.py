@@ -147,8 +147,8 @@ class Weighted:
 
     def clipped(self, share: float) -> "Weighted":
         """The same samples with the largest weights, this share of them, set to the largest of the
-        others: less noise for a bias towards the flow (truncated importance sampling). Midgley et al.
-        (ICLR 2023) clip the largest 0.01 %: `clipped(1e-4)`.
+        others: less noise for a bias towards the flow (as in truncated importance sampling; Ionides,
+        J. Comput. Graph. Stat. 17, 295, 2008). State the share beside every figure.
 
         Their `log_prob` is then what gives these weights, and no density.
         """

@@ -43,8 +43,8 @@ class EGNN(AbstractVelocityField):
     vectors that changes its sign in a mirror. `group` says which symmetry is left.
 
     ```python
-    water = EGNN(3, 3, species=["O", "H", "H"], bonds=[(0, 1), (0, 2)], key=key)
-    molecule = EGNN(22, 3, species=range(22), reflections=False, key=key)
+    water = hf.networks.EGNN(3, 3, species=["O", "H", "H"], bonds=[(0, 1), (0, 2)], key=key)
+    molecule = hf.networks.EGNN(22, 3, species=range(22), reflections=False, key=key)
     ```
 
     After Satorras, Hoogeboom and Welling, *E(n) Equivariant Graph Neural Networks* (2021,

@@ -1,6 +1,7 @@
 """What a prior is: a normalised density that is easy to sample, invariant under a group."""
 
 import abc
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -26,3 +27,18 @@ class AbstractPrior(AbstractSymmetric):
 
 
 registry = Registry("priors", AbstractPrior)
+
+
+@runtime_checkable
+class SupportsCovariance(Protocol):
+    """A prior that is Gaussian, whatever its shape: what a path's density needs to know of it."""
+
+    @property
+    def mean(self) -> Float[Array, "..."]:
+        """A number, or of the event shape."""
+        ...
+
+    @property
+    def covariance_matrix(self) -> Float[Array, "dim dim"]:
+        """Over the flattened event; singular where `group.project` removes directions."""
+        ...

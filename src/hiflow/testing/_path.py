@@ -7,14 +7,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from hiflow.groups import AbstractGroup, linear_part
-from hiflow.paths import AbstractGaussianPath, AbstractPath, SupportsNoise
-from hiflow.paths._noise import has_end_law, is_for
-from hiflow.priors import AbstractPrior
+from hiflow.paths import AbstractGaussianPath, AbstractPath, ConditionalLaw, SupportsNoise
+from hiflow.paths._noise import has_end_law, is_for, is_normal
+from hiflow.priors import AbstractPrior, SupportsCovariance
 from hiflow.testing._compiled import compiled
 from hiflow.testing._gaussian_path import gaussian_violations, report_gaussian_laws
 from hiflow.testing._own_noise import drawn, own_noise_violations, report_own_noise
 from hiflow.testing._points import everywhere, free_directions, relaxed_points
 from hiflow.testing._report import Findings, Report, largest, rounding, seed
+from hiflow.testing._shaped_prior import report_shaped, shaped_violations
 
 
 def check_path(
@@ -29,6 +30,9 @@ def check_path(
     r"""Check a path: it starts at the prior, its velocity is the time derivative of its flow, it
     stays in the image of the group's projection and moves with the group. For a Gaussian path also
     that the end law, density, velocity, divergence and score belong to the flow and to each other.
+
+    From a Gaussian prior of any other covariance these are checked of its
+    [`ConditionalLaw`][hiflow.paths.ConditionalLaw].
 
     Where the end law can have noise of its own, its draws are checked too: both ends, and, if `noise` is
     `"own"`, that the density and velocity are those of the draws. For a prior that isn't normal such
@@ -46,7 +50,8 @@ def check_path(
     - `end_scale`: how close a Gaussian path without a time transform has to come to its end law, in
       standard deviations of the prior. With a transform the end is exact up to its cutoff.
 
-    **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws.
+    **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws;
+    `ValueError` for an end law that takes a prior sample's noise that can't be its own.
     """
     key = seed(key)
     k_points, k_prior, k_group = jax.random.split(key, 3)
@@ -57,8 +62,11 @@ def check_path(
     anchors, turned, turns, radius, x0 = _inputs(
         path, prior, points, jax.random.split(k_group, 3), jax.random.split(k_prior, 2000)
     )
-    gaussian = isinstance(path, AbstractGaussianPath) and is_for(path, prior)
+    law = _shaped_law(path, prior)
+    gaussian = law is None and isinstance(path, AbstractGaussianPath) and is_for(path, prior)
     found = _measure(path, prior, anchors, turned, turns, x0, inside, end_scale, gaussian, k_draws)
+    if law is not None:
+        found |= _of_shaped_prior(law, anchors, x0, inside, end_scale, k_draws)
     # A spectral path can be no more equivariant than its Hessian's largest eigenvalue rounds.
     slack = report.rounding * radius / 100 + (1e-8 if report.rounding < 1e-9 else 2e-3)
     _report_laws(report, path, found, list(times), slack, gaussian)
@@ -94,6 +102,8 @@ def _report_laws(
         report_own_noise(report, found, times)
     if isinstance(path, AbstractGaussianPath) and gaussian:
         report_gaussian_laws(report, path, found, times)
+    elif "shaped samples" in found:
+        report_shaped(report, found, times)
     elif isinstance(path, AbstractGaussianPath):
         report.law(
             "start",
@@ -108,6 +118,30 @@ def _report_laws(
             "start", "x_t at t = 0 has the prior's moments (in standard errors)", found["start"],
             7, "point",
         )  # fmt: skip
+
+
+def _shaped_law(path: AbstractPath, prior: AbstractPrior) -> ConditionalLaw | None:
+    """The law to check, from a prior whose covariance isn't a multiple of the identity's."""
+    if not isinstance(path, AbstractGaussianPath) or not isinstance(prior, SupportsCovariance):
+        return None
+    return None if is_normal(prior, path.prior_scale) else ConditionalLaw(path, prior)
+
+
+@compiled
+def _of_shaped_prior(
+    law: ConditionalLaw,
+    anchors: PyTree,
+    x0: Array,
+    times: Array,
+    end_scale: float,
+    k_draws: Array,
+) -> dict[str, Array]:
+    draws = anchors
+    if law.own_noise:
+        assert isinstance(law.path, SupportsNoise), "no other path has noise of its own"
+        draws = drawn(law.path, anchors, k_draws)
+    basis = free_directions(law.prior.group, x0[0])
+    return shaped_violations(law, anchors, draws, x0, times, basis, end_scale)
 
 
 def _points(path: AbstractPath, prior: AbstractPrior, key: PRNGKeyArray) -> Array:

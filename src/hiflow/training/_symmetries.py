@@ -53,7 +53,7 @@ def check_coupling(
                 f"fit: `coupling` ({type(coupling).__name__}) moves prior samples by {group}, and "
                 f"`network` ({type(network).__name__}) isn't equivariant under it: velocities differ by "
                 f"{off:.3g}, so the flow would no longer start from the prior. Use EGNN for particles, "
-                "or the coupling 'minibatch-ot'."
+                "the coupling SymmetryAligned(network.group), or 'minibatch-ot'."
             )
 
 
