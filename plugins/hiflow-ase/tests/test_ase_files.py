@@ -1,6 +1,7 @@
 """From a user's .extxyz to samples with weights, and what is refused on the way."""
 
 import shlex
+from typing import Any
 
 import ase.io
 import hiflow as hf
@@ -78,7 +79,7 @@ def test_from_a_file_to_frames_with_densities(here):
     assert "at 300 K, lengths in Å" in (here / "run" / "comparison.md").read_text()
     drawn = hiflow("sample run --size 3 --out x.extxyz")
     assert drawn.exit_code == 0, drawn.output
-    found = ase.io.read("x.extxyz", index=":")
+    found: Any = ase.io.read("x.extxyz", index=":")
     assert [atoms.get_chemical_formula(mode="reduce") for atoms in found] == ["OH2"] * 3
     assert found[0].info["arm"] == "HI-FM"
     flow = hf.load(here / "run" / "seed-0" / "hi-fm" / "flow.hiflow")
@@ -159,11 +160,12 @@ def test_chains_of_frames_are_read(here):
 class FailsAtOne(EMT):
     """Doesn't converge for one geometry."""
 
-    bad = None
+    bad: Any = None
 
     def calculate(self, *args, **kwargs):
         super().calculate(*args, **kwargs)
-        if self.bad is not None and np.allclose(self.atoms.positions, self.bad, atol=1e-4):
+        atoms: Any = self.atoms
+        if self.bad is not None and np.allclose(atoms.positions, self.bad, atol=1e-4):
             raise ArithmeticError("no convergence in 100 cycles")
 
 
