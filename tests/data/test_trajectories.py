@@ -172,6 +172,20 @@ def test_a_reader_that_is_missing_is_named(tmp_path, monkeypatch, name, cure):
         data.load(tmp_path / name, **given)
 
 
+def test_a_plug_in_brings_a_suffix(tmp_path, monkeypatch):
+    class Entry:
+        def load(self):
+            return lambda path, topology: Trajectory(frames(4), "Å", (8, 1, 1))
+
+    monkeypatch.setattr(_trajectory, "plugins", lambda group: {"mine": [Entry()]})
+    (tmp_path / "a.mine").touch()
+    found = data.load(tmp_path / "a.mine", energy=Water())
+    np.testing.assert_allclose(found.points, centred(frames(4)), atol=1e-6)
+    (tmp_path / "a.other").touch()
+    with pytest.raises(ValueError, match=r"must end in one of .*\.mine; got"):
+        data.load(tmp_path / "a.other")
+
+
 needs_mdtraj = pytest.mark.skipif(
     importlib.util.find_spec("mdtraj") is None, reason="needs the extra `trajectories`"
 )

@@ -10,10 +10,10 @@ TRAJECTORIES = "tests/data/test_trajectories.py::"
 
 FAULTS = [
     Mutation(
-        "nm are multiplied instead of divided",
+        "frames stay where they were",
         "data/_load.py",
-        "x = x / units.lengths_in(found.length)",
-        "x = x * units.lengths_in(found.length)",
+        "x - x.mean(axis=1, keepdims=True)",
+        "x - 0 * x.mean(axis=1, keepdims=True)",
         TRAJECTORIES + "test_lengths_come_in_the_energys_unit",
     ),
     Mutation(
@@ -24,11 +24,11 @@ FAULTS = [
         TRAJECTORIES + "test_every_file_is_a_chain",
     ),
     Mutation(
-        "a molecule is left in two",
+        "a crystal is taken for a molecule",
         "data/_whole.py",
-        "shares - np.round(shares)",
-        "shares",
-        TRAJECTORIES + "test_molecules_are_made_whole",
+        "contacts.min() <= 1.2 * longest",
+        "contacts.min() <= 0.2 * longest",
+        TRAJECTORIES + "test_what_is_no_molecule_in_a_cell_is_refused",
     ),
     Mutation(
         "any order of atoms will do",
@@ -38,10 +38,10 @@ FAULTS = [
         TRAJECTORIES + "test_other_atoms_are_refused_with_both_lists",
     ),
     Mutation(
-        "nm of a program are taken for Å",
+        "elements of a program's file are lost",
         "data/_trajectory.py",
-        '"nm",\n        tuple(element',
-        '"Å",\n        tuple(element',
+        "element in elements) if known else None",
+        "element in elements) if not known else None",
         TRAJECTORIES + "test_files_of_mdtraj_come_back",
     ),
     Mutation(

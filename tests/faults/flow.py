@@ -82,6 +82,11 @@ FAULTS = [
         FORMULAS + "::test_a_difference_of_free_energies_is_zwanzigs",
     ),
     Mutation(
+        "kJ/mol that fall with the temperature", "metrics/_units.py", "self.value * self.units.kT()",
+        "self.value / self.units.kT()",
+        "tests/metrics/test_free_energies.py::test_kilojoules_are_those_of_the_temperature",
+    ),
+    Mutation(
         "the other state is the first", "metrics/_free_energy.py", "float(-np.log(p_b / p_a))",
         "float(-np.log(p_a / p_b))",
         "tests/metrics/test_free_energies.py::test_states_differ_by_the_logarithm_of_their_shares",

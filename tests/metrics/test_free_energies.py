@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -167,3 +168,25 @@ def test_what_is_no_state_is_refused():
         free_energy_surface(s, s.x[:, 0], [np.arange(3.0), np.arange(3.0)])
     with pytest.raises(ValueError, match="no sample is in any of the bins"):
         free_energy_surface(s, s.x[:, 0], [np.array([90.0, 91.0])])
+
+
+class Stiffer(hf.energies.AbstractEnergy):
+    """A normal density of precision 2, of a real system."""
+
+    units: hf.energies.Units = eqx.field(static=True, default=UNITS)
+    event_shape = (1,)
+    group = hf.groups.Trivial()
+
+    def __call__(self, x):
+        return jnp.sum(x**2)
+
+
+def test_differences_of_energies_say_their_temperature():
+    samples = tilted(0)
+    found = samples.free_energy_difference(Stiffer())
+    value, error = found
+    assert abs(value - np.log(2) / 2) < 4 * error
+    assert str(found).endswith("kJ/mol at 300 K")
+    assert samples.free_energy_difference(Stiffer(hf.energies.Units(400.0))).units is None
+    with pytest.raises(ValueError, match="positions in nm, and the samples are in Å"):
+        samples.free_energy_difference(Stiffer(hf.energies.Units(300.0, "nm")))

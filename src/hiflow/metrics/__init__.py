@@ -6,7 +6,6 @@ from hiflow._statistics import standard_error as standard_error
 from hiflow.metrics._annealing import Annealed as Annealed
 from hiflow.metrics._annealing import HasSamplesAndDensity as HasSamplesAndDensity
 from hiflow.metrics._annealing import anneal as anneal
-from hiflow.metrics._free_energy import FreeEnergy as FreeEnergy
 from hiflow.metrics._free_energy import Surface as Surface
 from hiflow.metrics._free_energy import free_energy_between as free_energy_between
 from hiflow.metrics._free_energy import free_energy_of_heating as free_energy_of_heating
@@ -16,6 +15,7 @@ from hiflow.metrics._likelihood import NLL as NLL
 from hiflow.metrics._likelihood import Floor as Floor
 from hiflow.metrics._likelihood import HasDensity as HasDensity
 from hiflow.metrics._likelihood import negative_log_likelihood as negative_log_likelihood
+from hiflow.metrics._units import FreeEnergy as FreeEnergy
 from hiflow.metrics._wasserstein import Distance as Distance
 from hiflow.metrics._wasserstein import energy_wasserstein as energy_wasserstein
 from hiflow.metrics._wasserstein import torus_wasserstein as torus_wasserstein

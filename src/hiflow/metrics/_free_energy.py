@@ -11,44 +11,10 @@ import numpy as np
 from jaxtyping import Array, ArrayLike
 
 from hiflow.energies import Units
+from hiflow.metrics._units import FreeEnergy
 from hiflow.metrics._weighted import Weighted, error_over_chains
 
 State = ArrayLike | Callable[[Array], Array]
-
-
-@dataclasses.dataclass(frozen=True)
-class FreeEnergy:
-    """A free energy, or a difference of two.
-
-    **Arguments:**
-
-    - `value`, `error`: in kT.
-    - `units`: what one kT is; `None` for an energy that is no real system's.
-    """
-
-    value: float
-    error: float
-    units: Units | None = None
-
-    @property
-    def kJ_per_mol(self) -> tuple[float, float]:
-        """The same with its error in kJ/mol.
-
-        **Raises:** `ValueError` without `units`.
-        """
-        if self.units is None:
-            raise ValueError(
-                "FreeEnergy: there are no units to know kJ/mol by. Give the energy `units`, or the "
-                "samples: dataclasses.replace(weighted, units=hf.energies.Units(300))."
-            )
-        return self.value * self.units.kT(), self.error * self.units.kT()
-
-    def __str__(self) -> str:
-        text = f"{self.value:.3f} ± {self.error:.3f} kT"
-        if self.units is None:
-            return text
-        value, error = self.kJ_per_mol
-        return f"{text} = {value:.3f} ± {error:.3f} kJ/mol at {self.units.temperature:g} K"
 
 
 def free_energy_between(weighted: Weighted, a: State, b: State) -> FreeEnergy:

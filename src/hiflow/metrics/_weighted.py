@@ -16,6 +16,7 @@ from hiflow.data import Samples, to_atoms
 from hiflow.energies import AbstractEnergy, Units, species_of, units_of
 from hiflow.energies import registry as _energies
 from hiflow.metrics._tail import pareto_k
+from hiflow.metrics._units import FreeEnergy
 from hiflow.priors import AbstractPrior
 
 
@@ -122,15 +123,27 @@ class Weighted:
         mean = np.sum(weights * values)
         return float(mean), self._error(weights * (values - mean))
 
-    def free_energy_difference(self, other: AbstractEnergy) -> tuple[float, float]:
-        r"""$F_\text{other} - F = -\log \langle e^{-(V_\text{other} - V)} \rangle$ in kT, with its
-        standard error (Zwanzig, J. Chem. Phys. 22, 1420, 1954)."""
+    def free_energy_difference(self, other: AbstractEnergy) -> FreeEnergy:
+        r"""$F_\text{other} - F = -\log \langle e^{-(V_\text{other} - V)} \rangle$ with its
+        standard error (Zwanzig, J. Chem. Phys. 22, 1420, 1954): in kT, and in kJ/mol where both energies
+        have units of one temperature. Between two temperatures each is in its own kT.
+
+        **Raises:** `ValueError` if `other` takes positions in another unit of length.
+        """
+        units, theirs = self.units, units_of(other)
+        if units is not None and theirs is not None and theirs.length != units.length:
+            raise ValueError(
+                f"free_energy_difference: `other` takes positions in {theirs.length}, and the samples "
+                f"are in {units.length}. Give an energy of the same unit of length."
+            )
+        if theirs is not None and theirs != units:
+            units = None
         values = self._values(other)
         nothing = np.full_like(values, np.inf)
         change = np.subtract(values, self.energies, out=nothing, where=self.weights > 0)
         low = change.min()
         mean, error = self.mean(np.exp(low - change))
-        return float(low - np.log(mean)), error / mean
+        return FreeEnergy(float(low - np.log(mean)), error / mean, units)
 
     def histogram(
         self, observable: ArrayLike | Callable[[Array], Array], bins: np.ndarray
