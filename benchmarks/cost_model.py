@@ -76,7 +76,7 @@ def _particle_network(particles: int, batch: int) -> Iterator[Part]:
     import hiflow as hf
 
     egnn = {"particles": particles, "dim": 3, "width": 32, "depth": 3}
-    network = hf.networks.EGNN(**egnn, key=jax.random.key(0))
+    network = hf.networks.EGNN(particles, dim=3, width=32, depth=3, key=jax.random.key(0))
     forward, gradient, divergence = _programs(network)
     x, t = _inputs((particles, 3), batch)
     name, given = f"EGNN 32×3, N = {particles}", (network, t, x)
