@@ -296,6 +296,11 @@ def test_committed_experiments_build(file, place):
         (place / f"cache/mnist/{part}-images-idx3-ubyte").write_bytes(header + bytes(28 * 28))
     what = experiments.read(file)
     energy = experiments.make_energy(what)
+    if "file" in what.tables["data"]:
+        assert energy is not None
+        points = np.random.default_rng(0).normal(size=(1_000, *energy.event_shape))
+        chains = np.arange(1_000) % 50
+        np.savez(place / what.tables["data"]["file"], points=points, chains=chains)
     shape, first = experiments.event_shape(what, energy), what.arms[0]["variant"]
     for arm in what.arms:
         if arm["variant"] == first:

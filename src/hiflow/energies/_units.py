@@ -29,7 +29,7 @@ class Units(eqx.Module):
     """
 
     temperature: float = eqx.field(static=True)
-    length: Length = eqx.field(static=True, default="Å")
+    length: str = eqx.field(static=True, default="Å")
 
     def __check_init__(self):
         check_positive(self, "temperature")

@@ -85,7 +85,7 @@ class OpenMMEnergy(AbstractEnergy, SupportsPresets):
         positions: Any = None,
         topology: Any = None,
     ):
-        self.units = Units(temperature, length)  # pyright: ignore[reportArgumentType]
+        self.units = Units(temperature, length)
         self.reflections = bool(reflections)
         if (pdb is None) == (system is None):
             raise ValueError(
