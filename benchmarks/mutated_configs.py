@@ -120,7 +120,7 @@ def main() -> None:
     packaged = experiments.packaged_experiments()
     originals = {name: tomllib.loads(packaged[name].read_text("utf-8")) for name in packaged}
     for file in sorted((Path(__file__).parent.parent / "experiments").glob("*/*.toml")):
-        if not any("images" in line for line in file.read_text("utf-8").splitlines()):
+        if not re.search(r"(?m)^(images|file) =", file.read_text("utf-8")):
             originals[file.stem] = tomllib.loads(file.read_text("utf-8"))
     names = chosen.only or sorted(originals)
     for name in names:  # Compiled before anything is timed.
