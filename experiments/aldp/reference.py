@@ -22,7 +22,6 @@ def main(path: str) -> None:
         chains=64,
         burn_in=1_000,
         thin=5,
-        start=energy.positions[None],
     )
     print(data.report)
     phi = np.asarray(torsions(energy, data.points)["phi"])
