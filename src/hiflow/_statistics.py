@@ -101,6 +101,19 @@ def half_width(parts: Iterable[Part]) -> float:
     return float(np.sqrt(variance) * quantile)
 
 
+def error_over_chains(
+    sums: Float[np.ndarray, "chains *k"], shares: Float[np.ndarray, " chains"]
+) -> np.ndarray:
+    """The error of sums over chains of deviations from a mean in which the chains have these shares;
+    with few of them by Student's distribution."""
+    least = 1 - shares.max()
+    if least < 1e-12:  # One chain decides.
+        return np.full(sums.shape[1:], np.inf)
+    student = half_width([Part(1.0, 1 / float(np.sum(shares**2)) - 1)])
+    variance = np.sum(sums.T**2 / (1 - shares), axis=-1)
+    return np.asarray(student * np.sqrt(variance).T)
+
+
 def part_of(values: Values, chains: Labels | None = None) -> Part:
     """The variance of the mean of values that are correlated within their chains."""
     return Part(*_covariance(values, values, chains))

@@ -24,8 +24,7 @@ from hiflow import _border
 from hiflow._border import border
 from hiflow.energies import AbstractEnergy
 from hiflow.energies import registry as _energies
-from hiflow.metrics._weighted import Weighted, importance_sample
-from hiflow.priors import AbstractPrior
+from hiflow.metrics._weighted import HasSamples, Weighted, importance_sample
 
 # Of Langevin moves the best in many dimensions (Roberts, Rosenthal, J. R. Stat. Soc. B 60, 255, 1998).
 _ACCEPTED = 0.574
@@ -34,19 +33,8 @@ _GAIN = 0.5
 
 
 @runtime_checkable
-class HasSamplesAndDensity(Protocol):
+class HasSamplesAndDensity(HasSamples, Protocol):
     """What a model needs to be annealed; a [`Flow`][hiflow.Flow] has it."""
-
-    @property
-    def prior(self) -> AbstractPrior:
-        """Gives the `event_shape`."""
-        ...
-
-    def sample_and_log_prob(
-        self, key: PRNGKeyArray, size: int, /, **settings: Any
-    ) -> tuple[Array, Array]:
-        """Samples and their log densities."""
-        ...
 
     def log_prob(self, x: Float[Array, "n *event"], /, **settings: Any) -> Array:
         """Log densities of points, differentiable in them."""

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Array, ArrayLike
 
+from hiflow._statistics import error_over_chains
 from hiflow.energies import Units
 from hiflow.metrics._units import FreeEnergy
-from hiflow.metrics._weighted import Weighted, error_over_chains
+from hiflow.metrics._weighted import Weighted
 
 State = ArrayLike | Callable[[Array], Array]
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 from hiflow import _border
 from hiflow._border import border
 from hiflow._programs import compiled
-from hiflow._statistics import Part, half_width
+from hiflow._statistics import error_over_chains
 from hiflow.data import Samples, to_atoms
 from hiflow.energies import AbstractEnergy, Units, species_of, units_of
 from hiflow.energies import registry as _energies
@@ -249,19 +249,6 @@ class Weighted:
 
     def _values(self, observable: ArrayLike | Callable[[Array], Array]) -> np.ndarray:
         return self.values_of(observable).astype(np.float64)
-
-
-def error_over_chains(
-    sums: Float[np.ndarray, "chains *k"], shares: Float[np.ndarray, " chains"]
-) -> np.ndarray:
-    """The error of sums over chains of deviations from a mean in which the chains have these shares;
-    with few of them by Student's distribution."""
-    least = 1 - shares.max()
-    if least < 1e-12:  # One chain decides.
-        return np.full(sums.shape[1:], np.inf)
-    student = half_width([Part(1.0, 1 / float(np.sum(shares**2)) - 1)])
-    variance = np.sum(sums.T**2 / (1 - shares), axis=-1)
-    return np.asarray(student * np.sqrt(variance).T)
 
 
 @border("importance_sample", energy=_border.made_of(_energies), key=_border.key, size=_border.size)

@@ -4,13 +4,14 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array
 
 from hiflow._programs import compiled
 from hiflow.energies import AbstractEnergy, SupportsFitting
 from hiflow.groups import AbstractGroup, Permutation, Product, Rotation, Trivial
 from hiflow.networks import AbstractVelocityField
 from hiflow.priors import AbstractPrior
+from hiflow.training._symmetries import sample_and_moved
 
 # Prior samples whose energies are compared. They may be calculations on the host.
 _LOOKED_AT = 4
@@ -119,10 +120,5 @@ def _energies(
 ) -> tuple[Array, Array]:
     """The energies of prior samples and of the same ones moved by a group."""
 
-    def moved(key: PRNGKeyArray) -> tuple[Array, Array]:
-        k_x, k_g = jax.random.split(key)
-        x = prior.sample(k_x)
-        return x, factor.act(factor.sample(k_g, energy.event_shape), x)
-
-    x, y = jax.vmap(moved)(keys)
+    x, y = jax.vmap(lambda key: sample_and_moved(prior, factor, key))(keys)
     return jax.vmap(energy)(x), jax.vmap(energy)(y)

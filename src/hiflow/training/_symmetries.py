@@ -62,11 +62,18 @@ def check_coupling(
 def _change_under_symmetry(
     prior: AbstractPrior, energy: AbstractEnergy, key: PRNGKeyArray
 ) -> tuple[Array, Array]:
-    key_x, key_g = jax.random.split(key)
-    x = prior.sample(key_x)
-    moved = energy.group.act(energy.group.sample(key_g, energy.event_shape), x)
+    x, moved = sample_and_moved(prior, energy.group, key)
     before = prior.log_prob(x)
     return jnp.abs(prior.log_prob(moved) - before), jnp.abs(before)
+
+
+def sample_and_moved(
+    prior: AbstractPrior, group: AbstractGroup, key: PRNGKeyArray
+) -> tuple[Array, Array]:
+    """A prior sample, and the same moved by a random element of a group."""
+    key_x, key_g = jax.random.split(key)
+    x = prior.sample(key_x)
+    return x, group.act(group.sample(key_g, prior.event_shape), x)
 
 
 @eqx.filter_jit

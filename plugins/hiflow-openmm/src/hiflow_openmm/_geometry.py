@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import hiflow as hf
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
@@ -46,14 +47,9 @@ def backbone(energy: OpenMMEnergy) -> dict[str, tuple[int, int, int, int]]:
 
 
 def dihedral(points: Any, atoms: Sequence[int]) -> Float[Array, "*n"]:
-    """The angle about the middle two of four atoms, in radians and $(-\\pi, \\pi]$: 0 for cis, positive
-    clockwise (IUPAC). `points` are `(*n, atoms, 3)`."""
-    x = jnp.asarray(points)
-    i, j, k, l = (x[..., atom, :] for atom in atoms)  # noqa: E741  as dihedrals are called
-    first, axis, last = j - i, k - j, l - k
-    m, n = jnp.cross(first, axis), jnp.cross(axis, last)
-    length = jnp.linalg.norm(axis, axis=-1)
-    return jnp.arctan2(length * jnp.sum(first * n, axis=-1), jnp.sum(m * n, axis=-1))
+    """The angle about the middle two of four atoms, in radians, of `(*n, atoms, 3)` points:
+    [`hiflow.coordinates.torsions`][], for one of them."""
+    return hf.coordinates.torsions(jnp.asarray(points), [list(atoms)])[..., 0]
 
 
 def same_chirality(energy: OpenMMEnergy, points: Any) -> Bool[Array, "*n"]:
