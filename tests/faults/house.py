@@ -331,8 +331,18 @@ FAULTS = [
     ),
     Mutation(
         "the luck of shared test points averages out", "_statistics.py",
-        "if tests[i] == tests[j]]", "if tests[i] != tests[j] or number == 1]",
+        "if tests[i] == tests[j]:", "if tests[i] != tests[j] or number == 1:",
         "tests/test_statistics.py::test_equal_seeds_are_one_seed",
+    ),
+    Mutation(
+        "seeds that share some points share no luck", "_statistics.py",
+        "elif one is not None and other is not None:", "elif False:",
+        "tests/test_statistics.py::test_the_same_points_in_another_order_are_the_same_points",
+    ),
+    Mutation(
+        "points of one file are those of no other seed", "experiments/_comparison.py",
+        "mean_over(values, tests, chains, also, origins)", "mean_over(values, tests, chains, also)",
+        "tests/test_compare.py::test_seeds_that_share_some_points_of_a_file_share_their_luck",
     ),
     Mutation(
         "copies of points are new points", "_statistics.py",
