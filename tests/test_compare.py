@@ -115,6 +115,10 @@ def test_the_energy_as_control_variate_moves_the_nll_by_the_test_points_luck(run
 def test_a_familys_best_is_chosen_by_validation(runs):
     found = compare([runs / "both"])
     rows = {row["label"]: row for row in found.rows()}
+    said = repr(found).splitlines()
+    assert said[0] == "Comparison of 4 arms"
+    assert said[1].split()[:3] == ["OT-FM", "NLL", f"{rows['OT-FM']['nll']:.3f}"]
+    assert all(len(repr(member)) < 80 for member in found.members)
     (best,) = found.choices()
     assert best["family"] == "Relaxed"
     other = next(row for row in rows.values() if row["family"] and row["label"] != best["label"])

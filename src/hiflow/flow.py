@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from hiflow import _border, _carry, _disk
 from hiflow._border import border
 from hiflow._forks import refuse_fork
+from hiflow._summaries import numbers_in, parts_in_lines
 from hiflow.networks import AbstractVelocityField
 from hiflow.networks import registry as _networks
 from hiflow.priors import AbstractPrior
@@ -72,6 +73,10 @@ class Flow(eqx.Module):
                 f"Flow: `prior` has event shape {self.prior.event_shape} and `network` "
                 f"{self.network.event_shape}; build both for the same events."
             )
+
+    def __repr__(self) -> str:
+        head = f"Flow of events {self.prior.event_shape}, {numbers_in(self.network):,} parameters"
+        return "\n".join([head, *parts_in_lines(self)])
 
     @border("sample", key=_border.key, size=_border.size)
     def sample(self, key: PRNGKeyArray, size: int, **settings: Any) -> Float[Array, "size *event"]:

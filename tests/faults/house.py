@@ -9,6 +9,14 @@ PLOTTING = "tests/test_plotting.py"
 
 FAULTS = [
     Mutation(
+        "a line of progress that stays empty", "_notebook.py", "self._shown.text = text", "pass",
+        "tests/test_reprs.py::test_a_notebook_without_widgets_gets_a_line_and_no_warning",
+    ),
+    Mutation(
+        "parameters counted by array", "_summaries.py", "sum(int(np.prod(leaf.shape)) for", "sum(1 for",
+        "tests/test_reprs.py::test_a_flow_says_its_parts_and_how_many_parameters_it_has",
+    ),
+    Mutation(
         "a checksum that nobody looks at", "_disk/_modules.py",
         "version > 2 and manifest", "version == 0 and manifest",
         "tests/disk/test_trust.py::test_content_that_is_not_that_of_its_checksum_is_refused",

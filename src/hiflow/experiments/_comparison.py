@@ -35,6 +35,13 @@ class Comparison:
     against: str | None = None
     failures: Sequence[Failure] = ()
 
+    def __repr__(self) -> str:
+        """A line per arm: its NLL."""
+        rows = [*self.rows(), *self.failed_rows()]
+        width = max(len(row["label"]) for row in rows)
+        lines = [f"  {row['label']:{width}}  {_nll_of(row)}" for row in rows]
+        return "\n".join([f"Comparison of {len(rows)} arms", *lines])
+
     @property
     def experiment(self) -> Experiment:
         """That of the first member."""
@@ -181,6 +188,12 @@ class Comparison:
         points = [mine.nll - other.nll for mine, other in pairs]
         found = _mean(points, [mine for mine, _ in pairs])
         return {"difference": found.value, "difference_se": found.error}
+
+
+def _nll_of(row: Row) -> str:
+    if row["nll"] is None:
+        return "failed"
+    return f"NLL {row['nll']:.3f} ± {row['se']:.3f} nats, {row['nfe']:.0f} NFE"
 
 
 def _controlled(group: list[Member]) -> Mean:

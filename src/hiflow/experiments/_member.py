@@ -53,6 +53,10 @@ class Member:
     sweep: list[Row] | None = None
     weighted: Weighted | None = None
 
+    def __repr__(self) -> str:
+        """In a line: which one, and its NLL."""
+        return f"Member({self.label!r}, seed {self.seed}, NLL {self.scores['nll']:.3f} nats)"
+
     @property
     def scores(self) -> Row:
         """The last row of its history: `nll`, `nll_se`, `nfe`, …"""
