@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hiflow.experiments._record import Record as Record
     from hiflow.experiments._report import draw as draw
     from hiflow.experiments._report import write as write
+    from hiflow.experiments._report import write_report as write_report
     from hiflow.experiments._run_folder import RunFolder as RunFolder
     from hiflow.experiments._run_folder import flow_files as flow_files
     from hiflow.experiments._show import show as show
@@ -61,6 +62,7 @@ else:
         "show": "_show",
         "draw": "_report",
         "write": "_report",
+        "write_report": "_report",
         "Record": "_record",
         "RunFolder": "_run_folder",
         "flow_files": "_run_folder",
