@@ -8,6 +8,7 @@ import typer
 from hiflow import experiments
 from hiflow._disk import trusting, written
 from hiflow._shell import Cached, console, keep_compiled, plain_errors
+from hiflow._words import nearest
 
 PAPER = ("figure-1", "figure-2")
 
@@ -39,6 +40,10 @@ def plot(
     """Draw the figures of a run, or one of the two that show what the method does."""
     with plain_errors(), trusting(*trust or ()):
         if what not in PAPER:
+            if not Path(what).exists():
+                raise ValueError(
+                    f"{what}: no such run folder, and none of {', '.join(PAPER)}{nearest(what, PAPER)}"
+                )
             folder = experiments.RunFolder(what)
             folder.flows()
             keep_compiled(cache)
