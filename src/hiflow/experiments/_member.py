@@ -96,7 +96,7 @@ def members_of(folder: RunFolder) -> list[Member]:
     found = []
     for (label, seed), flow in folder.flows().items():
         history = read_history(flow.parent)
-        if not history or "log_prob" not in history[-1]:
+        if not history or not isinstance(history[-1].get("log_prob"), list):
             raise ValueError(f"{flow.parent}: its history has no test points; train it again.")
         test, origins = _test_points(folder.root, seed, len(history[-1]["log_prob"]))
         parts = parts_of(experiment, label)

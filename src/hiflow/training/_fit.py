@@ -49,6 +49,7 @@ from hiflow.training._rehearsal import rehearse
 from hiflow.training._settings import Training, as_training
 from hiflow.training._step import State, initial_state
 from hiflow.training._stretch import Watch, advance_through
+from hiflow.training._targets import check_target_data
 
 Row = dict[str, Any]
 
@@ -125,6 +126,7 @@ def fit(
     parts = make_components(network, path, prior, energy, points.shape[1:], key)
     ready = make_ready(*parts, as_training(training).changed(**settings))
     read = checked_sample(ready, points) if isinstance(points, Source) else points
+    check_target_data(ready.target, ready.parts, points, read, getattr(data, "chains", None))
     named = {"data": read, "validation": held_out}
     check_data(ready, named, getattr(data, "chains", None))
     labels = getattr(validation, "chains", None)
