@@ -100,18 +100,19 @@ def test_tempered_chains_find_the_share_of_every_well(tempering):
 
 @pytest.mark.parametrize("tempering", [None, [1.0, 0.5]], ids=["plain", "tempered"])
 def test_a_small_first_step_keeps_to_where_a_calculation_works(tempering):
+    farthest = []
+
     def stiff(x):  # ω = 100: steps above 0.02 are unstable.
-        if not np.abs(x).max() < 1:
-            raise ValueError("not converged")
+        farthest.append(np.abs(x).max())
         return 1e4 * np.sum(x**2, axis=-1) / 2, -1e4 * x
 
     energy = HostEnergy(stiff, shape=(2,), batch=20)
     given = {"chains": 10, "size": 20, "burn_in": 20, "thin": 2, "leapfrog_steps": 4}
     given |= {"start": np.zeros((10, 2)), "tempering": tempering}
-    with pytest.raises(Exception, match="not converged"):
-        draw(energy, **given)
-    points = draw(energy, first_step=0.01, **given).points
-    assert float(jnp.abs(points).max()) < 0.06
+    draw(energy, first_step=0.01, **given)
+    assert max(farthest) < 0.2
+    draw(energy, **given)
+    assert max(farthest) > 1
 
 
 def test_tempering_is_refused_where_it_is_no_ladder():
