@@ -1,6 +1,7 @@
 """How the cost of a training step and of a pairing grows: exponents of a power of the size, fitted.
 
-    taskset -c 0 python benchmarks/slopes.py step
+    taskset -c 0 python benchmarks/slopes.py step         # by particles, dimension and batch
+    taskset -c 0 python benchmarks/slopes.py spectrum     # by modes kept and by data points
     taskset -c 0 python benchmarks/slopes.py coupling
 
 All sizes are timed in turn within one process; printed are the medians and the slope of log time against
@@ -60,6 +61,34 @@ def step():
         table(f"{name}, dimension 39, by batch", steps, per=STEPS)
 
 
+def anchored_step(hessian, dim, points):
+    """A step of 256 among so many points."""
+    prior = hf.priors.Normal(dim)
+    x = jax.vmap(prior.sample)(jax.random.split(KEY, points))
+    network = hf.networks.MLP((dim,), 128, 3, key=KEY)
+    energy = hf.energies.Gaussian(jnp.zeros(dim), jnp.diag(jnp.linspace(1.0, 4.0, dim)))
+    path = hf.paths.Linearised(energy=energy, hessian=hessian, rates="saturating")
+    return hiflow_loop(network, path, x, prior, 256)
+
+
+def spectrum():
+    kept = {k: anchored_step({"name": "lanczos", "k": k}, 156, 512) for k in (4, 16, 64, 150)}
+    table("MLP 128x3, dimension 156, by modes kept", kept, per=STEPS)
+    steps = {n: anchored_step("dense", 39, n) for n in (500, 5_000, 50_000)}
+    table("MLP 128x3, dense path of dimension 39, by data points", steps, per=STEPS)
+    steps = {n: lambda n=n: anchors(n) for n in (500, 2_000, 8_000)}
+    table("dense anchors of LJ13, by data points", steps)
+
+
+def anchors(points):
+    """Of so many points of LJ13, each with its Hessian and eigenvectors."""
+    energy = hf.energies.LennardJones.preset("lj13")
+    prior = hf.priors.CentredNormal(particles=13, dim=3)
+    x = jax.vmap(prior.sample)(jax.random.split(KEY, points))
+    path = hf.paths.Linearised(energy=energy, hessian="dense", rates="saturating")
+    return jax.block_until_ready(hf.paths.make_anchors(path, x))
+
+
 def pairing(coupling, particles, batch):
     prior = hf.priors.CentredNormal(particles=particles, dim=3)
     x = jax.vmap(prior.sample)(jax.random.split(KEY, 2 * batch))
@@ -80,11 +109,12 @@ def coupling():
 def main():
     parser = argparse.ArgumentParser()
     # Not a default: argparse holds a whole list against the choices.
-    parser.add_argument("part", choices=("step", "coupling"), nargs="?")
+    parts = {"step": step, "spectrum": spectrum, "coupling": coupling}
+    parser.add_argument("part", choices=list(parts), nargs="?")
     print(jax.devices()[0].device_kind)
     chosen = parser.parse_args().part
-    for part in [chosen] if chosen else ["step", "coupling"]:
-        {"step": step, "coupling": coupling}[part]()
+    for part in [chosen] if chosen else parts:
+        parts[part]()
 
 
 if __name__ == "__main__":

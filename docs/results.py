@@ -1,6 +1,7 @@
-"""Writes the README's tables of results from the committed comparisons: python docs/results.py
+"""Writes the README's and the write-ups' tables of results from the committed comparisons:
+python docs/results.py
 
-A number in these tables is never typed: `tests/docs/test_results.py` holds the README to them.
+A number in these tables is never typed: `tests/docs/test_results.py` holds the pages to them.
 """
 
 import json
@@ -51,7 +52,9 @@ def value(row: Row) -> str:
 
 def controlled(row: Row) -> str:
     """The NLL controlled by the energy ± error, of seeds that share their test points."""
-    return f"{row['controlled']:.2f} ± {error(row, 'se', points='controlled_se'):.2f}"
+    combined = "difference_se_points" not in row
+    half = row["controlled_se"] if combined else error(row, "se", points="controlled_se")
+    return f"{row['controlled']:.2f} ± {half:.2f}"
 
 
 def difference(digits: int = 2, *, shared: bool = False, sign: int = 1) -> Cell:
@@ -100,8 +103,21 @@ def table(
     return "\n".join([*lines, *last])
 
 
+def lj13_quick() -> str:
+    """The table of the packaged experiment."""
+    arms = ("OT-FM", "HI-FM (Linearised)", "HI-FM (Relaxed)")
+    columns = {
+        "NLL": nll(),
+        "controlled": controlled,
+        "less OT-FM, paired": difference(),
+        "NFE": nfe,
+        "steps": lambda row: str(row["steps"]),
+    }
+    return table("lj13/quick", {arm: arm for arm in arms}, "arm", columns)
+
+
 def results() -> str:
-    """All tables."""
+    """All tables of the README."""
     hessian = "HI-FM, Saturating at the minimum's Hessian"
     tables = [
         table(
@@ -177,13 +193,18 @@ def results() -> str:
     return "\n\n".join(tables)
 
 
-def with_results(readme: str) -> str:
-    """The README with its tables as they come of the committed comparisons."""
+PAGES = {"README.md": results, "experiments/lj13/README.md": lj13_quick}
+
+
+def with_results(page: str, text: str) -> str:
+    """The text of a page with its tables as they come of the committed comparisons."""
     begin, end = _MARKS
     pattern = re.escape(begin) + r".*?" + re.escape(end)
-    return re.sub(pattern, lambda _: f"{begin}\n\n{results()}\n\n{end}", readme, flags=re.DOTALL)
+    made = f"{begin}\n\n{PAGES[page]()}\n\n{end}"
+    return re.sub(pattern, lambda _: made, text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
-    page = ROOT / "README.md"
-    write_text(page, with_results(page.read_text(encoding="utf-8")))
+    for page in PAGES:
+        file = ROOT / page
+        write_text(file, with_results(page, file.read_text(encoding="utf-8")))

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import hiflow as hf
 from hiflow import experiments
+from hiflow._statistics import mean_over
 from hiflow.cli import app
 from hiflow.experiments import _compare, _train, compare
 from hiflow.experiments._page import page
@@ -114,6 +115,10 @@ def test_the_energy_as_control_variate_moves_the_nll_by_the_test_points_luck(run
 def test_a_familys_best_is_chosen_by_validation(runs):
     found = compare([runs / "both"])
     rows = {row["label"]: row for row in found.rows()}
+    said = repr(found).splitlines()
+    assert said[0] == "Comparison of 4 arms"
+    assert said[1].split()[:3] == ["OT-FM", "NLL", f"{rows['OT-FM']['nll']:.3f}"]
+    assert all(len(repr(member)) < 80 for member in found.members)
     (best,) = found.choices()
     assert best["family"] == "Relaxed"
     other = next(row for row in rows.values() if row["family"] and row["label"] != best["label"])
@@ -353,3 +358,26 @@ def test_wrong_variants_are_refused(runs, old, new, message):
     done = hiflow("train", str(runs / "wrong.toml"), "--out", str(runs / "wrong"))
     assert done.exit_code == 2
     assert message in done.output.replace("\n", " ")
+
+
+def test_seeds_that_share_some_points_of_a_file_share_their_luck(tmp_path):
+    file, run = tmp_path / "points.npy", tmp_path / "run"
+    np.save(file, np.random.default_rng(0).normal(size=(10, 2)).astype(np.float32))
+    config = TOML.replace("size = 5000\ntest = 12\nvalidation = 8", f'file = "{file}"\ntest = 8')
+    (tmp_path / "own.toml").write_text(config[: config.index('[[arm]]\nlabel = "Relaxed, s 1"')])
+    trained = hiflow("train", str(tmp_path / "own.toml"), "--out", str(run))
+    assert trained.exit_code == 0, trained.output
+    data = [json.loads((run / f"seed-{k}" / "data.json").read_text()) for k in (0, 1)]
+    origins = [np.asarray(each["test_origins"]) for each in data]
+    # Whatever the two seeds hold out of ten points.
+    assert 6 <= len(np.intersect1d(origins[0], origins[1])) <= 8
+
+    places = [run / f"seed-{k}" / "ot-fm" / "history.jsonl" for k in (0, 1)]
+    last = [json.loads(place.read_text().splitlines()[-1]) for place in places]
+    values = [-np.asarray(row["log_prob"]) for row in last]
+    row = json.loads((run / "comparison.json").read_text())["rows"][0]
+    np.testing.assert_allclose(row["se"], mean_over(values, [0, 1], origins=origins).error)
+
+    (run / "seed-1" / "data.json").write_text(json.dumps(data[1] | {"test_origins": ["a"]}))
+    with pytest.raises(ValueError, match="`test_origins` isn't one of each of 8 test points"):
+        compare([run], console=Console(file=io.StringIO()))

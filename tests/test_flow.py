@@ -101,6 +101,48 @@ def test_density_ignores_the_centre_of_mass():
     np.testing.assert_allclose(flow.log_prob(x + 5.0), flow.log_prob(x), atol=1e-3)
 
 
+def test_pull_is_the_inverse_of_push(x64):
+    flow = linear_flow(rtol=1e-8, atol=1e-8)
+    x0 = jax.random.normal(KEY, (5, 2))
+    np.testing.assert_allclose(flow.pull(flow.push(x0)), x0, atol=1e-6)
+    np.testing.assert_allclose(flow.push(flow.pull(x0)), x0, atol=1e-6)
+    assert isinstance(flow.network, Linear)
+    there = x0 @ jax.scipy.linalg.expm(flow.network.matrix).T
+    np.testing.assert_allclose(flow.pull(there), x0, atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{"rtol": 1e-8, "atol": 1e-8}, {"solver": "Heun", "steps": 8}])
+def test_a_trajectory_goes_from_the_prior_to_the_samples_of_the_same_key(x64, settings):
+    units = hf.Standardised(scale=jnp.array([3.0, 0.5]), shift=7.0)
+    flow = linear_flow(**settings, units=units)
+    times = jnp.array([0.0, 0.3, 0.3, 0.8, 1.0])
+    x = flow.trajectory(KEY, 4, times)
+    np.testing.assert_allclose(x[:, -1], flow.sample(KEY, 4), atol=1e-7)
+    start = jax.vmap(flow.prior.sample)(jax.random.split(KEY, 4))
+    np.testing.assert_allclose(x[:, 0], jax.vmap(units.inverse)(start))
+    # Of the linear field it is the exponential's, at every time.
+    assert isinstance(flow.network, Linear)
+    z = jax.vmap(jax.vmap(units))(x)
+    for k, t in enumerate(times):
+        there = z[:, 0] @ jax.scipy.linalg.expm(t * flow.network.matrix).T
+        np.testing.assert_allclose(z[:, k], there, atol=1e-2)
+
+
+def test_velocity_is_the_slope_of_the_trajectory_in_the_datas_units(x64):
+    units = hf.Standardised(scale=jnp.array([3.0, 0.5]), shift=7.0)
+    flow = hf.Flow(hf.priors.Normal((2,)), Rough(), units=units, rtol=1e-10, atol=1e-10)
+    times = jnp.array([0.2, 0.4])
+    h = 1e-4
+    around = flow.trajectory(KEY, 3, jnp.sort(jnp.concatenate([times - h, times, times + h])))
+    for k, t in enumerate(times):
+        before, here, after = (around[:, 3 * k + j] for j in range(3))
+        slope = (after - before) / (2 * h)
+        np.testing.assert_allclose(flow.velocity(t, here), slope, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(flow.velocity(float(t), here[0]), slope[0], rtol=1e-4, atol=1e-4)
+    each = flow.velocity(times, around[:2, 0])
+    np.testing.assert_allclose(each[1], flow.velocity(times[1], around[1, 0]))
+
+
 @pytest.mark.parametrize("chunk_size", [1, 3])
 def test_chunks_do_not_change_the_result(x64, chunk_size):
     x = jax.random.normal(KEY, (7, 2))
@@ -326,6 +368,8 @@ class Stiff(hf.networks.AbstractVelocityField):
 
 def test_a_solve_that_does_not_arrive_is_no_number():
     flow = hf.Flow(hf.priors.Normal(2), Stiff(), rtol=1e-5, atol=1e-5)
+    with pytest.raises(RuntimeError, match="didn't arrive for 2 of 2 samples within 4,096 steps"):
+        flow.trajectory(KEY, 2, jnp.array([0.0, 1.0]))
     with pytest.raises(RuntimeError, match="didn't arrive for 3 of 3 samples within 4,096 steps"):
         flow.sample(KEY, 3)
     x = jnp.ones((2, 2))

@@ -218,3 +218,11 @@ def test_a_broken_plugin_is_named_and_hides_nothing(plugins, name, message):
         plugins.make(name)
     assert plugins.make("cubic") is not None
     assert plugins.make("constant") is not None
+
+
+@pytest.mark.parametrize("name", [{"name": "independent"}, ["independent"], 3, None, {}])
+def test_a_name_that_is_no_string_is_refused(name):
+    with pytest.raises(hf.RegistryError, match=r"whose name isn't a string\. Names: .*independent"):
+        hf.couplings.registry.make({"name": name})
+    with pytest.raises(hf.RegistryError, match="whose name isn't a string"):
+        hf.Training(coupling={"name": name})

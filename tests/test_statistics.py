@@ -43,6 +43,29 @@ def test_seeds_with_points_of_their_own_are_covered(number):
     assert LOW < covered(draw) < HIGH
 
 
+@pytest.mark.parametrize("taken", [12, 30, 40])
+@pytest.mark.parametrize("number", [2, 5])
+def test_seeds_that_take_their_points_from_one_pool_are_covered(number, taken):
+    """Some, most or all of 40, each seed in an order of its own."""
+
+    def draw(generator):
+        pool = generator.normal(size=40)
+        rows = [generator.permutation(40)[:taken] for _ in range(number)]
+        values = [pool[row] + 0.2 * generator.normal(size=taken) for row in rows]
+        return mean_over(values, list(range(number)), origins=rows)
+
+    assert LOW < covered(draw) < HIGH
+
+
+def test_the_same_points_in_another_order_are_the_same_points():
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=30) + 0.2 * generator.normal(size=(2, 30))
+    order = generator.permutation(30)
+    rows = [np.arange(30), order]
+    found = mean_over([values[0], values[1][order]], [0, 1], origins=rows)
+    np.testing.assert_allclose(found, mean_over(list(values), [0, 0]))
+
+
 @pytest.mark.parametrize("chains", [3, 12])
 @pytest.mark.parametrize("number", [1, 3])
 def test_correlated_points_are_covered(chains, number):

@@ -98,6 +98,37 @@ def points(value: Any, what: str) -> Array:
     return array
 
 
+def times(value: Any, what: str) -> Array:
+    """Times in [0, 1], none before its predecessor.
+
+    **Raises:** `ValueError` for anything else.
+    """
+    array = times_or_one(value, what)
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(
+            f"{what} must be a list of times, got shape {array.shape}. Write e.g. jnp.linspace(0, 1, 5)."
+        )
+    if not isinstance(array, Tracer) and np.any(np.diff(np.asarray(array)) < 0):
+        raise ValueError(f"{what} must not go back: sort them, e.g. by jnp.sort.")
+    return array
+
+
+def times_or_one(value: Any, what: str) -> Array:
+    """Times in [0, 1], or one: numbers of any kind.
+
+    **Raises:** `ValueError` for anything else.
+    """
+    try:
+        array = floats(value if isinstance(value, jax.Array) else np.asarray(value, float), what)
+    except (TypeError, ValueError):
+        raise ValueError(f"{what} must be numbers in [0, 1], got {_told(value)}.") from None
+    if not isinstance(array, Tracer):
+        known = np.asarray(array)
+        if not np.all((known >= 0) & (known <= 1)):
+            raise ValueError(f"{what} must lie in [0, 1], got {known.min():g} to {known.max():g}.")
+    return array
+
+
 def floats(value: Any, what: str) -> Array:
     """An array of floats.
 

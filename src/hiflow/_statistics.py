@@ -61,27 +61,31 @@ def mean_over(
     tests: Sequence[Hashable],
     chains: Sequence[Labels | None] | None = None,
     also: Iterable[Part] = (),
+    origins: Sequence[Labels | None] | None = None,
 ) -> Mean:
     r"""The mean of several seeds' values, as an estimate for all seeds and all points.
 
     With $m_s$ the seeds' means its variance is $\operatorname{var}(m_s)/S + \bar c$. The first part
     holds whatever differs from seed to seed, the points too where every seed has its own. The second
     is the mean covariance of $m_s$ and $m_{s'}$ over pairs of seeds, which those that were scored on
-    the same points have: its luck no number of seeds averages out (two-way analysis
-    of variance; degrees of freedom by Satterthwaite, Biometrics Bulletin 2, 110, 1946). With one seed
-    it is the variance over points alone.
+    the same points, or on some of the same, have: its luck no number of seeds averages out (two-way
+    analysis of variance; degrees of freedom by Satterthwaite, Biometrics Bulletin 2, 110, 1946). With
+    one seed it is the variance over points alone.
 
     **Arguments:**
 
     - `seeds`: the values of each seed.
     - `tests`: what tells the seeds' points apart; equal where they are the same, in the same order.
     - `chains`, `also`: as for `mean_of`, the chains of each seed's points.
+    - `origins`: where each seed takes its points from one pool, such as a file, which of the pool's
+      points or chains they are: seeds of other points may still share some.
     """
     number = len(seeds)
     chains = [None] * number if chains is None else chains
+    origins = [None] * number if origins is None else origins
     values = [np.asarray(one, np.float64) for one in seeds]
     means = np.array([one.mean() for one in values])
-    parts = [_shared(values, tests, chains), *also]
+    parts = [_shared(values, tests, chains, origins), *also]
     if number > 1:
         parts.append(Part(float(np.var(means, ddof=1)) / number, number - 1))
     return Mean(float(means.mean()), half_width(parts))
@@ -120,16 +124,45 @@ def part_of(values: Values, chains: Labels | None = None) -> Part:
 
 
 def _shared(
-    values: list[np.ndarray], tests: Sequence[Hashable], chains: Sequence[Labels | None]
+    values: list[np.ndarray],
+    tests: Sequence[Hashable],
+    chains: Sequence[Labels | None],
+    origins: Sequence[Labels | None],
 ) -> Part:
     """The mean covariance of the seeds' means; of one seed, its variance."""
-    number = len(values)
+    number, found = len(values), []
     pairs = [(i, j) for i in range(number) for j in range(number) if i < j or number == 1]
-    found = [_covariance(values[i], values[j], chains[i]) for i, j in pairs if tests[i] == tests[j]]
+    for i, j in pairs:
+        one, other = origins[i], origins[j]
+        if tests[i] == tests[j]:
+            found.append(_covariance(values[i], values[j], chains[i]))
+        elif one is not None and other is not None:
+            found.append(_overlap(values[i], values[j], one, other))
     if not found:
         return Part(0.0, 1)
     covariance = sum(each for each, _ in found) / len(pairs)
-    return Part(max(covariance, 0.0), found[0][1])
+    return Part(max(covariance, 0.0), max(degrees for _, degrees in found))
+
+
+def _overlap(one: Values, other: Values, origin: Labels, of_other: Labels) -> tuple[float, float]:
+    """The covariance of two means over points of one pool, and its degrees of freedom: of the points
+    that both hold."""
+    names, index = np.unique(
+        np.concatenate([np.asarray(origin), np.asarray(of_other)]), return_inverse=True
+    )
+    rows, n = np.split(index, [len(one)]), len(names)
+    counts = [np.bincount(row, minlength=n) for row in rows]
+    sums = [
+        np.bincount(row, each - np.mean(each), n) / len(each)
+        for row, each in zip(rows, (one, other), strict=True)
+    ]
+    both = (counts[0] > 0) & (counts[1] > 0)
+    if both.sum() < 2:
+        return 0.0, 1.0
+    # A mean of its own is taken from either, so each point's share of it is too.
+    share = (counts[0] / len(one) + counts[1] / len(other))[both] / 2
+    covariance = np.sum(sums[0][both] * sums[1][both] / (1 - share))
+    return float(covariance), float(both.sum() - 1)
 
 
 def _covariance(one: Values, other: Values, chains: Labels | None) -> tuple[float, float]:

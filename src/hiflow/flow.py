@@ -1,31 +1,25 @@
 """A flow: prior, velocity field and solver, with samples and a normalised density."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from hiflow import _border, _disk
+from hiflow import _border, _carry, _disk
 from hiflow._border import border
-from hiflow._devices import on_every_device
 from hiflow._forks import refuse_fork
-from hiflow._integration import in_chunks
+from hiflow._summaries import numbers_in, parts_in_lines
 from hiflow.networks import AbstractVelocityField
 from hiflow.networks import registry as _networks
 from hiflow.priors import AbstractPrior
 from hiflow.priors import registry as _priors
-from hiflow.solver import Solver, SolverStats, as_solver, check_arrived, solve
+from hiflow.solver import Solver, SolverStats, as_solver
 from hiflow.standardisation import Standardised
-
-# The results, what the solver did, and who arrived.
-Solved = tuple[PyTree, SolverStats, Array]
-# How many samples the prior's density is taken of at once.
-_CHUNK = 1024
 
 
 class Flow(eqx.Module):
@@ -80,6 +74,10 @@ class Flow(eqx.Module):
                 f"{self.network.event_shape}; build both for the same events."
             )
 
+    def __repr__(self) -> str:
+        head = f"Flow of events {self.prior.event_shape}, {numbers_in(self.network):,} parameters"
+        return "\n".join([head, *parts_in_lines(self)])
+
     @border("sample", key=_border.key, size=_border.size)
     def sample(self, key: PRNGKeyArray, size: int, **settings: Any) -> Float[Array, "size *event"]:
         """`size` samples."""
@@ -91,7 +89,7 @@ class Flow(eqx.Module):
     ) -> tuple[Float[Array, "size *event"], SolverStats]:
         """`size` samples and what the solver did."""
         flow = self.with_settings(**settings)
-        z, stats = _solved(_push, flow, _prior_samples(flow, key, size))
+        z, stats = _carry.solved(_carry.ends, flow, _prior_samples(flow, key, size))
         return _from_units(flow, z), stats
 
     @border("push", x0=_border.points)
@@ -101,12 +99,66 @@ class Flow(eqx.Module):
 
         **Raises:** `ValueError` if `x0` isn't a batch of events.
         """
-        if x0.shape[1:] != self.prior.event_shape:
+        _check_batch(self, x0, "push: `x0`")
+        return _from_units(self, _carry.solved(_carry.ends, self.with_settings(**settings), x0)[0])
+
+    @border("pull", x=_border.points)
+    def pull(self, x: Float[Array, "n *event"], **settings: Any) -> Float[Array, "n *event"]:
+        """Where in the prior the flow brings points of the data from: the inverse of
+        [`push`][hiflow.Flow.push], as near as the solver's tolerances. With `units`, `x` are in the
+        data's, and what is returned is in the prior's.
+
+        **Raises:** `ValueError` if `x` isn't a batch of events.
+        """
+        _check_batch(self, x, "pull: `x`")
+        return _carry.solved(_carry.starts, self.with_settings(**settings), _in_units(self, x))[0]
+
+    @border("trajectory", key=_border.key, size=_border.size, times=_border.times)
+    def trajectory(
+        self,
+        key: PRNGKeyArray,
+        size: int,
+        times: Sequence[float] | Float[Array, " times"],
+        **settings: Any,
+    ) -> Float[Array, "size times *event"]:
+        r"""The samples of [`sample`][hiflow.Flow.sample] with the same key, on their way: $x(t)$ at each
+        of the times, in the data's units, by the method's own interpolation between the solver's steps
+        (diffrax's dense output).
+
+        **Arguments:**
+
+        - `times`: in $[0, 1]$, none before its predecessor.
+
+        **Raises:** `ValueError` for other times.
+        """
+        flow = self.with_settings(**settings)
+        x0 = _prior_samples(flow, key, size)
+        z = _carry.along(flow, jnp.asarray(times), x0)
+        return z if flow.units is None else jax.vmap(jax.vmap(flow.units.inverse))(z)
+
+    @border("velocity", t=_border.times_or_one, x=_border.points)
+    def velocity(
+        self, t: float | Float[Array, "*batch_or_one"], x: Float[Array, "*batch_event"]
+    ) -> Float[Array, "*batch_event"]:
+        r"""$\dot x$ at time $t$ of one event or of a batch of events, in the data's units per unit of
+        time: $S\,v_\theta(t, S^{-1}(x - b))$ with `units`.
+
+        **Arguments:**
+
+        - `t`: in $[0, 1]$; one time, or one per event of the batch.
+
+        **Raises:** `ValueError` if `x` has neither the event's shape nor that of a batch of events, or
+        for times that don't go with it.
+        """
+        batch, lead = _as_batch(self, x, "velocity: `x`")
+        t = jnp.asarray(t)
+        if t.shape not in ((), lead):
             raise ValueError(
-                f"push: `x0` must have shape (n, {', '.join(map(str, self.prior.event_shape))}), got "
-                f"{x0.shape}."
+                f"velocity: `t` must be one time or have the shape {lead}, one per event, got {t.shape}."
             )
-        return _from_units(self, _solved(_push, self.with_settings(**settings), x0)[0])
+        t = jnp.broadcast_to(t, batch.shape[:1]).astype(batch.dtype)
+        u = _carry.velocity(self, t, _in_units(self, batch))
+        return (u if self.units is None else self.units.scale * u).reshape(x.shape)
 
     @border("sample_and_log_prob", key=_border.key, size=_border.size)
     def sample_and_log_prob(
@@ -124,7 +176,7 @@ class Flow(eqx.Module):
         key_prior, key_probes = jax.random.split(key)
         x0 = _prior_samples(flow, key_prior, size)
         keys = jax.random.split(key_probes, size)
-        (z, log_prob), stats = _solved(_push_with_density, flow, (x0, keys))
+        (z, log_prob), stats = _carry.solved(_carry.ends_with_density, flow, (x0, keys))
         return _from_units(flow, z), log_prob + _log_det(flow), stats
 
     @border("log_prob", x=_border.points, key=_border.key_or_none)
@@ -143,17 +195,11 @@ class Flow(eqx.Module):
     ) -> tuple[Float[Array, "*batch"], SolverStats]:
         """The log density in nats, and what the solver did."""
         flow = self.with_settings(**settings)
-        event = flow.prior.event_shape
-        if x.shape[-len(event) :] != event or x.ndim > len(event) + 1:
-            raise ValueError(
-                f"log_prob: `x` must have shape {event} or (n, {', '.join(map(str, event))}), got "
-                f"{x.shape}."
-            )
-        batch = x.reshape(-1, *event)
+        batch, lead = _as_batch(flow, x, "log_prob: `x`")
         keys = None if key is None else jax.random.split(key, batch.shape[0])
-        log_prob, stats = _solved(_pull, flow, (_in_units(flow, batch), keys))
+        log_prob, stats = _carry.solved(_carry.density, flow, (_in_units(flow, batch), keys))
         result = (log_prob + _log_det(flow), stats)
-        return jax.tree.map(lambda leaf: leaf.reshape(x.shape[: x.ndim - len(event)]), result)
+        return jax.tree.map(lambda leaf: leaf.reshape(lead), result)
 
     def with_settings(self, **settings: Any) -> "Flow":
         """The same flow with other solver settings as its defaults.
@@ -228,55 +274,20 @@ def _log_det(flow: Flow) -> Float[Array, ""]:
     return flow.units.log_det(jnp.zeros(flow.prior.event_shape), flow.prior.group)
 
 
-@eqx.filter_jit
-def _push(flow: Flow, x0: Float[Array, "n *event"]) -> Solved:
-    (x1, _), stats, arrived = solve(flow.solver, flow.network, x0, (0.0, 1.0))
-    return x1, stats, arrived
+def _check_batch(flow: Flow, x: Array, what: str) -> None:
+    """Raise unless `x` is a batch of events."""
+    event = flow.prior.event_shape
+    if x.shape[1:] != event:
+        raise ValueError(
+            f"{what} must have shape (n, {', '.join(map(str, event))}), got {x.shape}."
+        )
 
 
-@eqx.filter_jit
-def _push_with_density(flow: Flow, starts: tuple[Float[Array, "n *event"], Array]) -> Solved:
-    solver, (x0, keys) = flow.solver, starts
-    (x1, gained), stats, arrived = solve(
-        solver, flow.network, x0, (0.0, 1.0), solver.divergence, keys
-    )
-    log_prob = _prior_log_prob(flow, x0) - _mean(gained)
-    return (x1, log_prob), _with_probes(stats, gained), arrived
-
-
-@eqx.filter_jit
-def _pull(flow: Flow, ends: tuple[Float[Array, "n *event"], Array | None]) -> Solved:
-    solver, (x1, keys) = flow.solver, ends
-    projected = jax.vmap(flow.prior.group.project)(x1)
-    (x0, gained), stats, arrived = solve(
-        solver, flow.network, projected, (1.0, 0.0), solver.divergence, keys
-    )
-    log_prob = _prior_log_prob(flow, x0) + _mean(gained)
-    return log_prob, _with_probes(stats, gained), arrived
-
-
-def _prior_log_prob(flow: Flow, x: Float[Array, "n *event"]) -> Float[Array, " n"]:
-    return in_chunks(flow.prior.log_prob, x, flow.solver.chunk_size or _CHUNK)
-
-
-def _mean(gained: Float[Array, "n *estimates"]) -> Float[Array, " n"]:
-    return gained.reshape(gained.shape[0], -1).mean(1)
-
-
-def _with_probes(stats: SolverStats, gained: Float[Array, "n *estimates"]) -> SolverStats:
-    """The statistics, with the variance of the mean of the probes' integrals."""
-    if gained.ndim == 1:
-        return stats
-    probes = gained.shape[1]
-    variance = (
-        jnp.var(gained, axis=1, ddof=1) / probes if probes > 1 else stats.probe_variance + jnp.nan
-    )
-    return SolverStats(stats.nfe, stats.accepted, stats.rejected, variance)
-
-
-def _solved(
-    function: Callable[[Flow, Any], Solved], flow: Flow, rows: PyTree
-) -> tuple[PyTree, SolverStats]:
-    """The results for all rows, and the statistics."""
-    results, stats, arrived = on_every_device(function, flow, rows)
-    return check_arrived(arrived, (results, stats))
+def _as_batch(flow: Flow, x: Array, what: str) -> tuple[Array, tuple[int, ...]]:
+    """One event or a batch of them as a batch, and the shape that results are to have."""
+    event = flow.prior.event_shape
+    if x.shape[-len(event) :] != event or x.ndim > len(event) + 1:
+        raise ValueError(
+            f"{what} must have shape {event} or (n, {', '.join(map(str, event))}), got {x.shape}."
+        )
+    return x.reshape(-1, *event), x.shape[: x.ndim - len(event)]

@@ -186,7 +186,7 @@ class Registry(Generic[T]):
 
     def _found(self, value: object) -> tuple[str, type[T], dict[str, Any]]:
         """The name, class and arguments that a name or table asks for."""
-        arguments = self._table(value)
+        arguments = self.table_of(value)
         name = arguments.pop("name")
         return name, self.get(name), arguments
 
@@ -201,8 +201,8 @@ class Registry(Generic[T]):
                 return name
         return cls.__name__
 
-    def _table(self, value: object) -> dict[str, Any]:
-        """A name or a table as a table."""
+    def table_of(self, value: object) -> dict[str, Any]:
+        """A name or a table as a table. **Raises:** `RegistryError` if it has no name."""
         if isinstance(value, str):
             return {"name": value}
         if isinstance(value, Mapping) and isinstance(value.get("name"), str):
@@ -239,8 +239,7 @@ class Registry(Generic[T]):
             elsewhere = f" (that is one of {', '.join(others)})" if others else ""
             raise RegistryError(
                 f"{self.family}: no component is called {name!r}{elsewhere}"
-                f"{nearest(name, self.names())} "
-                f"Known names: {', '.join(self.names())}."
+                f"{nearest(name, self.names())} Known names: {', '.join(self.names())}."
             )
         return claims
 

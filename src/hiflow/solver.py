@@ -13,8 +13,15 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from hiflow import divergences
 from hiflow._checks import Refused, as_scalar, converter, is_concrete, nearest, whole
-from hiflow._integration import Field, Interval, solve_adaptively, solve_in_steps, width_for
-from hiflow._integration._adaptive import MOST_STEPS
+from hiflow._integration import (
+    Field,
+    Interval,
+    in_chunks,
+    solve_adaptively,
+    solve_in_steps,
+    width_for,
+)
+from hiflow._integration._adaptive import FIRST_STEP, MOST_STEPS
 from hiflow._kinds import wanted
 from hiflow.networks import AbstractVelocityField
 
@@ -174,11 +181,46 @@ def solve(
     if solver.steps is not None:
         (x, gained), report = solve_in_steps(*problem, solver.steps, width)
     else:
-        controller = diffrax.PIDController(solver.rtol, solver.atol)
-        (x, gained), report = solve_adaptively(*problem, controller, width)
+        (x, gained), report = solve_adaptively(*problem, _controller(solver), width)
     nothing = jnp.zeros(report.nfe.shape)
     stats = SolverStats(report.nfe, report.accepted, report.rejected, nothing)
     return (x, gained), stats, report.arrived
+
+
+def solve_along(
+    solver: Solver,
+    network: AbstractVelocityField,
+    x: Float[Array, "n *event"],
+    times: Float[Array, " times"],
+) -> tuple[Float[Array, "n times *event"], Bool[Array, " n"]]:
+    """Where the network has carried the points `x` from time 0 at each of the times, by the method's
+    interpolation between its steps, and who got to time 1."""
+    x = x.astype(jnp.promote_types(x.dtype, jnp.zeros(()).dtype))
+    if solver.steps is None:
+        controller, first, most = (
+            _controller(solver),
+            FIRST_STEP,
+            MOST_STEPS,
+        )
+    else:
+        ends = jnp.linspace(0, 1, solver.steps + 1).astype(x.dtype)
+        controller, first, most = diffrax.StepTo(ends), None, solver.steps
+    term = diffrax.ODETerm(lambda t, x, network: network(t, x))
+    saved = diffrax.SaveAt(ts=times.astype(x.dtype))
+
+    def one(x: Array) -> tuple[Array, Array]:
+        found = diffrax.diffeqsolve(
+            term, solver.method, 0.0, 1.0, first, x, network,
+            saveat=saved, stepsize_controller=controller, max_steps=most, throw=False,
+        )  # fmt: skip
+        assert found.ys is not None
+        return found.ys, found.result == diffrax.RESULTS.successful
+
+    return in_chunks(one, x, _width(solver, network, x, None, None))
+
+
+def _controller(solver: Solver) -> diffrax.PIDController:
+    return diffrax.PIDController(solver.rtol, solver.atol)
 
 
 def _field(parts: tuple[AbstractVelocityField, divergences.AbstractDivergence | None]) -> Field:

@@ -46,12 +46,18 @@ def start(code: str, *arguments: object, devices: int = 1) -> subprocess.Popen[s
     return started([sys.executable, "-c", COMMON + code, *map(str, arguments)], devices=devices)
 
 
-def started(command: list[str], *, devices: int = 1) -> subprocess.Popen[str]:
-    """A process with so many devices, its output piped."""
+def started(command: list[str], *, devices: int = 1, **variables: str) -> subprocess.Popen[str]:
+    """A process with so many devices and these environment variables, its output piped."""
     flags = f"{os.environ.get('XLA_FLAGS', '')} {FORCED}={devices}"
     return subprocess.Popen(
         command,
-        env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "COLUMNS": "300"},
+        env={
+            **os.environ,
+            "XLA_FLAGS": flags,
+            "JAX_PLATFORMS": "cpu",
+            "COLUMNS": "300",
+            **variables,
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

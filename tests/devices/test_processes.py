@@ -35,9 +35,9 @@ path = {name = "optimal-transport"}
 """
 
 
-def train(folder, *options):
+def train(folder, *options, **variables):
     command = [sys.executable, "-m", "hiflow.cli", "train", folder / "long.toml"]
-    return started([*map(str, command), "--out", str(folder / "run"), *options])
+    return started([*map(str, command), "--out", str(folder / "run"), *options], **variables)
 
 
 def together(folder, *options):
@@ -130,3 +130,21 @@ def test_a_job_of_several_processes_is_found_or_asked_for(folder, running):
     assert lost.returncode == 2
     assert "no SLURM or MPI job is around this process" in said
     assert "Pass --coordinator" in said
+
+
+def test_tasks_of_a_slurm_step_find_each_other(folder, running):
+    file = folder / "long.toml"
+    file.write_text(file.read_text().replace("100_000", "100"))
+    # What srun gives a task; JAX listens at a port that it makes of the job's number.
+    step = {"SLURM_JOB_ID": str(free_port()), "SLURM_STEP_NODELIST": "localhost,other"}
+    step |= {"SLURM_NTASKS": "2", "SLURM_STEP_NUM_NODES": "1"}
+    running += (
+        tasks := [
+            train(folder, "--distributed", **step, SLURM_PROCID=rank, SLURM_LOCALID=rank)
+            for rank in "01"
+        ]
+    )
+    said = [task.communicate(timeout=200)[0] for task in tasks]
+    assert [task.returncode for task in tasks] == [0, 0], "\n".join(said)
+    assert "OT-FM" in said[0]
+    assert saved(folder) == 100

@@ -1,4 +1,4 @@
-"""The README's numbers are those of the committed comparisons."""
+"""The numbers of the README and of write-ups are those of the committed comparisons."""
 
 import importlib.util
 from pathlib import Path
@@ -19,9 +19,14 @@ def results():
     return module
 
 
-def test_the_readme_has_the_committed_numbers(results):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert results.with_results(readme) == readme, "run `python docs/results.py`"
+PAGES = ["README.md", "experiments/lj13/README.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_readme_has_the_committed_numbers(results, page):
+    assert list(results.PAGES) == PAGES
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert results.with_results(page, text) == text, "run `python docs/results.py`"
 
 
 def test_another_number_is_noticed(results):
@@ -29,7 +34,7 @@ def test_another_number_is_noticed(results):
     row = results.rows_of("ring")["Relaxed, s 1"]
     typed = readme.replace(results.nll()(row), "1.50 ± 0.01")
     assert typed != readme
-    assert results.with_results(typed) == readme
+    assert results.with_results("README.md", typed) == readme
 
 
 def test_errors_over_seeds_and_over_points_are_combined(results):
@@ -41,3 +46,9 @@ def test_errors_over_seeds_and_over_points_are_combined(results):
     assert 0.5 < both < np.hypot(alone, 0.4)
     combined = {"seeds": 3, "difference_se": 0.3}
     assert results.error(combined, "difference_se", points="difference_se_points") == 0.3
+
+
+def test_a_controlled_nll_has_its_own_error(results):
+    row = results.rows_of("lj13/quick")["OT-FM"]
+    assert row["controlled_se"] < row["se"] / 2
+    assert results.controlled(row).endswith(f"± {row['controlled_se']:.2f}")

@@ -9,14 +9,30 @@ ARRIVAL = "tests/test_flow.py::test_a_solve_that_does_not_arrive_is_no_number"
 
 FAULTS = [
     Mutation(
-        "log density of the wrong sign", "flow.py", "log_prob(flow, x0) + _mean(gained)",
+        "log density of the wrong sign", "_carry.py", "log_prob(flow, x0) + _mean(gained)",
         "log_prob(flow, x0) - _mean(gained)",
         "tests/test_flow.py::test_density_of_a_linear_field_is_the_transformed_gaussian",
     ),
     Mutation(
-        "sampled density forgets the Jacobian", "flow.py", "log_prob(flow, x0) - _mean(gained)",
+        "sampled density forgets the Jacobian", "_carry.py", "log_prob(flow, x0) - _mean(gained)",
         "log_prob(flow, x0)",
         "tests/test_flow.py::test_samples_carry_the_density_that_log_prob_gives",
+    ),
+    Mutation(
+        "velocities in the prior's units", "flow.py",
+        "u if self.units is None else self.units.scale * u", "u",
+        "tests/test_flow.py::test_velocity_is_the_slope_of_the_trajectory_in_the_datas_units",
+    ),
+    Mutation(
+        "trajectories of other steps", "solver.py",
+        "controller, first, most = diffrax.StepTo(ends)",
+        "controller, first, most = diffrax.StepTo(ends**2)",
+        "tests/test_flow.py::test_a_trajectory_goes_from_the_prior_to_the_samples_of_the_same_key",
+    ),
+    Mutation(
+        "pull pushes on", "_carry.py", "solve(flow.solver, flow.network, projected, (1.0, 0.0))",
+        "solve(flow.solver, flow.network, projected, (0.0, 1.0))",
+        "tests/test_flow.py::test_pull_is_the_inverse_of_push",
     ),
     Mutation(
         "NFE off by one", "_integration/_adaptive.py", "1 + steps * (stages - 1) if self",
@@ -29,7 +45,7 @@ FAULTS = [
         "tests/test_flow.py::test_nfe_is_what_a_counter_in_the_network_sees",
     ),
     Mutation(
-        "Hutchinson sums its probes", "flow.py", "gained.reshape(gained.shape[0], -1).mean(1)",
+        "Hutchinson sums its probes", "_carry.py", "gained.reshape(gained.shape[0], -1).mean(1)",
         "gained.reshape(gained.shape[0], -1).sum(1)",
         "tests/test_flow.py::test_hutchinson_averages_to_the_exact_density",
     ),
@@ -51,7 +67,7 @@ FAULTS = [
         "tests/metrics/test_metrics.py::test_free_energy_and_means_are_the_targets_within_their_errors",
     ),
     Mutation(
-        "probe variance of one probe", "flow.py", "jnp.var(gained, axis=1, ddof=1) / probes",
+        "probe variance of one probe", "_carry.py", "jnp.var(gained, axis=1, ddof=1) / probes",
         "jnp.var(gained, axis=1, ddof=1)",
         "tests/test_flow.py::test_probe_variance_is_that_of_the_estimate",
     ),

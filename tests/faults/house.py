@@ -9,6 +9,14 @@ PLOTTING = "tests/test_plotting.py"
 
 FAULTS = [
     Mutation(
+        "a line of progress that stays empty", "_notebook.py", "self._shown.text = text", "pass",
+        "tests/test_reprs.py::test_a_notebook_without_widgets_gets_a_line_and_no_warning",
+    ),
+    Mutation(
+        "parameters counted by array", "_summaries.py", "sum(int(np.prod(leaf.shape)) for", "sum(1 for",
+        "tests/test_reprs.py::test_a_flow_says_its_parts_and_how_many_parameters_it_has",
+    ),
+    Mutation(
         "a checksum that nobody looks at", "_disk/_modules.py",
         "version > 2 and manifest", "version == 0 and manifest",
         "tests/disk/test_trust.py::test_content_that_is_not_that_of_its_checksum_is_refused",
@@ -327,8 +335,18 @@ FAULTS = [
     ),
     Mutation(
         "the luck of shared test points averages out", "_statistics.py",
-        "if tests[i] == tests[j]]", "if tests[i] != tests[j] or number == 1]",
+        "if tests[i] == tests[j]:", "if tests[i] != tests[j] or number == 1:",
         "tests/test_statistics.py::test_equal_seeds_are_one_seed",
+    ),
+    Mutation(
+        "seeds that share some points share no luck", "_statistics.py",
+        "elif one is not None and other is not None:", "elif False:",
+        "tests/test_statistics.py::test_the_same_points_in_another_order_are_the_same_points",
+    ),
+    Mutation(
+        "points of one file are those of no other seed", "experiments/_comparison.py",
+        "mean_over(values, tests, chains, also, origins)", "mean_over(values, tests, chains, also)",
+        "tests/test_compare.py::test_seeds_that_share_some_points_of_a_file_share_their_luck",
     ),
     Mutation(
         "copies of points are new points", "_statistics.py",

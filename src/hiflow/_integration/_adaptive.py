@@ -12,7 +12,7 @@ from hiflow._integration._problem import Field, Interval, Rates
 from hiflow._integration._runge_kutta import Tableau, step
 
 MOST_STEPS = 4096
-_FIRST_STEP = 0.01
+FIRST_STEP = 0.01
 
 
 class Lane(NamedTuple):
@@ -58,7 +58,7 @@ class Adaptive(NamedTuple):
         none = jnp.zeros((), jnp.int32)
         term = diffrax.ODETerm(self.field.velocity)
         ahead, control = self.controller.init(
-            term, zero, zero + 1, x, zero + _FIRST_STEP, None, self.method.func, self._order
+            term, zero, zero + 1, x, zero + FIRST_STEP, None, self.method.func, self._order
         )
         control = jax.tree.map(jnp.asarray, control)
         return Lane(zero, jnp.asarray(ahead), x, gained, first, drawn, control, none, none)

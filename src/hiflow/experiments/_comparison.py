@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hiflow._statistics import Mean, mean_over
+from hiflow._statistics import Mean, Part, mean_over
 from hiflow.data import PixelTransform
 from hiflow.energies import AbstractEnergy
 from hiflow.experiments._caption import caption
@@ -34,6 +34,13 @@ class Comparison:
     energy: AbstractEnergy | None
     against: str | None = None
     failures: Sequence[Failure] = ()
+
+    def __repr__(self) -> str:
+        """A line per arm: its NLL."""
+        rows = [*self.rows(), *self.failed_rows()]
+        width = max(len(row["label"]) for row in rows)
+        lines = [f"  {row['label']:{width}}  {_nll_of(row)}" for row in rows]
+        return "\n".join([f"Comparison of {len(rows)} arms", *lines])
 
     @property
     def experiment(self) -> Experiment:
@@ -141,8 +148,7 @@ class Comparison:
 
     def _row(self, group: list[Member]) -> Row:
         first, scores = group[0], [m.scores for m in group]
-        tests = [member.test for member in group]
-        nll = mean_over([m.nll for m in group], tests, [m.chains for m in group])
+        nll = _mean([m.nll for m in group], group)
         row = {
             "label": first.label,
             "arm": first.arm,
@@ -181,9 +187,14 @@ class Comparison:
                     f"{mine.seed}; give both the same [data]."
                 )
         points = [mine.nll - other.nll for mine, other in pairs]
-        tests, chains = ([getattr(m, name) for m, _ in pairs] for name in ("test", "chains"))
-        found = mean_over(points, tests, chains)
+        found = _mean(points, [mine for mine, _ in pairs])
         return {"difference": found.value, "difference_se": found.error}
+
+
+def _nll_of(row: Row) -> str:
+    if row["nll"] is None:
+        return "failed"
+    return f"NLL {row['nll']:.3f} ± {row['se']:.3f} nats, {row['nfe']:.0f} NFE"
 
 
 def _controlled(group: list[Member]) -> Mean:
@@ -193,7 +204,14 @@ def _controlled(group: list[Member]) -> Mean:
     # Seeds of other data have other means of the energy: how these differ is in the seeds' spread.
     also = known[:1] if len(set(tests)) == 1 else []
     values = [member.controlled for member in group if member.controlled is not None]
-    return mean_over(values, tests, [member.chains for member in group], also)
+    return _mean(values, group, also)
+
+
+def _mean(values: list[np.ndarray], group: list[Member], also: Iterable[Part] = ()) -> Mean:
+    """Over the members' seeds and test points."""
+    parts = zip(*((m.test, m.chains, m.origins) for m in group), strict=True)
+    tests, chains, origins = map(list, parts)
+    return mean_over(values, tests, chains, also, origins)
 
 
 def sample_row(label: str, sets: list[Weighted]) -> Row:

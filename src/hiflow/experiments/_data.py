@@ -1,5 +1,7 @@
 """`[data]`: training, validation and test points from an energy, from files, or from images."""
 
+import zlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -91,6 +93,21 @@ def make_samples(
     return train, test
 
 
+def test_origins(
+    experiment: Experiment, seed: int, test: data.Samples
+) -> list[int] | list[str] | None:
+    """Which of the file's chains or points, or of the images, the test points are: other seeds may hold
+    some of them too. `None` for points that are drawn."""
+    table = experiment.tables.get("data", {})
+    if "images" in table:
+        return _choice(table, seed, *map(len, _pixels(table)))[1].tolist()
+    if "file" not in table:
+        return None
+    if test.chains is not None:
+        return test.chains.tolist()
+    return [f"{zlib.crc32(row.tobytes()):08x}" for row in np.asarray(test.points)]
+
+
 def _from_files(
     table: Table, energy: energies.AbstractEnergy | None, seed: int
 ) -> tuple[data.Samples, data.Samples | None, data.Samples]:
@@ -164,8 +181,7 @@ def _from_images(experiment: Experiment, seed: int) -> tuple[Array, Array, Array
             f"[data]: {table['images']} has {len(train):,} training and {len(test):,} test images, not "
             f"`size` + `validation` = {size + held:,} and `test` = {wanted:,}."
         )
-    generator = np.random.default_rng(table.get("seed", seed))
-    order, chosen = generator.permutation(len(train)), generator.permutation(len(test))[:wanted]
+    order, chosen = _choice(table, seed, len(train), len(test))
     parts = (train[order[held : held + size]], train[order[:held]], test[chosen])
     transform = pixel_transform(experiment)
     assert transform is not None
@@ -175,6 +191,13 @@ def _from_images(experiment: Experiment, seed: int) -> tuple[Array, Array, Array
         for pixels, key in zip(parts, keys, strict=True)
     ]
     return made[0], made[1], made[2]
+
+
+def _choice(table: Table, seed: int, train: int, test: int) -> tuple[np.ndarray, np.ndarray]:
+    """An order of the training images, and which test images are taken."""
+    generator = np.random.default_rng(table.get("seed", seed))
+    order = generator.permutation(train)
+    return order, generator.permutation(test)[: table.get("test", 256)]
 
 
 def _pixels(table: Table) -> tuple[np.ndarray, np.ndarray]:

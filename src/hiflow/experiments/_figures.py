@@ -33,7 +33,10 @@ def figures_of(comparison: Comparison, console: Console) -> dict[str, Any]:
         histories = {label: [m.history for m in group] for label, group in shown.items()}
         same = len({member.test for member in comparison.members}) == 1
         figures["learning"] = plotting.learning_curves(
-            histories, floor=comparison.floor, same_points=same
+            histories,
+            floor=comparison.floor,
+            same_points=same,
+            origins={label: [m.origins for m in group] for label, group in shown.items()},
         )
     if (pixels := comparison.pixels) is not None:
         images = {

@@ -47,10 +47,16 @@ class Member:
     test: str
     """What tells its test points from others."""
     experiment: Experiment
+    origins: np.ndarray | None = None
+    """Which points or chains of one file or set its test points are."""
     control: Control | None = None
     validation: float | None = None
     sweep: list[Row] | None = None
     weighted: Weighted | None = None
+
+    def __repr__(self) -> str:
+        """In a line: which one, and its NLL."""
+        return f"Member({self.label!r}, seed {self.seed}, NLL {self.scores['nll']:.3f} nats)"
 
     @property
     def scores(self) -> Row:
@@ -94,9 +100,9 @@ def members_of(folder: RunFolder) -> list[Member]:
         history = [row for row in rows if "log_prob" in row]
         if not history or history[-1] is not rows[-1]:
             raise ValueError(f"{flow.parent}: its history has no test points; train it again.")
-        test = _test_points(folder.root, seed)
+        test, origins = _test_points(folder.root, seed, len(history[-1]["log_prob"]))
         parts = parts_of(experiment, label)
-        found.append(Member(label, *parts, seed, flow.parent, history, test, experiment))
+        found.append(Member(label, *parts, seed, flow.parent, history, test, experiment, origins))
     return found
 
 
@@ -107,15 +113,24 @@ def parts_of(experiment: Experiment, label: str) -> tuple[str, str, str]:
     return table["arm"], table["variant"], table.get("family", "")
 
 
-def _test_points(root: Path, seed: int) -> str:
+def _test_points(root: Path, seed: int, number: int) -> tuple[str, np.ndarray | None]:
+    """What tells the test points from others, and which points of a file or set they are."""
     file = root / f"seed-{seed}" / "data.json"
-    described = read_json(file, f"Remove it; then {resuming(root)} writes it anew.")
+    cure = f"Remove it; then {resuming(root)} writes it anew."
+    described = read_json(file, cure)
     if "test_points" not in described:
         raise ValueError(
             f"{file}: has no `test_points`, since an earlier version wrote it; `hiflow train "
             f"{root / 'config.toml'} --out {root} --seed {seed} --resume` adds them."
         )
-    return described["test_points"]
+    origins = described.get("test_origins")
+    if origins is None:
+        return described["test_points"], None
+    if not isinstance(origins, list) or len(origins) != number:
+        raise ValueError(
+            f"{file}: `test_origins` isn't one of each of {number} test points. {cure}"
+        )
+    return described["test_points"], np.asarray([str(origin) for origin in origins])
 
 
 def data_of(member: Member, energy: AbstractEnergy | None) -> tuple[jax.Array, jax.Array]:

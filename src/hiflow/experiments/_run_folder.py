@@ -75,8 +75,11 @@ class RunFolder:
         places = [self.arm(seed, label) for label in run["arms"] for seed in run["seeds"]]
         return [failure for place in places if (failure := failure_in(place)) is not None]
 
-    def describe_data(self, seed: int, points: "Array", test: "Array") -> None:
-        """Keep what tells one data set from another, so that only like is compared with like.
+    def describe_data(
+        self, seed: int, points: "Array", test: "Array", origins: Sequence[int | str] | None = None
+    ) -> None:
+        """Keep what tells one data set from another, so that only like is compared with like; and which
+        points of a file or set the test points are, where they are from one.
 
         **Raises:** `ValueError` if arms of that seed were scored on other test points.
         """
@@ -87,6 +90,8 @@ class RunFolder:
             "test": test.shape[0],
             "test_points": fingerprint(points=test).digest,
         }
+        if origins is not None:
+            described["test_origins"] = list(origins)
         file = self.root / f"seed-{seed}" / "data.json"
         cure = f"Remove it; then {resuming(self.root)} writes it anew."
         before = read_json(file, cure) if file.exists() else {}

@@ -21,7 +21,12 @@ from hiflow.experiments._arm import Arm, make_arm
 from hiflow.experiments._check import checked
 from hiflow.experiments._compare import compare
 from hiflow.experiments._comparison import Comparison
-from hiflow.experiments._data import make_samples, make_validation, pixel_transform
+from hiflow.experiments._data import (
+    make_samples,
+    make_validation,
+    pixel_transform,
+    test_origins,
+)
 from hiflow.experiments._failures import (
     Failure,
     failure_in,
@@ -102,7 +107,8 @@ def _trained(
             if not claimed:
                 _processes.by_leader(partial(folder.claim, experiment, seeds, resume=resume))
                 claimed = True
-            _processes.by_leader(partial(folder.describe_data, seed, points, test))
+            origins = test_origins(experiment, seed, test_set)
+            _processes.by_leader(partial(folder.describe_data, seed, points, test, origins))
             held_out = None
             if any(arm.training.selects for arm in arms):
                 held_out = make_validation(experiment, energy, seed, progress=progress)

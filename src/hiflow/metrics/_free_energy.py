@@ -70,6 +70,12 @@ class Surface:
     error: np.ndarray
     units: Units | None = None
 
+    def __repr__(self) -> str:
+        """In a line: its bins, and how far up it reaches."""
+        known = self.free_energy[np.isfinite(self.free_energy)]
+        bins = " × ".join(map(str, self.free_energy.shape))
+        return f"Surface({bins} bins, {len(known)} of them known, up to {known.max():.3g} kT)"
+
 
 def free_energy_surface(
     weighted: Weighted,
@@ -154,7 +160,7 @@ def _shares_error(weighted: Weighted, place: np.ndarray, p: np.ndarray) -> np.nd
     w, number = weighted.weights, len(p)
     if weighted.chains is None:
         squares = np.bincount(place, w**2, number + 1)[:number]
-        return np.sqrt(squares * (1 - p) ** 2 + (np.sum(w**2) - squares) * p**2)
+        return np.sqrt(squares * (1 - p) ** 2 + np.maximum(np.sum(w**2) - squares, 0) * p**2)
     index = np.unique(weighted.chains, return_inverse=True)[1]
     chains = int(index.max()) + 1
     each = np.bincount(index * (number + 1) + place, w, chains * (number + 1))

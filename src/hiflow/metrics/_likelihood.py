@@ -53,7 +53,7 @@ class NLL:
     nll_se: float
     nfe: float
     nfe_max: int
-    log_prob: list[float]
+    log_prob: list[float] = dataclasses.field(repr=False)
     probe_se: float = 0.0
 
 

@@ -64,6 +64,14 @@ class Weighted:
     drawn_anew: bool = False
     species: tuple[int, ...] | None = None
 
+    def __repr__(self) -> str:
+        """In a line: how many, and what they are worth."""
+        chains = "" if self.chains is None else f" of {len(np.unique(self.chains)):,} chains"
+        head = f"Weighted({len(self.energies):,} samples{chains} of shape {self.x.shape[1:]}"
+        if not np.isfinite(self.log_weights).any():
+            return f"{head}, all of weight 0)"
+        return f"{head}; ESS {self.ess:.3g}, Pareto k {self.pareto_k:.2f})"
+
     @property
     def log_weights(self) -> np.ndarray:
         r"""$\log w_i$, not normalised; $-\infty$ where the energy is infinite."""

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from hiflow._notebook import without_widgets
 from hiflow._programs import compiled
 from hiflow.data import Source
 from hiflow.energies._host_naming import naming_points
@@ -120,7 +121,8 @@ def anchor_chunks(
         row = anchor_bytes(path, points, dtype) // points.shape[0]
         chunk_size = min(512, max(1, _ROOM // row))
     starts = range(first, points.shape[0], chunk_size)
-    for start in track(starts, "anchors", disable=not progress, transient=True):
+    quiet = not progress or without_widgets()
+    for start in track(starts, "anchors", disable=quiet, transient=True):
         chunk = jnp.asarray(points[start : start + chunk_size])
         with naming_points(chunk, start):
             anchors = batch_of_anchors(path, chunk, dtype)

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 from matplotlib.figure import Figure
 
 from hiflow._statistics import Mean, mean_over
@@ -24,6 +24,7 @@ def learning_curves(
     *,
     floor: tuple[float, float] | None = None,
     same_points: bool = False,
+    origins: Mapping[str, Sequence[Shaped[np.ndarray, " n"] | None]] | None = None,
 ) -> Figure:
     """Test NLL (left) and the NFE that computing it takes (right) against training steps.
 
@@ -33,6 +34,7 @@ def learning_curves(
       as their mean with a 68.3 % confidence band, over seeds and test points together.
     - `floor`: bounds of the lowest NLL possible, drawn as a line or band.
     - `same_points`: whether all seeds were scored on the same test points; else each has its own.
+    - `origins`: label to which points of one pool, such as a file, each seed was scored on.
     """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -42,7 +44,11 @@ def learning_curves(
         tests = [0] * len(seeds) if same_points else list(range(len(seeds)))
         # One seed's own error counts its chains too.
         found = [
-            mean_over([-np.asarray(row["log_prob"], float) for row in rows], tests)
+            mean_over(
+                [-np.asarray(row["log_prob"], float) for row in rows],
+                tests,
+                origins=None if origins is None else origins[label],
+            )
             if len(rows) > 1
             else Mean(rows[0]["nll"], rows[0]["nll_se"])
             for rows in ([seed[at] for seed in seeds] for at in range(len(steps)))

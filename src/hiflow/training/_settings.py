@@ -34,11 +34,8 @@ T = TypeVar("T")
 def _named(registry: Registry[T], value: object) -> Named[T]:
     if isinstance(value, registry.base):
         return value
-    if isinstance(value, str):
-        registry.get(value)
-        return value
-    if isinstance(value, Mapping) and "name" in value:
-        registry.get(value["name"])
+    if isinstance(value, str | Mapping):
+        registry.get(registry.table_of(value)["name"])
         return value
     raise Refused(f"must be an {registry.base.__name__}, its name, or a table with a `name`")
 
