@@ -183,6 +183,28 @@ FAULTS = [
         "tests/test_training.py::test_plenty_of_thermal_samples_with_a_langevin_end_law_are_warned_of",
     ),
     Mutation(
+        "a step twice in a history", "training/_history.py",
+        'if old["step"] < row["step"]), row]', 'if old["step"] <= row["step"]), row]',
+        "tests/training/test_control.py::"
+        "test_a_resumed_run_has_the_best_weights_and_history_of_an_uninterrupted_one[6]",
+    ),
+    Mutation(
+        "functions are called at every log", "training/_moments.py", "elif moment.validated:",
+        "else:",
+        "tests/training/test_control.py::"
+        "test_plain_functions_are_called_after_validations_and_objects_every_few_steps",
+    ),
+    Mutation(
+        "choosing without points to choose by", "training/_fit.py",
+        "check_selection(ready.training, held_out is not None)",
+        "check_selection(ready.training, True)",
+        "tests/training/test_control.py::test_settings_of_control_are_refused_by_name",
+    ),
+    Mutation(
+        "a step is a figure", "callbacks.py", 'if name != "step" and isinstance', 'if isinstance',
+        "tests/training/test_callbacks.py::test_wandb_gets_every_number_and_the_end",
+    ),
+    Mutation(
         "the last of several equals is the best", "training/_selection.py",
         "not value < best.nll:", "value > best.nll:",
         "tests/training/test_control.py::test_equally_good_weights_are_no_better",
