@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hiflow.energies import (
     AbstractEnergy,
+    BeadChain,
     DoubleWell,
     DoubleWellParticles,
     FunctionEnergy,
@@ -37,6 +38,7 @@ ENERGIES = {
     "lj13": lambda: LennardJones.preset("lj13"),
     "lj5-plane": lambda: LennardJones(5, 2, epsilon=0.5, r_m=1.3, trap=0.2),
     "dw4": lambda: DoubleWellParticles.preset("dw4"),
+    "chain8": lambda: BeadChain.preset("chain8"),
     "dw5": lambda: DoubleWellParticles(5, 3, a=0.3, b=-2.0, c=0.5, d0=2.0),
     "function": lambda: FunctionEnergy(lambda x: (x**4).sum(), shape=(4, 2), group=Permutation()),
 }
@@ -96,7 +98,7 @@ def test_value_and_gradient_are_finite_in_single_precision(name, seed, scale):
     assert bool(jnp.isfinite(gradient).all())
 
 
-@pytest.mark.parametrize("name", ["lj13", "lj5-plane", "dw4", "dw5", "ring"])
+@pytest.mark.parametrize("name", ["lj13", "lj5-plane", "dw4", "dw5", "ring", "chain8"])
 def test_coinciding_points_have_a_finite_gradient_and_hessian(name):
     energy = ENERGIES[name]()
     x = jnp.zeros(energy.event_shape)
@@ -201,8 +203,9 @@ def entropy_on_a_grid(energy, half_width, points=1201):
         (DoubleWell(), 3.5),
         (GaussianMixture([[-1.0, 0.0], [1.0, 0.5]], [[1, 2], [3, 4]], [1.0, 3.0]), 6.0),
         (Gaussian(jnp.zeros(2), [1.0, 5.0]), 6.0),
+        (GaussianMixture.preset("two-moons"), 3.5),
     ],
-    ids=["ring", "wide-ring", "double-well", "mixture", "gaussian"],
+    ids=["ring", "wide-ring", "double-well", "mixture", "gaussian", "two-moons"],
 )
 def test_entropy_is_that_of_the_density(energy, half_width):
     bounds = energy.entropy()
@@ -217,6 +220,34 @@ def test_mixture_entropy_bounds_hold_in_three_dimensions():
     low, high = far.entropy()
     single = 1.5 * (1 + np.log(2 * np.pi))
     np.testing.assert_allclose((low, high), (single, single + np.log(3)), rtol=1e-6)
+
+
+def test_moons_lie_along_half_circles():
+    energy = GaussianMixture.preset("two-moons")
+    x = jax.vmap(energy.sample)(jax.random.split(jax.random.key(0), 4000))
+    centres = np.array([[-0.75, -0.375], [0.75, 0.375]])
+    from_circle = np.abs(np.linalg.norm(x[:, None] - centres, axis=-1) - 1.5).min(1)
+    np.testing.assert_allclose(np.sqrt(np.mean(from_circle**2)), 0.08, rtol=0.1)
+    angles = np.linspace(0.5, np.pi - 0.5, 100)
+    along = centres[0] + 1.5 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    assert np.ptp(jax.vmap(energy)(along)) < 0.5  # Without gaps between components.
+
+
+def test_directions_of_the_ten_dimensional_mixture_span_a_factor_twenty(x64):
+    energy = GaussianMixture.preset("mixture10")
+    widths = np.linalg.eigvalsh(np.asarray(energy.precisions, np.float64)) ** -0.5
+    np.testing.assert_allclose(widths, np.tile(np.geomspace(1, 0.05, 10), (4, 1)), rtol=1e-6)
+
+
+def test_a_chain_stays_in_shape_at_its_minimum():
+    energy = BeadChain.preset("chain8", repulsion=0.0)
+    turn, angle = jnp.pi, jnp.deg2rad(110.0)
+    # All torsions at 180 degrees: a zigzag in the plane.
+    up = jnp.sin(turn / 2 - angle / 2) * (jnp.arange(8) % 2)
+    x = jnp.stack([jnp.sin(angle / 2) * jnp.arange(8), up, jnp.zeros(8)], axis=1)
+    value, gradient = jax.value_and_grad(energy)(x)
+    assert float(value) < 1e-2
+    assert float(jnp.abs(gradient).max()) < 0.1
 
 
 def test_entropies_of_presets_are_the_published_floors():
@@ -247,6 +278,12 @@ def test_no_entropy_is_claimed_for_other_parameters():
         (lambda: DoubleWellParticles.preset("dw5"), "must be one of dw4"),
         (lambda: DoubleWellParticles(c=-1.0, particles=4), "`c` must be positive"),
         (lambda: DoubleWellParticles(4, d0=3.0, convention="dw4"), "leave `convention` out"),
+        (lambda: BeadChain(3), "at least 4, so that there is a torsion"),
+        (lambda: BeadChain(bond=0.0), "`bond` must be positive"),
+        (lambda: BeadChain(torsion=-1.0), "`torsion` must be at least"),
+        (lambda: BeadChain(rest_angle=180.0), "`rest_angle` must be below"),
+        (lambda: BeadChain()(jnp.zeros((7, 3))), "event shape"),
+        (lambda: GaussianMixture.preset("two-moon"), "two-moons"),
         (lambda: Ring(radius=0.0), "`radius` must be positive"),
         (lambda: Ring()(jnp.zeros(3)), "jax.vmap"),
         (lambda: DoubleWell(barrier=float("nan")), "`barrier` must be positive"),

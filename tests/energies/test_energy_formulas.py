@@ -45,6 +45,31 @@ def _lennard_jones(epsilon, r_m, trap):
     return energy
 
 
+def _chain(k_b, k_a, theta, k_t, k_r, w, length):
+    def energy(x):
+        total = 0.0
+        for a, b in itertools.pairwise(x):
+            total += k_b / (8 * length**2) * (np.sum((a - b) ** 2) - length**2) ** 2
+        for a, b, c in zip(x, x[1:], x[2:], strict=False):
+            cosine = (a - b) @ (c - b) / np.linalg.norm(a - b) / np.linalg.norm(c - b)
+            total += k_a / 2 * (cosine - np.cos(np.radians(theta))) ** 2
+        for a, b, c, d in zip(x, x[1:], x[2:], x[3:], strict=False):
+            total += k_t / 2 * (1 + np.cos(3 * _dihedral(a, b, c, d)))
+        for i, j in itertools.combinations(range(len(x)), 2):
+            if j - i >= 3:
+                total += k_r * np.exp(-np.sum((x[i] - x[j]) ** 2) / (2 * w**2))
+        return total
+
+    return energy
+
+
+def _dihedral(a, b, c, d):
+    """The angle between the projections of both ends onto the plane across the middle bond."""
+    axis = (c - b) / np.linalg.norm(c - b)
+    left, right = a - b - ((a - b) @ axis) * axis, d - c - ((d - c) @ axis) * axis
+    return np.arctan2(np.cross(axis, left) @ right, left @ right)
+
+
 def _silu_network(x, energy):
     z = (x - np.asarray(energy.gaussian.mean)) / float(energy.scale)
     y = z
@@ -158,6 +183,12 @@ ENERGIES = {
         lambda: energies.FittedGaussian(CENTRES[0], np.eye(3), np.array([2.0, 0.1, 1.0]), 9.0),
         lambda x: -_log_normal(x, CENTRES[0], np.diag([2.0, 0.1, 1.0])),
         SPACE,
+    ),
+    "bead chain": (
+        # Bonds a hundred times as long as at rest: what they are rounded off by is 1e-8 of their square.
+        lambda: energies.BeadChain(6, 1e-2, 3e-4, 5.0, 80.0, 2.0, 7.0, 0.8),
+        _chain(3e-4, 5.0, 80.0, 2.0, 7.0, 0.8, 1e-2),
+        RANDOM.normal(size=(3, 6, 3)),
     ),
     "fitted mixture": (
         lambda: energies.FittedMixture(

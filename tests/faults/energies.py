@@ -8,6 +8,19 @@ FORMULAS = "tests/energies/test_energy_formulas.py"
 
 FAULTS = [
     Mutation(
+        "torsions of two wells", "energies/_bead_chain.py", "4 * cosine**3 - 3 * cosine",
+        "2 * cosine**2 - 1", VALUES + "[bead chain]",
+    ),
+    Mutation(
+        "angles from the other end of a bond", "energies/_bead_chain.py",
+        "cosine = -_dot(b, c)", "cosine = _dot(b, c)", VALUES + "[bead chain]",
+    ),
+    Mutation(
+        "moons as wide as they are long", "energies/_mixture_presets.py",
+        "(np.eye(2) - across) / along**2", "(np.eye(2) - across) / width**2",
+        "tests/energies/test_energies.py::test_moons_lie_along_half_circles",
+    ),
+    Mutation(
         "pair Hessian's diagonal blocks", "energies/_pairs.py", "* blocks.sum(1)[:, None] - blocks",
         "* blocks.sum(1)[:, None] + blocks",
         "tests/energies/test_energies.py::test_hessian_is_that_of_automatic_differentiation",

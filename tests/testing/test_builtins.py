@@ -33,6 +33,7 @@ from hiflow.testing import (
 )
 
 ENERGIES = {
+    "bead-chain": lambda: energies.BeadChain.preset("chain8"),
     "double-well": energies.DoubleWell,
     "double-well-particles": lambda: energies.DoubleWellParticles.preset("dw4"),
     "energy-network": energies.EnergyNetwork.example,
@@ -50,8 +51,8 @@ ENERGIES = {
     "ring": energies.Ring,
 }
 AS_EXAMPLES = {
-    "double-well", "energy-network", "fitted-gaussian", "fitted-mixture", "host", "kernel-density",
-    "ring",
+    "bead-chain", "double-well", "energy-network", "fitted-gaussian", "fitted-mixture", "host",
+    "kernel-density", "ring",
 }  # fmt: skip
 """Those that are as `example` makes them."""
 

@@ -13,6 +13,7 @@ from hiflow.energies._base import (
     SupportsSharedBasis,
     registry,
 )
+from hiflow.energies._bead_chain import BeadChain
 from hiflow.energies._conventions import AbstractBenchmarkEnergy
 from hiflow.energies._descent import quench, relax
 from hiflow.energies._double_well import DoubleWell
@@ -44,6 +45,7 @@ __all__ = [
     "AbstractEnergy",
     "AbstractPairEnergy",
     "Affine",
+    "BeadChain",
     "DifferenceError",
     "DoubleWell",
     "DoubleWellParticles",

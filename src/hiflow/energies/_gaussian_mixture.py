@@ -1,5 +1,7 @@
 """A mixture of Gaussians: several modes, and curvature of either sign between them."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,12 +12,18 @@ from hiflow import groups
 from hiflow._checks import as_array, check_event, check_finite, check_positive
 from hiflow.energies._base import AbstractEnergy, registry
 from hiflow.energies._gaussian import check_precision, log_det, precision_matrix, whiten_inverse
+from hiflow.energies._mixture_presets import two_moons, wide_and_narrow
 from hiflow.groups import AbstractGroup, Trivial
+from hiflow.registry import SupportsPresets
 
 
 @registry.register("gaussian-mixture")
-class GaussianMixture(AbstractEnergy):
+class GaussianMixture(AbstractEnergy, SupportsPresets):
     r"""$V(x) = -\log \sum_k w_k\, N(x; m_k, \Lambda_k^{-1})$: normalised, in units of kT.
+
+    Presets: `two-moons`, two interlocked half circles of radius 1.5 in the plane, 0.08 wide, and
+    `mixture10`, four Gaussians in 10 dimensions, turned at random, with standard deviations from 0.05
+    to 1.
 
     **Arguments:**
 
@@ -33,6 +41,8 @@ class GaussianMixture(AbstractEnergy):
     precisions: Float[Array, "*precisions"] = eqx.field(converter=as_array, default=1.0)
     weights: Float[Array, "*weights"] = eqx.field(converter=as_array, default=1.0)
     group: AbstractGroup = eqx.field(converter=groups.registry.make, default=Trivial())
+
+    presets: ClassVar = {"two-moons": two_moons(), "mixture10": wide_and_narrow()}
 
     def __check_init__(self):
         if self.means.ndim < 1 or self.means.shape[0] < 1:
