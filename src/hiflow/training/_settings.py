@@ -34,7 +34,7 @@ T = TypeVar("T")
 def _named(registry: Registry[T], value: object) -> Named[T]:
     if isinstance(value, registry.base):
         return value
-    if isinstance(value, str | Mapping):
+    if isinstance(value, str) or (isinstance(value, Mapping) and "name" in value):
         registry.get(registry.table_of(value)["name"])
         return value
     raise Refused(f"must be an {registry.base.__name__}, its name, or a table with a `name`")
