@@ -272,6 +272,18 @@ def test_a_run_of_an_earlier_version_says_what_brings_it_up_to_date(runs):
     assert described.read_text() == kept
 
 
+def test_a_history_without_a_number_of_every_point_is_refused(runs):
+    history = runs / "third" / "seed-2" / "ot-fm" / "history.jsonl"
+    kept = history.read_text()
+    row = json.loads(kept.splitlines()[-1]) | {"log_prob": 1.0}
+    history.write_text(json.dumps(row) + "\n")
+    try:
+        with pytest.raises(ValueError, match="its history has no test points; train it again"):
+            compare([runs / "third"])
+    finally:
+        history.write_text(kept)
+
+
 def test_a_run_takes_no_arms_of_other_test_points(runs):
     described = runs / "third" / "seed-2" / "data.json"
     kept = described.read_text()

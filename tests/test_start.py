@@ -89,6 +89,8 @@ COMMANDS = {
     "train ring-quick --seed 1 --seeds 2": (2, "exclude each other"),
     "sample no-such-run": (2, "not a run folder"),
     "sample taken --out taken": (2, "choose another file"),
+    "sample taken --out samples.txt": (2, "--out must end in one of .npz"),
+    "sample taken --out no-such-folder/samples.npz": (2, "no-such-folder is no folder"),
     "evaluate taken --data points.npy": (2, "not a run folder"),
     "evaluate broken.toml --data points.npy": (2, "no such file: points.npy"),
     "compare taken": (2, "not a run folder"),

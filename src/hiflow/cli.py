@@ -175,8 +175,7 @@ def sample(
 ) -> None:
     """Draw samples with their log densities from a run's flows into one file."""
     with plain_errors(), trusting(*trust or ()):
-        if out.exists():
-            raise ValueError(f"{out} exists; choose another file by --out.")
+        experiments.check_drawn_file(out)
         experiments.flow_files(run)
         keep_compiled(cache)
         experiments.write_drawn(run, out, size, seed=seed, console=console)

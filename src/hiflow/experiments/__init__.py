@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hiflow.experiments._report import draw as draw
     from hiflow.experiments._report import write as write
     from hiflow.experiments._run_folder import RunFolder as RunFolder
+    from hiflow.experiments._run_folder import check_drawn_file as check_drawn_file
     from hiflow.experiments._run_folder import flow_files as flow_files
     from hiflow.experiments._show import show as show
     from hiflow.experiments._toml import ConfigError as ConfigError
@@ -63,6 +64,7 @@ else:
         "write": "_report",
         "Record": "_record",
         "RunFolder": "_run_folder",
+        "check_drawn_file": "_run_folder",
         "flow_files": "_run_folder",
         "ConfigError": "_toml",
         "Experiment": "_toml",

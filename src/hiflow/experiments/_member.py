@@ -97,7 +97,7 @@ def members_of(folder: RunFolder) -> list[Member]:
     found = []
     for (label, seed), flow in folder.flows().items():
         rows = read_history(flow.parent)
-        history = [row for row in rows if "log_prob" in row]
+        history = [row for row in rows if isinstance(row.get("log_prob"), list)]
         if not history or history[-1] is not rows[-1]:
             raise ValueError(f"{flow.parent}: its history has no test points; train it again.")
         test, origins = _test_points(folder.root, seed, len(history[-1]["log_prob"]))

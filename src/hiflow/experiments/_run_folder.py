@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hiflow._disk import (
     DamagedFile,
+    check_new_file,
     in_use,
     read_json,
     read_text,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 # Of a history or a table: numbers and words by name.
 Row = dict[str, Any]
 
+# Endings of files with samples: numbers, or frames of atoms.
+DRAWN = (".npz", ".extxyz", ".xyz", ".pdb")
 _PACKAGES = ["hiflow-jax", "jax", "jaxlib", "equinox", "diffrax", "optax", "lineax", "numpy"]
 
 
@@ -205,6 +208,14 @@ class RunFolder:
             for place in self.root.glob("seed-*"):
                 shutil.rmtree(place / "energies", ignore_errors=True)
                 (place / "data.json").unlink(missing_ok=True)
+
+
+def check_drawn_file(out: str | os.PathLike[str]) -> None:
+    """Refuse a file that samples can't be written to, before they are drawn.
+
+    **Raises:** `ValueError` if it exists, has another ending, or no folder to be in.
+    """
+    check_new_file(out, DRAWN)
 
 
 def flow_files(run: str | os.PathLike[str]) -> dict[tuple[str, int], Path]:
