@@ -399,6 +399,7 @@ def test_the_identity_is_of_all_that_the_weights_depend_on():
         "ema": 0.7,
         "coupling": "minibatch-ot",
         "time_sampler": "uniform",
+        "target": "force",
         "augment": True,
         "anchor_dtype": "float16",
         "standardise": True,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hiflow import spectral as spectral
     from hiflow import spectrum as spectrum
     from hiflow import standardisation as standardisation
+    from hiflow import targets as targets
     from hiflow import testing as testing
     from hiflow import time_samplers as time_samplers
     from hiflow import times as times
@@ -66,6 +67,7 @@ else:
             "spectral",
             "spectrum",
             "standardisation",
+            "targets",
             "testing",
             "time_samplers",
             "times",

@@ -30,7 +30,7 @@ _HOMES = (
         "networks",
         "paths",
     ),
-    *("priors", "solver", "spectral", "time_samplers", "times"),
+    *("priors", "solver", "spectral", "targets", "time_samplers", "times"),
 )
 _FUNCTIONS = {
     "jax.nn": (

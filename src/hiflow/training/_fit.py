@@ -41,6 +41,7 @@ from hiflow.training._preflight import (
 from hiflow.training._rehearsal import rehearse
 from hiflow.training._run import Run
 from hiflow.training._settings import Training, as_training
+from hiflow.training._targets import check_target_data
 
 
 @border(
@@ -125,6 +126,7 @@ def fit(
     ready = make_ready(*parts, as_training(training).changed(**settings))
     check_selection(ready.training, held_out is not None)
     read = checked_sample(ready, points) if isinstance(points, Source) else points
+    check_target_data(ready.target, ready.parts, points, read, getattr(data, "chains", None))
     named = {"data": read, "validation": held_out}
     check_data(ready, named, getattr(data, "chains", None))
     labels = getattr(validation, "chains", None)

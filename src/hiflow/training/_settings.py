@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import optax
 
-from hiflow import couplings, time_samplers
+from hiflow import couplings, targets, time_samplers
 from hiflow._checks import (
     Refused,
     check_settings,
@@ -24,6 +24,7 @@ from hiflow._disk import fingerprint
 from hiflow.couplings import AbstractCoupling
 from hiflow.paths import ANCHOR_DTYPES
 from hiflow.registry import Named, Registry
+from hiflow.targets import AbstractTarget
 from hiflow.time_samplers import AbstractTimeSampler
 
 # A larger one isn't meant: 1e300, for one, is infinite in single precision.
@@ -46,6 +47,10 @@ def _coupling(value: object) -> Named[AbstractCoupling]:
 
 def _time_sampler(value: object) -> AbstractTimeSampler:
     return time_samplers.registry.make(_named(time_samplers.registry, value))
+
+
+def _target(value: object) -> AbstractTarget:
+    return targets.registry.make(_named(targets.registry, value))
 
 
 def _optimiser(value: object) -> str | optax.GradientTransformation:
@@ -113,7 +118,7 @@ class Training:
     - `optimiser`: an Optax optimiser's name, or an Optax transformation, which then replaces the
       schedule and the clipping too.
     - `ema`: decay of the exponential moving average of the weights; 0 keeps the last weights.
-    - `coupling`, `time_sampler`: components, their names or tables.
+    - `coupling`, `time_sampler`, `target`: components, their names or tables.
     - `augment`: turn every sample and its target velocity by a random element of the energy's group
       (the prior's if there is no energy), for networks that don't have the symmetry built in.
     - `standardise`: train in coordinates in which the data are as wide as the prior and about the
@@ -162,6 +167,7 @@ class Training:
     ema: float = setting(number("in [0, 1)", lambda x: 0 <= x < 1), 0.999)
     coupling: Named[AbstractCoupling] = setting(_coupling, "independent")
     time_sampler: Named[AbstractTimeSampler] = setting(_time_sampler, "stratified")
+    target: Named[AbstractTarget] = setting(_target, "plain")
     augment: bool = setting(flag, False)
     standardise: bool | str = setting(_standardise, False)
     validate_at: int | Sequence[int] = setting(_steps, (), trajectory=False)
