@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hiflow.experiments._record import Record as Record
     from hiflow.experiments._report import draw as draw
     from hiflow.experiments._report import write as write
+    from hiflow.experiments._report import write_report as write_report
     from hiflow.experiments._run_folder import RunFolder as RunFolder
     from hiflow.experiments._run_folder import check_drawn_file as check_drawn_file
     from hiflow.experiments._run_folder import flow_files as flow_files
@@ -62,6 +63,7 @@ else:
         "show": "_show",
         "draw": "_report",
         "write": "_report",
+        "write_report": "_report",
         "Record": "_record",
         "RunFolder": "_run_folder",
         "check_drawn_file": "_run_folder",

@@ -115,6 +115,13 @@ class RunFolder:
         experiment = read(self.root / "config.toml")
         return dataclasses.replace(experiment, name=self._run()["name"])
 
+    def about(self) -> dict[str, Any]:
+        """What `run.json` says: `name`, `arms`, `seeds`, `versions`, `python` and `devices`.
+
+        **Raises:** `ValueError` if there is none, or it is damaged.
+        """
+        return self._run()
+
     def _run(self) -> dict[str, Any]:
         """What `run.json` says: `name`, `arms` and `seeds`."""
         file = self.root / "run.json"
