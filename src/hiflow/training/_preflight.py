@@ -106,6 +106,11 @@ def make_ready(
     if energy is None:
         energy = getattr(path, "energy", None)
     check_components(network, path, prior, energy)
+    if training.selects and training.validate_at == ():
+        raise ValueError(
+            f"fit: {_selecting(training)} judges by validations, and `validate_at` asks for none before "
+            "the end. Say after how many steps, e.g. validate_at=250."
+        )
     refuse_a_batch_without_room(training.batch_size, prior.event_shape)
     group = prior.group if energy is None else energy.group
     coupling = couplings.registry.make(training.coupling, group=group)
@@ -175,6 +180,19 @@ def check_data(ready: Ready, points: dict[str, Array | None], chains: Sized | No
                 "Langevin, or a larger `beta`.",
                 stacklevel=3,
             )
+
+
+def check_selection(training: Training, validates: bool) -> None:
+    """Raise `ValueError` if validation has a part in the weights and there are no points for it."""
+    if training.selects and not validates:
+        raise ValueError(
+            f"fit: {_selecting(training)} judges by the NLL of held-out points: pass `validation`, and "
+            "don't test on the same points."
+        )
+
+
+def _selecting(training: Training) -> str:
+    return f"`patience` ({training.patience})" if training.keep == "last" else "keep='best'"
 
 
 def check_mesh(mesh: Mesh | None, checkpoints: bool) -> bool:
