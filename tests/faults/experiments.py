@@ -8,6 +8,12 @@ ARMS = "tests/test_lost_arms.py"
 
 FAULTS = [
     Mutation(
+        "a prior is fitted to points that its arm doesn't see", "experiments/_arm.py",
+        "else fitted.points[:size]\n", "else fitted.points\n",
+        "tests/priors/test_fitted_in_files.py::"
+        "test_a_trained_flow_starts_from_the_fit_to_its_own_points",
+    ),
+    Mutation(
         "a plug-in's experiment shadows a built-in", "experiments/_packaged.py",
         "built_in[name] if name in built_in else", "built_in[name] if False else",
         "tests/test_packaged.py::test_a_built_in_name_means_the_built_in",
