@@ -183,6 +183,11 @@ FAULTS = [
         "tests/test_training.py::test_plenty_of_thermal_samples_with_a_langevin_end_law_are_warned_of",
     ),
     Mutation(
+        "a schedule with Optax's defaults", "training/_schedules.py",
+        "**_keyed(json.loads(self.arguments))", "**_keyed({**json.loads(self.arguments), 'alpha': 0.0})",
+        "tests/training/test_schedules.py::test_a_table_is_the_schedule_that_optax_makes_of_it",
+    ),
+    Mutation(
         "a step twice in a history", "training/_history.py",
         'if old["step"] < row["step"]), row]', 'if old["step"] <= row["step"]), row]',
         "tests/training/test_control.py::"
