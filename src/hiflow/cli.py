@@ -202,7 +202,9 @@ def list_components(
                 table.add_row(name, component, origin, *state)
         console.print(table)
         if family is None:
-            console.print("experiments: " + ", ".join(experiment_names()))
+            named = experiments.packaged_experiments().items()
+            shown = (name if where == "hiflow" else f"{name} ({where})" for name, where in named)
+            console.print("experiments: " + ", ".join(shown), markup=False)
 
 
 @app.command()

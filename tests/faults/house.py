@@ -374,7 +374,7 @@ FAULTS = [
         "tests/data/test_samples.py::test_slices_keep_points_and_chains_together",
     ),
     Mutation(
-        "the cache takes any settings", "data/_sampler.py", "settings=dataclasses.asdict(settings)",
+        "the cache takes any settings", "data/_sampler.py", "settings=_identity(settings)",
         "settings=None",
         "tests/data/test_sampler.py::test_cache_tells_energies_keys_and_settings_apart",
     ),

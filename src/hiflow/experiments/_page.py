@@ -41,6 +41,7 @@ def explanation(comparison: Comparison, rows: list[Row]) -> str:
         "covers seeds and test points together; with one seed, the test points alone."
         + _CONTROLLED * controlled
         + _PROBES * probes
+        + _TAKEN * any(row["taken"] is not None for row in rows)
     )
 
 
@@ -52,6 +53,12 @@ _CONTROLLED = (
 _PROBES = (
     " `± probes` is the part of an NLL's error that comes from estimating the divergence with probes; "
     "all arms have the same probes."
+)
+
+
+_TAKEN = (
+    " `weights of step`: where validation took the weights from, or ended the run, seed by seed, by the "
+    "NLL of validation points that are no test points."
 )
 
 

@@ -17,7 +17,6 @@ from hiflow._disk import (
     DamagedFile,
     check_new_file,
     in_use,
-    parse_json,
     read_json,
     read_text,
     write_json,
@@ -253,19 +252,8 @@ def resuming(root: Path) -> str:
 
 def readable_rows(path: Path) -> tuple[list[Row], str | None]:
     """The rows that can be read, and what is wrong with the first line that can't."""
-    if not path.exists():
-        return [], None
-    try:
-        lines = read_text(path, "").splitlines()
-    except DamagedFile as error:
-        return [], str(error)
-    rows, wrong = [], None
-    for number, line in enumerate(lines, 1):
-        try:
-            row = parse_json(line)
-            if not isinstance(row, dict) or not isinstance(row.get("step"), int):
-                raise ValueError("no row with a `step`")
-            rows.append(row)
-        except ValueError as error:
-            wrong = wrong or f"line {number}: {error}"
-    return rows, wrong
+    # Imported here because most that is refused is refused without JAX.
+    from hiflow.training import History
+
+    found, wrong = History.read(path)
+    return found.rows, wrong

@@ -29,6 +29,7 @@ LIKELIHOOD = (
     Column("bits/dim", "bits"),
     Column("NFE", "nfe", "{:.1f}"),
     Column("steps", "steps", "{:,}"),
+    Column("weights of step", "taken", "{}"),
     Column("training s", "seconds", "{:.0f}"),
     Column("failed", "failed", "{}"),
 )
