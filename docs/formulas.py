@@ -1,5 +1,5 @@
-"""A hook of mkdocs: formulas become MathML while the site is built, so that a page needs neither a script
-nor a network to show them."""
+"""A hook of mkdocs: formulas become MathML while the site is built, so that a page needs neither a
+script nor a network to show them."""
 
 import html
 import re
@@ -8,7 +8,8 @@ from typing import Any
 from latex2mathml.converter import convert
 
 FORMULA = re.compile(
-    r'<(?P<tag>span|div) class="arithmatex">(?:\\\((?P<inline>.*?)\\\)|\\\[(?P<block>.*?)\\\])</(?P=tag)>',
+    r'<(?P<tag>span|div) class="arithmatex">'
+    r"(?:\\\((?P<inline>.*?)\\\)|\\\[(?P<block>.*?)\\\])</(?P=tag)>",
     re.DOTALL,
 )
 # What the converter doesn't know, in words that it knows.
