@@ -131,8 +131,8 @@ FAULTS = [
         STEP + "[12-5-adam-0.05-0.2]",
     ),
     Mutation(
-        "any learning rate will do", "training/_settings.py", "lambda x: 0 < x <= _LARGEST_RATE",
-        "lambda x: 0 < x",
+        "any learning rate will do", "training/_schedules.py",
+        "if not 0 < (found := float(array)) <= _LARGEST_RATE:", "if not 0 < (found := float(array)):",
         REFUSED,
     ),
     Mutation(

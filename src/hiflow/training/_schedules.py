@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import optax
@@ -61,7 +61,7 @@ def learning_rate(value: object) -> LearningRate:
         raise Refused(
             f"must give a rate from 0 to {_LARGEST_RATE:g} at every step, and gives {shown(first)} at 0"
         )
-    return value
+    return cast(optax.Schedule, value)
 
 
 def known() -> dict[str, Callable[..., optax.Schedule]]:
