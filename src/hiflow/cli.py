@@ -1,4 +1,4 @@
-"""The command line: `hiflow train | compare | evaluate | sample | list | check`.
+"""The command line: `hiflow train | compare | evaluate | sample | plot | list | check`.
 
 JAX is imported once a command has something to compute: help, lists and what a user got wrong come
 at once.
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hiflow import experiments
+from hiflow import _pictures, experiments
 from hiflow._disk import trusting
 from hiflow._shell import (
     Cached,
@@ -180,6 +180,9 @@ def sample(
         experiments.flow_files(run)
         keep_compiled(cache)
         experiments.write_drawn(run, out, size, seed=seed, console=console)
+
+
+app.command()(_pictures.plot)
 
 
 @app.command(name="list")

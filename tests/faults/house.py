@@ -6,8 +6,53 @@ DATA = "tests/data/test_data_formulas.py"
 DISK = "tests/test_disk.py"
 REGISTRY = "tests/test_registry.py"
 PLOTTING = "tests/test_plotting.py"
+PICTURES = "tests/test_pictures.py"
 
 FAULTS = [
+    Mutation(
+        "arrows of another time", "plotting/_fields.py", "flow.velocity(t, jnp",
+        "flow.velocity(1 - t, jnp",
+        PICTURES + "::test_arrows_are_the_flows_velocity",
+    ),
+    Mutation(
+        "films of two pictures", "plotting/_animation.py", "for frame in [*range(frames),",
+        "for frame in [0,",
+        PICTURES + "::test_a_film_has_its_frames_and_nothing_is_left_of_one_that_is_refused",
+    ),
+    Mutation(
+        "stiff is soft", "plotting/_conditional.py", "order = np.argsort(values, axis=1)",
+        "order = np.argsort(-values, axis=1)",
+        PICTURES + "::test_eigenspaces_of_a_ring_are_its_radii_and_tangents",
+    ),
+    Mutation(
+        "rates of other modes", "plotting/_spectra.py",
+        "values = np.take_along_axis(values, order, axis=1)", "values = values[:, ::-1]",
+        PICTURES + "::test_spectra_are_quantiles_over_points_mode_by_mode",
+    ),
+    Mutation(
+        "a corner of the first coordinates", "plotting/_corner.py",
+        'f"$x_{{{k + 1}}}$ [{unit}]" for k in chosen',
+        'f"$x_{{{k + 1}}}$ [{unit}]" for k in range(len(chosen))',
+        PICTURES + "::test_a_corner_has_a_panel_for_every_pair",
+    ),
+    Mutation(
+        "losses of any length", "plotting/_losses.py", "if not known:", "if False:",
+        PICTURES + "::test_losses_need_one",
+    ),
+    Mutation(
+        "points on the ring's bottom", "plotting/_paper.py",
+        "energy, radius = Ring(radius=2.0, width=0.25), 2.15",
+        "energy, radius = Ring(radius=2.0, width=0.25), 2.0",
+        PICTURES + "::test_figure_2_shows_eigenvalues_that_do_not_turn",
+    ),
+    Mutation(
+        "curves by colour alone", "plotting/_style.py", "_MARKERS[k % len(_MARKERS)]", "_MARKERS[0]",
+        PICTURES + "::test_curves_differ_by_more_than_colour",
+    ),
+    Mutation(
+        "figures of any suffix", "_pictures.py", "if file.suffix not in (", "if file.suffix == (" ,
+        PICTURES + "::test_the_command_draws_the_papers_figures_or_says_what_is_wrong",
+    ),
     Mutation(
         "a line of progress that stays empty", "_notebook.py", "self._shown.text = text", "pass",
         "tests/test_reprs.py::test_a_notebook_without_widgets_gets_a_line_and_no_warning",
@@ -359,8 +404,8 @@ FAULTS = [
         "tests/disk/test_locale.py::test_files_are_utf_8_where_the_locale_is_not",
     ),
     Mutation(
-        "figures of another name", "experiments/_report.py", 'savefig(root / f"{name}.png"',
-        'savefig(root / f"{name}-figure.png"',
+        "figures of another name", "experiments/_report.py", 'written(root / f"{name}.png"',
+        'written(root / f"{name}-figure.png"',
         "tests/test_experiment.py::test_train_evaluate_and_sample",
     ),
 ]  # fmt: skip

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hiflow.experiments._member import Member as Member
     from hiflow.experiments._member import test_points as test_points
     from hiflow.experiments._record import Record as Record
+    from hiflow.experiments._report import draw as draw
     from hiflow.experiments._report import write as write
     from hiflow.experiments._run_folder import RunFolder as RunFolder
     from hiflow.experiments._run_folder import flow_files as flow_files
@@ -58,6 +59,7 @@ else:
         "Member": "_member",
         "test_points": "_member",
         "show": "_show",
+        "draw": "_report",
         "write": "_report",
         "Record": "_record",
         "RunFolder": "_run_folder",

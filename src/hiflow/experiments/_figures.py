@@ -60,6 +60,21 @@ def figures_of(comparison: Comparison, console: Console) -> dict[str, Any]:
     return figures
 
 
+def losses_of(comparison: Comparison) -> dict[str, Any]:
+    """The losses of every arm's first seed, if there are some."""
+    from hiflow import plotting
+
+    histories = {label: group[0].history for label, group in comparison.shown().items()}
+    known = {
+        label: rows
+        for label, rows in histories.items()
+        if sum(row.get("loss") is not None for row in rows) > 1
+    }
+    if not known:
+        return {}
+    return {"losses": plotting.losses(known).figure}
+
+
 def image_samples(place: Path, seed: int) -> Array:
     """Some samples of the flow of images in an arm's folder, drawn once and kept there."""
     path = place / f"images-{IMAGES}.npz"

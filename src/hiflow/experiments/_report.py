@@ -2,12 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from hiflow._disk import write_json, write_text
+from hiflow._disk import write_json, write_text, written
+from hiflow.experiments._compare import compare
 from hiflow.experiments._comparison import Comparison
-from hiflow.experiments._figures import figures_of
+from hiflow.experiments._figures import figures_of, losses_of
 from hiflow.experiments._page import page
 
 
@@ -21,9 +23,31 @@ def write(
     root = Path(out)
     root.mkdir(parents=True, exist_ok=True)
     figures = figures_of(comparison, console or Console())
-    for name, figure in figures.items():
-        figure.savefig(root / f"{name}.png", dpi=150)
+    files = _save(figures, root)
     write_json(root / "comparison.json", comparison.numbers(), indent=1)
     write_text(root / "comparison.md", page(comparison, figures))
-    names = ["comparison.md", "comparison.json", *(f"{name}.png" for name in figures)]
-    return [root / name for name in names]
+    return [root / "comparison.md", root / "comparison.json", *files]
+
+
+def draw(
+    run: str | os.PathLike[str], out: str | os.PathLike[str], console: Console | None = None
+) -> list[Path]:
+    """Draw the figures of a run folder, its losses with them, into a folder; the files written.
+
+    **Raises:** `ValueError` if it is no run folder, or no arm of it has finished.
+    """
+    console = console or Console()
+    comparison = compare([run], console=console)
+    figures = figures_of(comparison, console)
+    if figures:
+        figures |= losses_of(comparison)
+    root = Path(out)
+    root.mkdir(parents=True, exist_ok=True)
+    return _save(figures, root)
+
+
+def _save(figures: dict[str, Any], root: Path) -> list[Path]:
+    for name, figure in figures.items():
+        with written(root / f"{name}.png") as file:
+            figure.savefig(file, format="png", dpi=150)
+    return [root / f"{name}.png" for name in figures]

@@ -14,8 +14,8 @@ from hiflow.divergences import Exact
 from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
 from hiflow.metrics import Floor, Weighted, pair_distances
+from hiflow.plotting._style import length_of, style
 
-COLOURS = ("#4C72B0", "#DD8452", "#55A868", "#C44E52", "#8172B3", "#937860", "#DA8BC3", "#8C8C8C")
 History = Sequence[Mapping[str, float]]
 
 
@@ -38,7 +38,8 @@ def learning_curves(
     """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for colour, (label, seeds) in zip(COLOURS * len(histories), histories.items(), strict=False):
+    for k, (label, seeds) in enumerate(histories.items()):
+        look = style(k)
         steps = np.array([row["step"] for row in seeds[0]])
         nfe = np.array([[row["nfe"] for row in rows] for rows in seeds])
         tests = [0] * len(seeds) if same_points else list(range(len(seeds)))
@@ -54,9 +55,10 @@ def learning_curves(
             for rows in ([seed[at] for seed in seeds] for at in range(len(steps)))
         ]
         nll, error = np.transpose(found)
-        left.plot(steps, nll, "o-", color=colour, label=label, markersize=3.5)
-        left.fill_between(steps, nll - error, nll + error, color=colour, alpha=0.2, linewidth=0)
-        right.plot(steps, nfe.mean(0), "o-", color=colour, label=label, markersize=3.5)
+        left.plot(steps, nll, **look, label=label)
+        band = steps, nll - error, nll + error
+        left.fill_between(*band, color=look["color"], alpha=0.2, linewidth=0)
+        right.plot(steps, nfe.mean(0), **look, label=label)
     if floor is not None:
         low, high = floor = Floor(*floor)
         left.axhspan(low, max(high, low + 1e-9), color="0.6", alpha=0.5, linewidth=1, label="floor")
@@ -160,7 +162,7 @@ def densities_in_the_plane(
         )
         ax.set(title=title, xticks=[], yticks=[])
         ax.title.set_fontsize(9)
-    figure.colorbar(image, ax=axes, label="density", shrink=0.8)
+    figure.colorbar(image, ax=axes, label="density [per unit of area]", shrink=0.8)
     return figure
 
 
@@ -175,11 +177,11 @@ def error_against_nfe(swept: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figur
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for ax, kind in zip(axes, ("tolerance", "steps"), strict=True):
-        for colour, (label, rows) in zip(COLOURS * len(swept), swept.items(), strict=False):
+        for k, (label, rows) in enumerate(swept.items()):
             kept = [row for row in rows[1:] if kind in row["setting"]]
             exact = np.asarray(rows[0]["log_prob"])
             errors = [abs(np.mean(exact - np.asarray(row["log_prob"]))) for row in kept]
-            ax.loglog([row["nfe"] for row in kept], errors, "o-", color=colour, label=label, ms=3.5)
+            ax.loglog([row["nfe"] for row in kept], errors, **style(k), label=label)
         ax.axhline(0.05, color="0.5", linestyle=":", linewidth=1)
         ticks = [
             n for n in (12, 25, 50, 100, 200, 400) if ax.get_xlim()[0] <= n <= ax.get_xlim()[1]
@@ -209,7 +211,7 @@ def sample_histograms(
     """
     observables: dict[str, Any] = {"energy [kT]": energy}
     if len(energy.event_shape) == 2:
-        observables["distance of a pair"] = pair_distances
+        observables[f"distance of a pair [{length_of(energy)}]"] = pair_distances
     figure = Figure(figsize=(4.5 * len(observables), 3.6), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(observables)))
     for ax, (title, observable) in zip(axes, observables.items(), strict=True):
@@ -219,11 +221,12 @@ def sample_histograms(
         centres = (bins[1:] + bins[:-1]) / 2
         truth, _ = np.histogram(exact, bins, density=True)
         ax.fill_between(centres, truth, step="mid", color="0.8", label="reference")
-        for colour, (label, sets) in zip(COLOURS * len(weighed), weighed.items(), strict=False):
+        for k, (label, sets) in enumerate(weighed.items()):
+            look = {name: style(k)[name] for name in ("color", "linestyle")}
             both = np.mean([one.histogram(observable, bins) for one in sets], axis=0)
-            ax.step(centres, both[0], where="mid", color=colour, label=label, linewidth=1.2)
-            ax.step(centres, both[1], where="mid", color=colour, linestyle=":", linewidth=1.2)
+            ax.step(centres, both[0], where="mid", **look, linewidth=0.8, alpha=0.8)
+            ax.step(centres, both[1], where="mid", **look, linewidth=1.8, label=label)
         ax.set(xlabel=title, yticks=[])
-    axes[0].set_ylabel("density; dotted: reweighted")
+    axes[0].set_ylabel("density; thin: as sampled, thick: reweighted")
     axes[-1].legend(frameon=False, fontsize=8)
     return figure

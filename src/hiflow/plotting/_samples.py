@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, ArrayLike
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from hiflow.metrics import Surface, Weighted
+from hiflow.plotting._style import axes_of
 
 _SAMPLED, _REWEIGHTED, _REFERENCE = "#E69F00", "#0072B2", "0.8"
 
@@ -46,7 +46,7 @@ def histogram(
         raise ValueError(
             "histogram: `observable` must be a function of one event to be taken of the reference too."
         )
-    ax = _axes(ax)
+    ax = axes_of(ax)
     edges = _edges(weighted, reference, observable) if isinstance(bins, int) else np.asarray(bins)
     if isinstance(bins, int):
         edges = np.linspace(edges[0], edges[1], bins + 1)
@@ -80,7 +80,7 @@ def surface(
     - `labels`: of the two axes; of a line the first.
     - `ax`: where to draw; by default a figure of its own.
     """
-    ax = _axes(ax)
+    ax = axes_of(ax)
     if len(found.edges) == 1:
         middle = (found.edges[0][1:] + found.edges[0][:-1]) / 2
         seen = np.isfinite(found.free_energy)
@@ -103,10 +103,6 @@ def surface(
     figure: Any = ax.figure
     figure.colorbar(drawn, ax=ax, label="error [kT]" if error else "free energy [kT]")
     return ax
-
-
-def _axes(ax: Axes | None) -> Axes:
-    return Figure(figsize=(4.5, 3.6), layout="constrained").subplots() if ax is None else ax
 
 
 def _edges(

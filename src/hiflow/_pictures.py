@@ -1,0 +1,56 @@
+"""The command line's `plot` and `report`: what is to be looked at."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hiflow import experiments
+from hiflow._disk import trusting, written
+from hiflow._shell import Cached, console, keep_compiled, plain_errors
+
+PAPER = ("figure-1", "figure-2")
+
+
+def plot(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A run folder; or figure-1, conditional flows, isotropic beside Hessian-informed; or "
+            "figure-2, the eigen-subspaces of an invariant energy's Hessian."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file (.png, .svg or .pdf) for figure-1 and figure-2, by default a .png here; for a "
+            "run a folder, by default RUN/figures."
+        ),
+    ] = None,
+    cache: Cached = True,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(help="A package of your own that files may name; repeatable. It is run."),
+    ] = None,
+) -> None:
+    """Draw the figures of a run, or one of the two that show what the method does."""
+    with plain_errors(), trusting(*trust or ()):
+        if what not in PAPER:
+            folder = experiments.RunFolder(what)
+            folder.flows()
+            keep_compiled(cache)
+            for file in experiments.draw(folder.root, out or folder.root / "figures", console):
+                console.print(f"written: {file}")
+            return
+        file = out or Path(f"{what}.png")
+        if file.suffix not in (".png", ".svg", ".pdf"):
+            raise ValueError(f"--out: {file} must end in .png, .svg or .pdf.")
+        if not file.absolute().parent.is_dir():
+            raise ValueError(f"--out: no such folder: {file.absolute().parent}.")
+        keep_compiled(cache)
+        from hiflow import plotting
+
+        figure = plotting.figure_1() if what == PAPER[0] else plotting.figure_2()
+        with written(file) as stream:
+            figure.savefig(stream, format=file.suffix[1:], dpi=150)
+        console.print(f"written: {file}")
