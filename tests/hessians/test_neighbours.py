@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hiflow as hf
-from hiflow import energies, hessians
+from hiflow import energies, groups, hessians
 from hiflow.testing import check_hessian
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -55,7 +55,7 @@ def test_a_point_is_not_its_own_neighbour():
 def test_neighbours_are_turned_to_the_point():
     energy = energies.BeadChain(4)
     points = np.random.default_rng(1).normal(size=(7, 4, 3))
-    points = jax.vmap(energy.group.project)(points)
+    points = jax.vmap(energy.group.project)(jnp.asarray(points))
     turns = [energy.group.sample(jax.random.key(i), (4, 3)) for i in range(7)]
     turned = [energy.group.act(g, x) for g, x in zip(turns, points, strict=True)]
     x = points[0] * 1.1
@@ -84,6 +84,22 @@ def test_the_arm_of_an_experiment_gives_its_points():
         fitted.inside({"hessian": {"name": "neighbours", "points": [1.0]}}, None)
 
 
+class Mirror(groups.AbstractDiscreteGroup):
+    """Aligns nothing."""
+
+    def sample(self, key, event_shape):
+        return jax.random.rademacher(key, ())
+
+    def act(self, g, x):
+        return g * x
+
+    def inverse(self, g):
+        return g
+
+    def compose(self, g, h):
+        return g * h
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -92,7 +108,10 @@ def test_the_arm_of_an_experiment_gives_its_points():
         (lambda: hessians.Neighbours.fit(POINTS, neighbours=4, floor=0.0), "`floor` must be pos"),
         (lambda: hessians.Neighbours.fit(np.zeros((9, 3)), neighbours=4), "duplicates"),
         (lambda: hessians.Neighbours.fit(POINTS * np.nan), "NaN"),
-        (lambda: hessians.Neighbours.fit(POINTS, group="cyclic"), "can't align"),
+        (
+            lambda: hessians.Neighbours.fit(POINTS, group=Mirror()),
+            "can't align",
+        ),
         (lambda: hessians.Neighbours(POINTS, np.ones(8)), "one entry for each of the 9"),
         (
             lambda: hf.paths.Langevin("ring", hessian=hessians.Neighbours.fit(POINTS)),

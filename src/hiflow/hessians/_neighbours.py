@@ -108,8 +108,8 @@ class Neighbours(AbstractHessian):
         scales = _scales(symmetry, points, bandwidth)
         if not bool(jnp.isfinite(scales).all()):
             raise ValueError(
-                f"{owner}: point {int(jnp.argmax(scales))} has fewer than {bandwidth} others beside it in "
-                "`points` that aren't duplicates of it. Leave the duplicates out."
+                f"{owner}: point {int(jnp.argmax(scales))} has fewer than {bandwidth} others beside it "
+                "in `points` that aren't duplicates of it. Leave the duplicates out."
             )
         return cls(points, scales, neighbours, bandwidth, floor)  # pyright: ignore[reportCallIssue]
 

@@ -18,8 +18,8 @@ class Displacement(AbstractGaussianPath):
     With rates 1 every sample moves on a straight line at constant speed,
     $x_t = (1-t)\,x_0 + t\,(c + C^{1/2}x_0/s_0)$: McCann's displacement interpolation between the prior
     and $N(c, C)$, as Carré du champ flow matching takes it (arXiv 2510.05930). `Langevin` and `Relaxed`
-    go along the dynamics instead, $\sigma_t^2 = C + \alpha_t^2(s_0^2 - C)$. Where `fit` gives the end law
-    noise of its own, both are the same.
+    go along the dynamics instead, $\sigma_t^2 = C + \alpha_t^2(s_0^2 - C)$. Where `fit` gives the end
+    law noise of its own, both are the same.
 
     **Arguments:**
 
