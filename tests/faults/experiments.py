@@ -8,6 +8,10 @@ ARMS = "tests/test_lost_arms.py"
 
 FAULTS = [
     Mutation(
+        "candidates that share a setting", "experiments/_tuned.py", "copy.deepcopy(value)", "value",
+        "tests/test_tuned.py::test_every_combination_is_an_arm_of_one_family",
+    ),
+    Mutation(
         "samples under a name that nobody reads", "experiments/_drawn.py", "/samples\": x",
         "/drawn\": x",
         "tests/test_configurations.py::test_samples_are_evaluated_as_they_were_written",
