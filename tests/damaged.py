@@ -34,6 +34,7 @@ label = "OT-FM"
 path = {name = "optimal-transport"}  # the isotropic path, α = 1 − t
 """
 RUN = {"name": "tiny", "arms": ["OT-FM"], "seeds": [0]}
+DATA = {"size": 9, "test": 2, "test_points": "ab12", "test_origins": ["a", "b"]}
 SCORES = {"nll": 1.0, "nll_se": 0.1, "probe_se": 0.0, "nfe": 6.0, "log_prob": [-1.0, -2.0]}
 
 
@@ -74,7 +75,7 @@ def kinds(folder: Path) -> list[Kind]:
     texts = {
         root / "config.toml": TOML,
         root / "run.json": json.dumps(RUN, indent=2),
-        root / "seed-0" / "data.json": json.dumps({"size": 9, "test": 2, "test_points": "ab12"}),
+        root / "seed-0" / "data.json": json.dumps(DATA),
         place / "history.jsonl": "".join(json.dumps(row) + "\n" for row in rows),
         folder / "mark" / "run.json": json.dumps({"data": "12ab", "network": "34cd"}),
     }

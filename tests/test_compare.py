@@ -146,6 +146,28 @@ def test_validation_points_are_a_draw_of_their_own(runs):
         experiments.make_validation(none, energy, 0, progress=False)
 
 
+def test_a_report_is_one_page_that_needs_nothing_else(runs):
+    page, row = runs / "report.html", compare([runs / "both"]).rows()[0]
+    done = hiflow("report", str(runs / "both"), "--out", str(page), "--samples", "12")
+    assert done.exit_code == 0, done.output
+    text = page.read_text(encoding="utf-8")
+    assert f"{row['nll']:.3f} ± {row['se']:.3f}" in text
+    for part in ("floor 1.424", "jax==", "hiflow train config.toml", "[[arm]]", "<h2>Histograms"):
+        assert part in text
+    assert "http" not in text
+    assert set(re.findall(r'(?:src|href)="(.{10})', text)) == {"data:image"}
+    wrong = hiflow("report", str(runs / "both"), "--out", str(runs / "report.pdf"))
+    assert wrong.exit_code == 2
+    assert "must be an .html file" in wrong.output
+
+
+def test_a_run_is_drawn_with_its_losses(runs):
+    done = hiflow("plot", str(runs / "both"))
+    assert done.exit_code == 0, done.output
+    found = {file.name for file in (runs / "both" / "figures").iterdir()}
+    assert found == {"learning.png", "densities.png", "losses.png"}
+
+
 def test_the_command_writes_page_numbers_and_figures(runs, monkeypatch):
     monkeypatch.setattr(_compare, "TOLERANCES", (1e-3,))
     monkeypatch.setattr(_compare, "STEPS", (8,))
@@ -270,6 +292,18 @@ def test_a_run_of_an_earlier_version_says_what_brings_it_up_to_date(runs):
     done = hiflow(*command.split())
     assert done.exit_code == 0, done.output
     assert described.read_text() == kept
+
+
+def test_a_history_without_a_number_of_every_point_is_refused(runs):
+    history = runs / "third" / "seed-2" / "ot-fm" / "history.jsonl"
+    kept = history.read_text()
+    row = json.loads(kept.splitlines()[-1]) | {"log_prob": 1.0}
+    history.write_text(json.dumps(row) + "\n")
+    try:
+        with pytest.raises(ValueError, match="its history has no test points; train it again"):
+            compare([runs / "third"])
+    finally:
+        history.write_text(kept)
 
 
 def test_a_run_takes_no_arms_of_other_test_points(runs):

@@ -15,9 +15,11 @@ WITHOUT_LOGIC = {
     "divergences/_base.py",
     "energies/_base.py",
     "networks/_base.py",
+    "paths/_noise_level.py",
     "priors/_base.py",
     "spectral/_base.py",
     "testing/_compiled.py",
+    "targets/_base.py",
     "time_samplers/_base.py",
     "training/_progress.py",
 }

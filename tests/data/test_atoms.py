@@ -43,3 +43,10 @@ def test_points_that_are_no_atoms_are_refused(ase, monkeypatch):
     monkeypatch.setitem(sys.modules, "ase", None)
     with pytest.raises(ImportError, match="pip install hiflow-ase"):
         data.to_atoms(np.zeros((2, 2, 3)), (1, 1), None, {}, "x")
+
+
+def test_frames_are_written_to_the_files_that_the_command_takes():
+    from hiflow.experiments._run_folder import DRAWN
+
+    assert [ending for ending in DRAWN if data.are_atoms(f"samples{ending}")] == list(DRAWN[1:])
+    assert not data.are_atoms("samples.xtc")

@@ -27,7 +27,7 @@ SMALLER = re.compile(r"<!-- smaller: (.*?) -->")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 DOCUMENTED = """
     coordinates couplings data energies groups hessians metrics networks paths plotting priors spectral
-    spectrum testing time_samplers times
+    spectrum targets testing time_samplers times
 """
 
 

@@ -13,6 +13,7 @@ from faults.house import FAULTS as HOUSE
 from faults.kit import FAULTS as KIT
 from faults.networks import FAULTS as NETWORKS
 from faults.paths import FAULTS as PATHS
+from faults.targets import FAULTS as TARGETS
 from faults.training import FAULTS as TRAINING
 
 MUTATIONS: list[Mutation] = [
@@ -23,6 +24,7 @@ MUTATIONS: list[Mutation] = [
     *GROUPS,
     *NETWORKS,
     *FLOW,
+    *TARGETS,
     *TRAINING,
     *HOUSE,
     *DATA,

@@ -173,6 +173,17 @@ FAULTS = [
         SAMPLERS + "::test_times_follow_the_distribution",
     ),
     Mutation(
+        "late times of the other part", "time_samplers/_late.py",
+        "jnp.where(parts < early, uniform, late), ones",
+        "jnp.where(parts < early, late, uniform), ones",
+        SAMPLERS + "::test_weights_are_the_objective_over_the_density",
+    ),
+    Mutation(
+        "the likelihood's weight without its normalisation", "time_samplers/_late.py",
+        "return jnp.log(1 / self.cutoff) - 1 + self.cutoff", "return jnp.log(1 / self.cutoff)",
+        SAMPLERS + "::test_weights_are_the_objective_over_the_density",
+    ),
+    Mutation(
         "one stratum for all", "time_samplers/_samplers.py",
         "(jnp.arange(size) + jax.random.uniform(key, (size,))) / size",
         "jax.random.uniform(key, (size,))",

@@ -35,6 +35,7 @@ def test_every_built_in_has_an_instance_to_check(family, name):
         hf.couplings.MinibatchOT(),
         hf.paths.Stable(),
         hf.paths.Linearised("ring", prior_scale=2.0),
+        hf.targets.Plain(),
         hf.time_samplers.Importance(),
         hf.divergences.Hutchinson(),
         hf.divergences.HutchPlusPlus(),

@@ -259,6 +259,11 @@ class NegativeWeights(time_samplers.Uniform):
         return jax.random.uniform(key, (n,)), -jnp.ones(n)
 
 
+class SaysAnotherObjective(time_samplers.LateTimes):
+    def objective(self, t):
+        return 1.2 * super().objective(t)
+
+
 class TooFew(time_samplers.Uniform):
     def __call__(self, key, n):
         return jax.random.uniform(key, (n - 1,)), jnp.ones(n)
@@ -270,6 +275,7 @@ class TooFew(time_samplers.Uniform):
         ("interval", LeavesTheInterval()),
         ("interval", ReachesTheEnd()),
         ("integral", ForgetsItsWeights()),
+        ("objective", SaysAnotherObjective()),
         ("weights", NegativeWeights()),
         ("shape", TooFew()),
     ],

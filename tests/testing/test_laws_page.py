@@ -21,6 +21,7 @@ CHECKS = {
     "paths": "check_path",
     "priors": "check_prior",
     "spectral": "check_spectral_map",
+    "targets": "check_target",
     "time_samplers": "check_time_sampler",
     "times": "check_time_transform",
 }

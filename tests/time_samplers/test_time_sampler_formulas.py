@@ -1,6 +1,7 @@
 """The time samplers' densities and weights against their formulas, written in NumPy."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -23,6 +24,58 @@ SAMPLERS = {
         True,
     ),
 }
+
+
+# Name: the sampler, F and q as above, and the objective ω.
+OBJECTIVES = {
+    "late": (
+        lambda: time_samplers.LateTimes(share=0.4, cutoff=0.01),
+        lambda t: 0.6 * t + 0.4 * -np.log(np.maximum(1 - t, 0.01)) / np.log(100),
+        lambda t: 0.6 + 0.4 * (t <= 0.99) / ((1 - t) * np.log(100)),
+        lambda t: 0.6 + 0.4 * (t <= 0.99) / ((1 - t) * np.log(100)),
+    ),
+    "likelihood": (
+        lambda: time_samplers.LikelihoodTimes(cutoff=0.01),
+        lambda t: -np.log(1 - t) / np.log(100),
+        lambda t: 1 / ((1 - t) * np.log(100)),
+        lambda t: t / (1 - t) / (np.log(100) - 0.99),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_weights_are_the_objective_over_the_density(name, x64):
+    make, distribution, density, objective = OBJECTIVES[name]
+    t, weights = map(np.asarray, make()(jax.random.key(0), 1000))
+    np.testing.assert_allclose(weights, objective(t) / density(t), rtol=1e-6)
+    np.testing.assert_allclose(make().objective(jnp.asarray(t)), objective(t), rtol=1e-6)
+    every = (np.arange(1000) + 0.5) / 1000
+    assert np.abs(np.sort(distribution(t)) - every).max() < 2e-3
+
+
+def test_all_late_times_lie_above_the_cutoff():
+    t, _ = time_samplers.LateTimes(share=1.0, cutoff=0.1)(jax.random.key(2), 500)
+    assert np.asarray(t).max() <= 0.9
+
+
+def test_a_report_says_which_loss_it_is():
+    assert time_samplers.loss_of(time_samplers.Importance()) == "∫ E‖v − u‖² dt"
+    assert "0.5 + 0.5 / ((1 − t)" in time_samplers.loss_of(time_samplers.LateTimes())
+    assert "t/(1 − t)" in time_samplers.loss_of(time_samplers.LikelihoodTimes())
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (lambda: time_samplers.LateTimes(share=0.0), "share"),
+        (lambda: time_samplers.LateTimes(share=1.5), "share"),
+        (lambda: time_samplers.LateTimes(cutoff=1.0), "cutoff"),
+        (lambda: time_samplers.LikelihoodTimes(cutoff=0.0), "cutoff"),
+    ],
+)
+def test_shares_and_cutoffs_out_of_range_are_refused(make, word):
+    with pytest.raises(ValueError, match=word):
+        make()
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

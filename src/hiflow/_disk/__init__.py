@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hiflow._disk._modules import load as load
     from hiflow._disk._modules import save as save
     from hiflow._disk._names import function_of_configuration as function_of_configuration
+    from hiflow._disk._open import check_new_file as check_new_file
     from hiflow._disk._open import open_file as open_file
     from hiflow._disk._pickling import let_functions_be_pickled as let_functions_be_pickled
     from hiflow._disk._text import DamagedFile as DamagedFile
@@ -35,6 +36,7 @@ else:
         "array_or_archive": "_archive",
         "inflated": "_archive",
         "read_arrays": "_archive",
+        "check_new_file": "_open",
         "open_file": "_open",
         "is_whole": "_modules",
         "function_of_configuration": "_names",

@@ -27,11 +27,14 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     a dead process is taken over. On a network file system whose server or mount keeps no locks
     (`nolock`), processes of several machines don't see each other's.
 
-    **Raises:** `ValueError` if another process holds it.
+    **Raises:** `ValueError` if another process holds it; `OSError` if the folder can't be made.
     """
     root = Path(folder)
     made = not root.exists()
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise type(error)(f"{root}: can't be made a folder ({error.strerror}).") from error
     handle = _taken(root / LOCK)
     try:
         yield

@@ -1,7 +1,8 @@
-"""Files opened to be read, without a wait for what may never come."""
+"""Files opened to be read, without a wait for what may never come; files that may be written."""
 
 import io
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 
@@ -19,3 +20,17 @@ def open_file(path: str | os.PathLike[str]) -> io.BufferedIOBase:
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file.")
     return path.open("rb")
+
+
+def check_new_file(path: str | os.PathLike[str], endings: Collection[str]) -> None:
+    """Refuse a file that is not to be written, before what goes into it is computed.
+
+    **Raises:** `ValueError` if it exists, its name has another ending, or its folder is none.
+    """
+    path = Path(path)
+    if path.exists():
+        raise ValueError(f"{path} exists; choose another file by --out.")
+    if path.suffix not in endings:
+        raise ValueError(f"--out must end in one of {', '.join(endings)}; got {str(path)!r}.")
+    if not path.parent.is_dir():
+        raise ValueError(f"--out {path}: {path.parent} is no folder. Make it first.")

@@ -5,6 +5,8 @@ from hiflow.couplings._base import AbstractCoupling as AbstractCoupling
 from hiflow.couplings._base import SupportsPreparation as SupportsPreparation
 from hiflow.couplings._base import registry as registry
 from hiflow.couplings._independent import Independent as Independent
+from hiflow.couplings._jittered import Jittered as Jittered
+from hiflow.couplings._jittered import SupportsJitter as SupportsJitter
 from hiflow.couplings._minibatch_ot import MinibatchOT as MinibatchOT
 from hiflow.couplings._precomputed import Precomputed as Precomputed
 from hiflow.couplings._symmetric import EquivariantOT as EquivariantOT

@@ -11,7 +11,7 @@ from hiflow import data
 from hiflow._disk import write_arrays
 from hiflow.energies import species_of, units_of
 from hiflow.experiments._fitted import make_energy
-from hiflow.experiments._run_folder import RunFolder, flow_files
+from hiflow.experiments._run_folder import RunFolder, check_drawn_file, flow_files
 from hiflow.flow import load
 
 
@@ -57,8 +57,7 @@ def write_drawn(
 
 def _refuse_file(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
     """**Raises:** `ValueError` for a file that can't be written, before anything is drawn."""
-    if Path(out).exists():
-        raise ValueError(f"{out} exists; choose another file by --out.")
+    check_drawn_file(out)
     if data.are_atoms(out) and not Path(run).is_dir():
         raise ValueError(
             f"--out {out}: one flow's file doesn't tell which elements its atoms are. Give the run "

@@ -11,6 +11,7 @@ from hiflow.paths._base import AbstractGaussianPath as AbstractGaussianPath
 from hiflow.paths._base import AbstractPath as AbstractPath
 from hiflow.paths._base import SpectralAnchor as SpectralAnchor
 from hiflow.paths._base import registry as registry
+from hiflow.paths._bridge import Bridge as Bridge
 from hiflow.paths._conditional_law import ConditionalLaw as ConditionalLaw
 from hiflow.paths._displacement import Displacement as Displacement
 from hiflow.paths._end_laws import AbstractEndLaw as AbstractEndLaw
@@ -31,6 +32,7 @@ from hiflow.paths._named import Relaxed as Relaxed
 from hiflow.paths._noise import ChosenNoise as ChosenNoise
 from hiflow.paths._noise import SupportsNoise as SupportsNoise
 from hiflow.paths._noise import choose_noise as choose_noise
+from hiflow.paths._noise_level import SupportsNoiseLevel as SupportsNoiseLevel
 from hiflow.paths._shared_minima import SharedAnchor as SharedAnchor
 from hiflow.paths._shared_minima import SharedMinima as SharedMinima
 from hiflow.paths._shared_minima import share_minima as share_minima

@@ -33,6 +33,16 @@ class AbstractIsotropicPath(AbstractGaussianPath):
         free = anchor.size - self.group.null_modes(anchor).shape[1]
         return SpectralAnchor(anchor, Modes(size=free), jnp.ones(1, anchor.dtype))
 
+    def noise_level(self, t: Float[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        r"""$1 - \alpha_t$ and $\sigma_t$: the noise is $\varepsilon = x_0/s_0$."""
+        nowhere = SpectralAnchor(jnp.zeros(1, t.dtype), Modes(), jnp.ones(1, t.dtype))
+        alpha, sigma = self.schedule(t, nowhere)
+        return 1 - alpha[0], sigma[0]
+
+    def standard_noise(self, x0: Float[Array, "*event"], anchor: PyTree) -> Float[Array, "*event"]:
+        r"""$\varepsilon$."""
+        return x0 / self.prior_scale
+
 
 @registry.register("optimal-transport")
 class OptimalTransport(AbstractIsotropicPath):

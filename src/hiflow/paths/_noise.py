@@ -48,9 +48,10 @@ def choose_noise(
     **Raises:** `ValueError` if it takes the prior sample's where that is wrong, by its own word or
     because it can do nothing else.
     """
-    if not has_end_law(path):
-        return ChosenNoise(False)
     able = isinstance(path, SupportsNoise)
+    if not has_end_law(path):
+        # Noise on the way to the point, as a bridge's.
+        return ChosenNoise(able and path.noise == "own" and not hasattr(path, "energy"))
     if able and path.noise == "own":
         return ChosenNoise(True)
     fault = _fault(path, prior, coupling)

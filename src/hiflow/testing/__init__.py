@@ -19,5 +19,6 @@ from hiflow.testing._report import BrokenLawsError as BrokenLawsError
 from hiflow.testing._report import Findings as Findings
 from hiflow.testing._report import Law as Law
 from hiflow.testing._spectral_map import check_spectral_map as check_spectral_map
+from hiflow.testing._target import check_target as check_target
 from hiflow.testing._time_sampler import check_time_sampler as check_time_sampler
 from hiflow.testing._time_transform import check_time_transform as check_time_transform

@@ -17,6 +17,7 @@ from hiflow import (
     paths,
     priors,
     spectral,
+    targets,
     time_samplers,
     times,
 )
@@ -31,6 +32,7 @@ from hiflow.testing._path import check_path
 from hiflow.testing._prior import check_prior
 from hiflow.testing._report import Findings
 from hiflow.testing._spectral_map import check_spectral_map
+from hiflow.testing._target import check_target
 from hiflow.testing._time_sampler import check_time_sampler
 from hiflow.testing._time_transform import check_time_transform
 
@@ -93,6 +95,8 @@ def check(
             return check_velocity_field(component, **keyed)
         case time_samplers.AbstractTimeSampler():
             return check_time_sampler(component, **keyed)
+        case targets.AbstractTarget():
+            return check_target(component, energy=energy, prior=prior, **keyed)
         case divergences.AbstractDivergence():
             return check_divergence(component, **keyed)
     raise TypeError(f"check: {component!r} is a component of none of hiflow's families.")

@@ -2,17 +2,18 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from hiflow.testing._report import Findings, Report, seed
-from hiflow.time_samplers import AbstractTimeSampler
+from hiflow.time_samplers import AbstractTimeSampler, SupportsObjective
 
 
 def check_time_sampler(
     sampler: AbstractTimeSampler, *, key: PRNGKeyArray | None = None, batches: int = 400
 ) -> Findings:
     r"""Check that times lie in [0, 1), weights are positive and finite, and weighted averages are
-    integrals: $E[w f(t)] = \int_0^1 f$ for powers of $t$ up to the eighth.
+    integrals: $E[w f(t)] = \int_0^1 \omega f$ for powers of $t$ up to the eighth, with $\omega$ the
+    sampler's `objective` if it has one, of mean 1, and 1 if not.
 
     **Arguments:**
 
@@ -39,14 +40,27 @@ def check_time_sampler(
         "batch",
         "sample",
     )
-    functions = {"1": (t**0, 1.0), "t": (t, 1 / 2), "t²": (t**2, 1 / 3), "t⁸": (t**8, 1 / 9)}
+    powers = {"1": 0, "t": 1, "t²": 2, "t⁸": 8}
     scores = []
-    for values, integral in functions.values():
-        means = (w * values).mean(1)
+    for power in powers.values():
+        means, integral = (w * t**power).mean(1), _integral(sampler, power)
         error = jnp.std(means) / jnp.sqrt(1.0 * batches)
         scores.append(jnp.abs(means.mean() - integral) / (error + 1e-4))
     report.law(
-        "integral", "E[w f(t)] is the integral of f (in standard errors)", jnp.stack(scores), 6, "f",
-        f=list(functions),
+        "integral", "E[w f(t)] is the integral of f, weighted by `objective` (in standard errors)",
+        jnp.stack(scores), 6, "f", f=list(powers),
     )  # fmt: skip
+    if isinstance(sampler, SupportsObjective):
+        mean = _integral(sampler, 0)
+        report.law("objective", "`objective` has mean 1", jnp.abs(mean - 1), 1e-3)
     return report.finish()
+
+
+def _integral(sampler: AbstractTimeSampler, power: int) -> Array:
+    """Of ω(t) t^power, by the midpoint rule in -log(1 - t), where ω may be large."""
+    if not isinstance(sampler, SupportsObjective):
+        return jnp.asarray(1 / (power + 1))
+    step = 1e-4
+    s = step * (jnp.arange(150_000) + 0.5)
+    t = -jnp.expm1(-s)
+    return jnp.sum(sampler.objective(t) * t**power * jnp.exp(-s)) * step

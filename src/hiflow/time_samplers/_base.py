@@ -1,6 +1,7 @@
 """What a time sampler is: how the times of a training batch are drawn."""
 
 import abc
+from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -10,7 +11,8 @@ from hiflow.registry import Registry
 
 class AbstractTimeSampler(eqx.Module):
     """Draws the times of a batch, with the weights that keep the loss's expectation over uniform
-    times: $E_q[w(t) f(t)] = \\int_0^1 f$."""
+    times: $E_q[w(t) f(t)] = \\int_0^1 f$; or, if it has an `objective`
+    ([`SupportsObjective`][hiflow.time_samplers.SupportsObjective]), over times of that weight."""
 
     @abc.abstractmethod
     def __call__(
@@ -20,3 +22,22 @@ class AbstractTimeSampler(eqx.Module):
 
 
 registry = Registry("time_samplers", AbstractTimeSampler)
+
+
+@runtime_checkable
+class SupportsObjective(Protocol):
+    """A sampler whose loss isn't the mean over uniform times: $E_q[w(t) f(t)] = \\int_0^1 \\omega f$."""
+
+    def objective(self, t: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """$\\omega(t)$, of mean 1."""
+        ...
+
+    @property
+    def loss(self) -> str:
+        """The loss in words, for reports."""
+        ...
+
+
+def loss_of(sampler: AbstractTimeSampler) -> str:
+    """Which loss is minimised with a sampler, in words."""
+    return sampler.loss if isinstance(sampler, SupportsObjective) else "∫ E‖v − u‖² dt"

@@ -35,6 +35,7 @@ from hiflow.paths import (
 from hiflow.paths._noise import is_for
 from hiflow.priors import AbstractPrior
 from hiflow.standardisation import Standardised, scale_complaint
+from hiflow.targets import AbstractTarget, Parts
 from hiflow.time_samplers import AbstractTimeSampler
 from hiflow.training._components import make_components as make_components
 from hiflow.training._distinctions import check_distinctions
@@ -42,9 +43,8 @@ from hiflow.training._room import refuse_a_batch_without_room
 from hiflow.training._settings import Training
 from hiflow.training._step import Optimiser, Scheduled
 from hiflow.training._symmetries import check_coupling, check_prior, check_subspace
+from hiflow.training._targets import FEWEST_FOR_VIRIAL, check_target
 
-# Below, the standard error of the virial is itself too uncertain to warn by.
-_FEWEST_FOR_VIRIAL = 10
 # A gradient that isn't finite by its form is so everywhere; the virial sees the other points.
 _LOOKED_AT = 10
 # Where data are scarce Langevin's extra spread is its point; where they are plenty, it is a bias.
@@ -71,6 +71,17 @@ class Ready(NamedTuple):
         return self.prior.group if self.energy is None else self.energy.group
 
     @property
+    def target(self) -> AbstractTarget:
+        """Made by the settings' own check."""
+        assert isinstance(self.training.target, AbstractTarget)
+        return self.training.target
+
+    @property
+    def parts(self) -> Parts:
+        """What the target is used with."""
+        return Parts(self.path, self.prior, self.coupling, self.energy)
+
+    @property
     def time_sampler(self) -> AbstractTimeSampler:
         """Made by the settings' own check."""
         assert isinstance(self.training.time_sampler, AbstractTimeSampler)
@@ -95,6 +106,11 @@ def make_ready(
     if energy is None:
         energy = getattr(path, "energy", None)
     check_components(network, path, prior, energy)
+    if training.selects and training.validate_at == ():
+        raise ValueError(
+            f"fit: {_selecting(training)} judges by validations, and `validate_at` asks for none before "
+            "the end. Say after how many steps, e.g. validate_at=250."
+        )
     refuse_a_batch_without_room(training.batch_size, prior.event_shape)
     group = prior.group if energy is None else energy.group
     coupling = couplings.registry.make(training.coupling, group=group)
@@ -106,7 +122,9 @@ def make_ready(
             optimiser, training.learning_rate, training.warmup, training.clip, training.steps
         )
     ends = (training.steps,)
-    return Ready(network, path, prior, energy, training, coupling, optimiser, noise, ends)
+    ready = Ready(network, path, prior, energy, training, coupling, optimiser, noise, ends)
+    check_target(ready.target, ready.parts)
+    return ready
 
 
 def in_units(ready: Ready, points: Array) -> tuple[Ready, Standardised | None]:
@@ -152,7 +170,7 @@ def check_data(ready: Ready, points: dict[str, Array | None], chains: Sized | No
     fitted = isinstance(energy, SupportsFitting)
     if energy is not None:
         refuse_bad_gradient(energy, data[:_LOOKED_AT], "fit", kind="points of `data`")
-    if energy is not None and not fitted and data.shape[0] >= _FEWEST_FOR_VIRIAL:
+    if energy is not None and not fitted and data.shape[0] >= FEWEST_FOR_VIRIAL:
         end_law = getattr(path, "end_law", None)
         agrees = warn_if_inconsistent(energy, data, chains).z <= 4
         if agrees and isinstance(end_law, Laplace) and data.shape[0] >= _PLENTY:
@@ -162,6 +180,19 @@ def check_data(ready: Ready, points: dict[str, Array | None], chains: Sized | No
                 "Langevin, or a larger `beta`.",
                 stacklevel=3,
             )
+
+
+def check_selection(training: Training, validates: bool) -> None:
+    """Raise `ValueError` if validation has a part in the weights and there are no points for it."""
+    if training.selects and not validates:
+        raise ValueError(
+            f"fit: {_selecting(training)} judges by the NLL of held-out points: pass `validation`, and "
+            "don't test on the same points."
+        )
+
+
+def _selecting(training: Training) -> str:
+    return f"`patience` ({training.patience})" if training.keep == "last" else "keep='best'"
 
 
 def check_mesh(mesh: Mesh | None, checkpoints: bool) -> bool:

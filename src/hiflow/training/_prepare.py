@@ -17,6 +17,7 @@ from hiflow.training._pairing import paired_draws
 from hiflow.training._placed_draws import even_draws, placed_draws
 from hiflow.training._preflight import Ready
 from hiflow.training._step import Batches, Draw, Recipe
+from hiflow.training._targets import made_ready, path_of
 
 STEPS_PER_CALL = 50
 
@@ -49,13 +50,16 @@ def prepared(
     """
     settings = ready.training
 
+    wanted = path_of(ready.target, ready.parts)
+
     def keep() -> Kept:
-        return kept_anchors(ready.path, points, settings, progress=progress)
+        return kept_anchors(wanted, points, settings, progress=progress)
 
     # What is kept on disk is made by one for all.
     shared = together and settings.anchor_dir is not None
     kept = _processes.leader_first(keep) if shared else keep()
     anchors = kept.anchors
+    target = made_ready(ready.target, ready.parts, kept)
     if anchors is not None:
         layout = layout.for_anchors(anchors, settings.shard_anchors)
         anchors = layout.put_anchors(anchors)
@@ -74,9 +78,17 @@ def prepared(
         key,
         size=settings.batch_size,
     )
-    path, static, symmetry = layout.put_whole((kept.path, static, symmetry))
+    path, static, symmetry, target = layout.put_whole((kept.path, static, symmetry, target))
     recipe = Recipe(
-        anchors, path, static, symmetry, ready.optimiser, settings.ema, ready.noise.own, layout
+        anchors,
+        path,
+        static,
+        symmetry,
+        ready.optimiser,
+        settings.ema,
+        ready.noise.own,
+        layout,
+        target,
     )
     room = STEPS_PER_CALL
     calls = [_calls(start, stop, room) for start, stop in stretches]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import optax
 
-from hiflow import couplings, time_samplers
+from hiflow import couplings, targets, time_samplers
 from hiflow._checks import (
     Refused,
     check_settings,
@@ -24,6 +24,7 @@ from hiflow._disk import fingerprint
 from hiflow.couplings import AbstractCoupling
 from hiflow.paths import ANCHOR_DTYPES
 from hiflow.registry import Named, Registry
+from hiflow.targets import AbstractTarget
 from hiflow.time_samplers import AbstractTimeSampler
 
 # A larger one isn't meant: 1e300, for one, is infinite in single precision.
@@ -34,7 +35,7 @@ T = TypeVar("T")
 def _named(registry: Registry[T], value: object) -> Named[T]:
     if isinstance(value, registry.base):
         return value
-    if isinstance(value, str | Mapping):
+    if isinstance(value, str) or (isinstance(value, Mapping) and "name" in value):
         registry.get(registry.table_of(value)["name"])
         return value
     raise Refused(f"must be an {registry.base.__name__}, its name, or a table with a `name`")
@@ -46,6 +47,10 @@ def _coupling(value: object) -> Named[AbstractCoupling]:
 
 def _time_sampler(value: object) -> AbstractTimeSampler:
     return time_samplers.registry.make(_named(time_samplers.registry, value))
+
+
+def _target(value: object) -> AbstractTarget:
+    return targets.registry.make(_named(targets.registry, value))
 
 
 def _optimiser(value: object) -> str | optax.GradientTransformation:
@@ -85,6 +90,10 @@ def _folder(value: object) -> str | None:
     return None if value is None else os.fspath(value)
 
 
+def _patience(value: object) -> int | None:
+    return None if value is None else whole(1)(value)
+
+
 def _open_flag(value: object) -> bool | None:
     return None if value is None else flag(value)
 
@@ -109,7 +118,7 @@ class Training:
     - `optimiser`: an Optax optimiser's name, or an Optax transformation, which then replaces the
       schedule and the clipping too.
     - `ema`: decay of the exponential moving average of the weights; 0 keeps the last weights.
-    - `coupling`, `time_sampler`: components, their names or tables.
+    - `coupling`, `time_sampler`, `target`: components, their names or tables.
     - `augment`: turn every sample and its target velocity by a random element of the energy's group
       (the prior's if there is no energy), for networks that don't have the symmetry built in.
     - `standardise`: train in coordinates in which the data are as wide as the prior and about the
@@ -119,6 +128,13 @@ class Training:
       ([`Standardised`][hiflow.Standardised]).
     - `validate_at`: the steps at which the NLL and NFE of the validation points are logged (a number
       means "every so many"), besides the end.
+    - `patience`: end the run after so many validations in a row that were no better than the best
+      before; `None` never does. `keep`: return the weights of the `"last"` step, or those of the step
+      with the `"best"` validation NLL. Either is by the NLL of `fit`'s `validation` points, at
+      `validate_at` and the end; an experiment takes the `validation` points of its `[data]`, never the
+      test points.
+    - `log_every`: after how many steps the mean loss since the last row is added to the
+      [`History`][hiflow.History] and shown to callbacks.
     - `anchor_dir`: keep the anchors on disk, in a folder there that runs with the same path and data
       share ([`store_anchors`][hiflow.paths.store_anchors]), and read those of coming batches in the
       background. `None` keeps them in memory. The parameters are the same, bit for bit.
@@ -151,9 +167,13 @@ class Training:
     ema: float = setting(number("in [0, 1)", lambda x: 0 <= x < 1), 0.999)
     coupling: Named[AbstractCoupling] = setting(_coupling, "independent")
     time_sampler: Named[AbstractTimeSampler] = setting(_time_sampler, "stratified")
+    target: Named[AbstractTarget] = setting(_target, "plain")
     augment: bool = setting(flag, False)
     standardise: bool | str = setting(_standardise, False)
     validate_at: int | Sequence[int] = setting(_steps, (), trajectory=False)
+    patience: int | None = setting(_patience, None)
+    keep: str = setting(one_of("last", "best"), "last")
+    log_every: int = setting(whole(1), 50, trajectory=False)
     anchor_dir: str | os.PathLike[str] | None = setting(_folder, None, trajectory=False)
     anchor_budget: int | str = setting(_budget, "auto", trajectory=False)
     anchor_dtype: str = setting(one_of(*ANCHOR_DTYPES), "float32")
@@ -163,6 +183,11 @@ class Training:
 
     def __post_init__(self):
         check_settings(self)
+
+    @property
+    def selects(self) -> bool:
+        """Whether the weights depend on validation."""
+        return self.patience is not None or self.keep == "best"
 
     def changed(self, **settings: Any) -> "Training":
         """The same with other settings.

@@ -9,12 +9,13 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, UInt32
 
 from hiflow._programs import compiled
-from hiflow.couplings import AbstractCoupling
+from hiflow.couplings import AbstractCoupling, SupportsJitter
 from hiflow.data import Source
 from hiflow.groups import AbstractGroup, linear_part
 from hiflow.paths import AbstractPath
 from hiflow.paths._noise import draw_anchors
 from hiflow.priors import AbstractPrior
+from hiflow.targets import AbstractTarget, Pair, Plain
 from hiflow.time_samplers import AbstractTimeSampler
 from hiflow.training._layout import Layout
 
@@ -41,6 +42,8 @@ class Draw(eqx.Module):
     """Elements of the group that samples are turned by; `None` without augmentation."""
     anchors: PyTree = None
     """Of the points, where they are read from disk for every call."""
+    jitter: Float[Array, "batch *event"] | None = None
+    """Of the copies of the data points that the coupling saw, if it makes them."""
 
 
 class Batches(eqx.Module):
@@ -68,9 +71,14 @@ class Batches(eqx.Module):
             x1 = self.points[index]
         x0 = jax.vmap(self.prior.sample)(jax.random.split(key_prior, self.size))
         t, weight = self.time_sampler(key_time, self.size)
-        x0, _ = self.coupling(x0, x1, key_pair)
+        jitter = None
+        if isinstance(self.coupling, SupportsJitter):
+            x0, jitter = self.coupling.with_jitter(x0, x1, key_pair)
+        else:
+            x0, _ = self.coupling(x0, x1, key_pair)
         seeds = jax.random.bits(jax.random.fold_in(key, 5), (self.size,), jnp.uint32)
-        return Draw(index, x0, t, weight, seeds, self._turns(jax.random.fold_in(key, 4)))
+        turns = self._turns(jax.random.fold_in(key, 4))
+        return Draw(index, x0, t, weight, seeds, turns, jitter=jitter)
 
     def _key(self, step: Array) -> PRNGKeyArray:
         # Folding the step into the key makes a resumed run draw what the uninterrupted one drew.
@@ -135,6 +143,7 @@ class Recipe(eqx.Module):
     ema: float = eqx.field(static=True)
     own_noise: bool = eqx.field(static=True, default=False)
     layout: Layout = eqx.field(static=True, default=Layout())
+    target: AbstractTarget = Plain()
 
     @property
     def transformation(self) -> optax.GradientTransformation:
@@ -153,7 +162,9 @@ class Recipe(eqx.Module):
         anchors = self._anchors(draw)
         if self.own_noise:
             anchors = draw_anchors(self.path, anchors, jax.vmap(jax.random.key)(draw.seeds))
-        x, target = jax.vmap(self.path.flow_and_velocity)(draw.x0, anchors, draw.t)
+        x, target = jax.vmap(lambda *pair: self.target(self.path, Pair(*pair)))(
+            draw.x0, anchors, draw.t, draw.index, draw.seeds, draw.jitter
+        )
         if (group := self.symmetry) is not None:
             turn = jax.vmap(lambda g, y: linear_part(group, g, y))
             x, target = turn(draw.turns, x), turn(draw.turns, target)
