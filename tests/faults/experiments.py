@@ -8,6 +8,11 @@ ARMS = "tests/test_lost_arms.py"
 
 FAULTS = [
     Mutation(
+        "settings chosen by the test points", "experiments/_data.py", "_VALIDATION = 2**16",
+        "_VALIDATION = 1",
+        "tests/test_compare.py::test_validation_points_are_a_draw_of_their_own",
+    ),
+    Mutation(
         "candidates that share a setting", "experiments/_tuned.py", "copy.deepcopy(value)", "value",
         "tests/test_tuned.py::test_every_combination_is_an_arm_of_one_family",
     ),
