@@ -131,8 +131,8 @@ FAULTS = [
         STEP + "[12-5-adam-0.05-0.2]",
     ),
     Mutation(
-        "any learning rate will do", "training/_settings.py", "lambda x: 0 < x <= _LARGEST_RATE",
-        "lambda x: 0 < x",
+        "any learning rate will do", "training/_schedules.py",
+        "if not 0 < (found := float(array)) <= _LARGEST_RATE:", "if not 0 < (found := float(array)):",
         REFUSED,
     ),
     Mutation(
@@ -181,6 +181,11 @@ FAULTS = [
         "agrees and isinstance(end_law, Laplace)",
         "not agrees and isinstance(end_law, Laplace)",
         "tests/test_training.py::test_plenty_of_thermal_samples_with_a_langevin_end_law_are_warned_of",
+    ),
+    Mutation(
+        "a schedule with Optax's defaults", "training/_schedules.py",
+        "**_keyed(json.loads(self.arguments))", "**_keyed({**json.loads(self.arguments), 'alpha': 0.0})",
+        "tests/training/test_schedules.py::test_a_table_is_the_schedule_that_optax_makes_of_it",
     ),
     Mutation(
         "a step twice in a history", "training/_history.py",

@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Sized
+from collections.abc import Mapping, Sized
 from typing import NamedTuple
 
 import jax
@@ -105,6 +105,7 @@ def make_ready(
     """All that needs no data. Raise `ValueError` for what doesn't fit together."""
     if energy is None:
         energy = getattr(path, "energy", None)
+    _check_ignored(training)
     check_components(network, path, prior, energy)
     if training.selects and training.validate_at == ():
         raise ValueError(
@@ -118,9 +119,9 @@ def make_ready(
     noise = choose_noise(path, prior, coupling)
     optimiser = training.optimiser
     if isinstance(optimiser, str):
-        optimiser = Scheduled(
-            optimiser, training.learning_rate, training.warmup, training.clip, training.steps
-        )
+        rate = training.learning_rate
+        assert not isinstance(rate, Mapping), "the settings' own check makes a schedule of it"
+        optimiser = Scheduled(optimiser, rate, training.warmup, training.clip, training.steps)
     ends = (training.steps,)
     ready = Ready(network, path, prior, energy, training, coupling, optimiser, noise, ends)
     check_target(ready.target, ready.parts)
@@ -188,6 +189,23 @@ def check_selection(training: Training, validates: bool) -> None:
         raise ValueError(
             f"fit: {_selecting(training)} judges by the NLL of held-out points: pass `validation`, and "
             "don't test on the same points."
+        )
+
+
+def _check_ignored(training: Training) -> None:
+    """Raise `ValueError` for settings that others would leave without effect."""
+    ignored, by = (), ""
+    if not isinstance(training.optimiser, str):
+        ignored, by = ("learning_rate", "warmup", "clip"), "an `optimiser` of your own"
+    elif callable(training.learning_rate):
+        ignored, by = ("warmup",), "a schedule as `learning_rate`"
+    defaults = Training()
+    lost = [name for name in ignored if getattr(training, name) != getattr(defaults, name)]
+    if lost:
+        words = ", ".join(f"`{name}`" for name in lost)
+        raise ValueError(
+            f"fit: {by} leaves {words} without effect. Say them in it "
+            "(optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))), or leave them out."
         )
 
 

@@ -26,9 +26,8 @@ from hiflow.paths import ANCHOR_DTYPES
 from hiflow.registry import Named, Registry
 from hiflow.targets import AbstractTarget
 from hiflow.time_samplers import AbstractTimeSampler
+from hiflow.training._schedules import LearningRate, learning_rate
 
-# A larger one isn't meant: 1e300, for one, is infinite in single precision.
-_LARGEST_RATE = 1e3
 T = TypeVar("T")
 
 
@@ -114,7 +113,10 @@ class Training:
 
     - `steps`, `batch_size`: how many updates, each from how many pairs.
     - `learning_rate`, `warmup`: peak of a cosine schedule that ends at 1 % of it, and the steps of
-      linear rise before. `clip`: the gradient's largest global norm.
+      linear rise before. Or, in place of both, a schedule of Optax: a function of the step, or a table
+      of its name and arguments, `{name = "linear_schedule", init_value = 1e-3, end_value = 0.0,
+      transition_steps = 1000}`. It goes on by the step's number where a run is extended.
+    - `clip`: the gradient's largest global norm.
     - `optimiser`: an Optax optimiser's name, or an Optax transformation, which then replaces the
       schedule and the clipping too.
     - `ema`: decay of the exponential moving average of the weights; 0 keeps the last weights.
@@ -157,10 +159,7 @@ class Training:
 
     steps: int = setting(whole(1), 2_000)
     batch_size: int = setting(whole(1), 128)
-    learning_rate: float = setting(
-        number(f"a positive number, at most {_LARGEST_RATE:g}", lambda x: 0 < x <= _LARGEST_RATE),
-        1e-3,
-    )
+    learning_rate: LearningRate | Mapping[str, Any] = setting(learning_rate, 1e-3)
     warmup: int = setting(whole(0), 100)
     clip: float = setting(number("a positive number", lambda x: x > 0), 1.0)
     optimiser: str | optax.GradientTransformation = setting(_optimiser, "adam")
