@@ -12,6 +12,13 @@ FAULTS = [
         "else fitted.points[:size]\n", "else fitted.points\n",
         "tests/priors/test_fitted_in_files.py::"
         "test_a_trained_flow_starts_from_the_fit_to_its_own_points",
+        "settings chosen by the test points", "experiments/_data.py", "_VALIDATION = 2**16",
+        "_VALIDATION = 1",
+        "tests/test_compare.py::test_validation_points_are_a_draw_of_their_own",
+    ),
+    Mutation(
+        "candidates that share a setting", "experiments/_tuned.py", "copy.deepcopy(value)", "value",
+        "tests/test_tuned.py::test_every_combination_is_an_arm_of_one_family",
     ),
     Mutation(
         "a plug-in's experiment shadows a built-in", "experiments/_packaged.py",
