@@ -34,6 +34,27 @@ FAULTS = [
         BEGINNINGS + "test_the_starter_trains_and_settings_beside_it_are_those_of_a_file",
     ),
     Mutation(
+        "a prior is fitted to points that its arm doesn't see", "experiments/_arm.py",
+        "else fitted.points[:size]\n", "else fitted.points\n",
+        "tests/priors/test_fitted_in_files.py::"
+        "test_a_trained_flow_starts_from_the_fit_to_its_own_points",
+    ),
+    Mutation(
+        "a prior's settings are forgotten", "experiments/_fitted_prior.py",
+        "return cls.fit(points, **settings)", "return cls.fit(points)",
+        "tests/priors/test_fitted_in_files.py::"
+        "test_a_trained_flow_starts_from_the_fit_to_its_own_points",
+    ),
+    Mutation(
+        "settings chosen by the test points", "experiments/_data.py", "_VALIDATION = 2**16",
+        "_VALIDATION = 1",
+        "tests/test_compare.py::test_validation_points_are_a_draw_of_their_own",
+    ),
+    Mutation(
+        "candidates that share a setting", "experiments/_tuned.py", "copy.deepcopy(value)", "value",
+        "tests/test_tuned.py::test_every_combination_is_an_arm_of_one_family",
+    ),
+    Mutation(
         "a plug-in's experiment shadows a built-in", "experiments/_packaged.py",
         "built_in[name] if name in built_in else", "built_in[name] if False else",
         "tests/test_packaged.py::test_a_built_in_name_means_the_built_in",

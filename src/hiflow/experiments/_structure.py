@@ -22,7 +22,7 @@ TOP = {
     "evaluation": _TABLE,
 }
 MEMBERS = {
-    "arm": {"label": str, "family": str, "path": _COMPONENT, **_SETTINGS},
+    "arm": {"label": str, "family": str, "path": _COMPONENT, "tune": _TABLE, **_SETTINGS},
     "variant": {"label": str, "size": int, **_SETTINGS},
 }
 
