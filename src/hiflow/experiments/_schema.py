@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hiflow import energies
+from hiflow import energies, priors
 from hiflow._kinds import annotations
 from hiflow.experiments._check import kinds_of_data
 from hiflow.experiments._structure import MEMBERS, TOP
@@ -23,7 +23,7 @@ _PLAIN: dict[object, Schema] = {
     str: {"type": "string"},
 }
 # What a file doesn't say.
-_GIVEN = ("key", "points", "validation", "progress")
+_GIVEN = ("key", "points", "data", "validation", "progress")
 _FAMILIES = {"energy": "energies", "prior": "priors", "network": "networks", "path": "paths"}
 
 
@@ -60,7 +60,7 @@ def _family(registry: Registry[Any]) -> Schema:
     tables = [
         {
             "if": {"properties": {"name": {"const": name}}, "required": ["name"]},
-            "then": _table({"name": {}, "preset": {"type": "string"}, **_arguments(made)}),
+            "then": _table({"name": {}, "preset": {"type": "string"}, **_arguments_of(made)}),
         }
         for name, made in _loadable(registry)
     ]
@@ -71,13 +71,22 @@ def _family(registry: Registry[Any]) -> Schema:
     return {"anyOf": [names, named, *([filed] if registry is energies.registry else [])]}
 
 
-def _loadable(registry: Registry[Any]) -> Iterator[tuple[str, Callable[..., Any]]]:
+def _loadable(registry: Registry[Any]) -> Iterator[tuple[str, Any]]:
     for name in registry.names():
         try:
-            made: Any = registry.get(name)
-            yield name, made.fit if issubclass(made, energies.SupportsFitting) else made
+            yield name, registry.get(name)
         except RegistryError:  # `hiflow list --load` says which plug-ins are broken.
             continue
+
+
+def _arguments_of(component: Any) -> Schema:
+    """Of its constructor, or of the fit to data that a file means by its name or by `fit = "data"`."""
+    if issubclass(component, energies.SupportsFitting):
+        return _arguments(component.fit)
+    if issubclass(component, priors.SupportsFitting):
+        fit = {"fit": {"const": "data"}, **_arguments(component.fit)}
+        return {**fit, **_arguments(component)}
+    return _arguments(component)
 
 
 def _arguments(made: Callable[..., Any]) -> Schema:
