@@ -117,8 +117,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="Packaged experiments; all by default.")
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")
-    packaged = experiments.packaged_experiments()
-    originals = {name: tomllib.loads(packaged[name].read_text("utf-8")) for name in packaged}
+    packaged = experiments.packaged_experiments().items()
+    own = [name for name, origin in packaged if origin == "hiflow"]
+    originals = {name: dict(experiments.read(name).tables) for name in own}
     for file in sorted((Path(__file__).parent.parent / "experiments").glob("*/*.toml")):
         if not re.search(r"(?m)^(images|file) =", file.read_text("utf-8")):
             originals[file.stem] = tomllib.loads(file.read_text("utf-8"))

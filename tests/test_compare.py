@@ -146,6 +146,28 @@ def test_validation_points_are_a_draw_of_their_own(runs):
         experiments.make_validation(none, energy, 0, progress=False)
 
 
+def test_a_report_is_one_page_that_needs_nothing_else(runs):
+    page, row = runs / "report.html", compare([runs / "both"]).rows()[0]
+    done = hiflow("report", str(runs / "both"), "--out", str(page), "--samples", "12")
+    assert done.exit_code == 0, done.output
+    text = page.read_text(encoding="utf-8")
+    assert f"{row['nll']:.3f} ± {row['se']:.3f}" in text
+    for part in ("floor 1.424", "jax==", "hiflow train config.toml", "[[arm]]", "<h2>Histograms"):
+        assert part in text
+    assert "http" not in text
+    assert set(re.findall(r'(?:src|href)="(.{10})', text)) == {"data:image"}
+    wrong = hiflow("report", str(runs / "both"), "--out", str(runs / "report.pdf"))
+    assert wrong.exit_code == 2
+    assert "must be an .html file" in wrong.output
+
+
+def test_a_run_is_drawn_with_its_losses(runs):
+    done = hiflow("plot", str(runs / "both"))
+    assert done.exit_code == 0, done.output
+    found = {file.name for file in (runs / "both" / "figures").iterdir()}
+    assert found == {"learning.png", "densities.png", "losses.png"}
+
+
 def test_the_command_writes_page_numbers_and_figures(runs, monkeypatch):
     monkeypatch.setattr(_compare, "TOLERANCES", (1e-3,))
     monkeypatch.setattr(_compare, "STEPS", (8,))

@@ -171,6 +171,59 @@ def test_hutchinson_validation_needs_no_key_in_the_file(place):
     assert result.exit_code == 0, result.output
 
 
+CHOOSING = TOML.replace("test = 8", "test = 8\nvalidation = 5").replace(
+    "steps = 6",
+    'steps = 12\npatience = 1\nkeep = "best"\nlearning_rate = 1.0\nlog_every = 2\nema = 0.0',
+)
+
+
+def test_arms_end_and_take_their_weights_by_validation_and_never_by_the_test_points(place):
+    (place / "tiny.toml").write_text(CHOOSING)
+    result = hiflow("train", "tiny.toml")
+    assert result.exit_code == 0, result.output
+    run = place / "runs" / "tiny"
+    what = experiments.read("tiny.toml")
+    energy = hf.energies.Ring()
+    _, test = experiments.make_data(what, energy, 3, progress=False)
+    held_out = experiments.make_validation(what, energy, 3, progress=False)
+    numbers = json.loads((run / "comparison.json").read_text())
+    for row, arm in zip(numbers["rows"], ("ot-fm", "hi-fm"), strict=True):
+        rows = read_history(run / "seed-3" / arm)
+        last, flow = rows[-1], hf.load(run / "seed-3" / arm / "flow.hiflow")
+        validated = {
+            each["step"]: each["validation_nll"] for each in rows if "validation_nll" in each
+        }
+        best = min(validated, key=validated.__getitem__)
+        assert last["ended"] == "patience"
+        assert (last["taken"], row["taken"]) == (best, str(best))
+        assert max(validated) == last["step"] == best + 3
+        np.testing.assert_allclose(-flow.log_prob(held_out).mean(), validated[best], rtol=1e-4)
+        np.testing.assert_allclose(flow.log_prob(test), last["log_prob"], rtol=1e-4)
+        assert [each["step"] for each in rows if "log_prob" in each] == [last["step"]]
+        assert 2 in [each["step"] for each in rows]
+    assert "| weights of step |" in (run / "comparison.md").read_text()
+    before = {path: path.read_bytes() for path in run.glob("seed-3/*/*.*")}
+    (run / "finished.json").unlink()
+    assert hiflow("train", "tiny.toml", "--resume").exit_code == 0
+    assert {path: path.read_bytes() for path in run.glob("seed-3/*/*.*")} == before
+    (place / "tiny.toml").write_text(CHOOSING.replace("validate_at = 3", "validate_at = 2"))
+    result = hiflow("train", "tiny.toml", "--resume")
+    assert "other training (validate_at) of arm 'OT-FM'" in result.output
+
+
+def test_a_choice_that_was_not_scored_is_scored_on_resume(place):
+    (place / "tiny.toml").write_text(CHOOSING[: CHOOSING.rindex("[[arm]]")])
+    assert hiflow("train", "tiny.toml").exit_code == 0
+    history = place / "runs/tiny/seed-3/ot-fm/history.jsonl"
+    rows = history.read_text().splitlines()
+    history.write_text("\n".join(rows[:2]))
+    assert hiflow("train", "tiny.toml", "--resume").exit_code == 0
+    found, wanted = (json.loads(text[-1]) for text in (history.read_text().splitlines(), rows))
+    np.testing.assert_allclose(found.pop("log_prob"), wanted.pop("log_prob"), rtol=1e-5)
+    assert found.keys() == wanted.keys()
+    assert found["taken"] == wanted["taken"]
+
+
 def test_several_seeds_give_an_error_over_seeds_and_points(place):
     result = hiflow("train", "tiny.toml", "--seeds", "2")
     assert result.exit_code == 0, result.output
@@ -259,6 +312,12 @@ def test_data_come_from_a_file(place):
             'training = {coupling = "minibatch-ot"}\npath = {name = "langevin", noise = "prior"',
             "Use the coupling 'independent'",
         ),
+        (
+            "steps = 6",
+            'steps = 6\nkeep = "best"',
+            "chooses its weights by validation (`patience`, `keep`), never by the test points",
+        ),
+        ("validate_at = 3", "patience = 3", "`validate_at` asks for none before the end"),
         ("test = 8", "test = 1", "`test` must be at least 2"),
         ("size = 20", "size = 20\nchain = 5", "unknown name 'chain'; did you mean 'chains'"),
     ],

@@ -226,3 +226,9 @@ def test_a_name_that_is_no_string_is_refused(name):
         hf.couplings.registry.make({"name": name})
     with pytest.raises(hf.RegistryError, match="whose name isn't a string"):
         hf.Training(coupling={"name": name})
+
+
+@pytest.mark.parametrize("key", ["a seed", 3])
+def test_a_key_is_no_number(key):
+    with pytest.raises(hf.RegistryError, match="`key` must be a PRNG key, and left out in a file"):
+        hf.networks.registry.make({"name": "mlp", "width": 8, "key": key}, shape=(2,))

@@ -87,6 +87,7 @@ COMMANDS = {
     "train ring-quick --out taken": (2, "--resume"),
     "train ring-quick --out taken --resume": (2, "another configuration"),
     "train ring-quick --seed 1 --seeds 2": (2, "exclude each other"),
+    "plot figur-1": (2, "did you mean 'figure-1'"),
     "sample no-such-run": (2, "not a run folder"),
     "sample taken --out taken": (2, "choose another file"),
     "sample taken --out samples.txt": (2, "--out must end in one of .npz"),

@@ -381,6 +381,7 @@ def test_the_identity_is_of_all_that_the_weights_depend_on():
     same = hf.Training().identity()
     watched = {
         "validate_at": 5,
+        "log_every": 7,
         "anchor_dir": "elsewhere",
         "anchor_budget": 7,
         "checkpoint_every": 7,
@@ -402,6 +403,8 @@ def test_the_identity_is_of_all_that_the_weights_depend_on():
         "augment": True,
         "anchor_dtype": "float16",
         "standardise": True,
+        "patience": 7,
+        "keep": "best",
     }
     assert {*others, *watched} == {field.name for field in dataclasses.fields(hf.Training)}
     for name, other in others.items():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hiflow._lazy import attach as _attach
 
 if TYPE_CHECKING:
+    from hiflow import callbacks as callbacks
     from hiflow import coordinates as coordinates
     from hiflow import couplings as couplings
     from hiflow import data as data
@@ -44,12 +45,14 @@ if TYPE_CHECKING:
     from hiflow.solver import Solver as Solver
     from hiflow.solver import SolverStats as SolverStats
     from hiflow.standardisation import Standardised as Standardised
+    from hiflow.training import History as History
     from hiflow.training import ScaleWarning as ScaleWarning
     from hiflow.training import Training as Training
     from hiflow.training import fit as fit
 else:
     _MODULES = (
         *(
+            "callbacks",
             "coordinates",
             "couplings",
             "data",
@@ -82,6 +85,7 @@ else:
         "RegistryError": "registry",
         "Solver": "solver",
         "SolverStats": "solver",
+        "History": "training",
         "ScaleWarning": "training",
         "Standardised": "standardisation",
         "Training": "training",

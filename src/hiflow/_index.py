@@ -3,9 +3,10 @@ what installed packages advertise."""
 
 import functools
 import re
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
 
+_DISTRIBUTION = "hiflow-jax"
 _FAMILY = r'(?m)^(\w+) = Registry\(\s*"(\w+)"'
 _MEMBER = r'(?m)^@(\w+)\.register\(\s*"([^"]+)"'
 
@@ -29,6 +30,23 @@ def rooms() -> set[str]:
 def plugins(family: str) -> dict[str, list[EntryPoint]]:
     """The entry points of a family by name: several packages may claim one."""
     return _by_name(list(entry_points(group=f"hiflow.{family}")))
+
+
+def outgrown(entry: EntryPoint) -> str | None:
+    """What to say of a plug-in whose own requirement doesn't admit this hiflow. Installers check it too,
+    but hiflow may be upgraded later, or the plug-in installed without its dependencies."""
+    from packaging.requirements import Requirement
+
+    requirements = [] if entry.dist is None else entry.dist.requires or []
+    here = version(_DISTRIBUTION)
+    for requirement in map(Requirement, requirements):
+        ours = requirement.name == _DISTRIBUTION and requirement.marker is None
+        if ours and not requirement.specifier.contains(here, prereleases=True):
+            return (
+                f"{packages([entry])}, which was made for {requirement}, and this is {here}. Upgrade or "
+                "uninstall it; the rest of hiflow works."
+            )
+    return None
 
 
 def packages(claims: list[EntryPoint]) -> str:

@@ -38,7 +38,7 @@ def kind_of(annotation: object) -> Kind | None:
     if origin is typing.Literal:
         return _one_of(inside)
     if origin in (typing.Union, types.UnionType):
-        return _numeric(inside) or _any_of(inside)
+        return _numeric(inside) or _key(inside) or _any_of(inside)
     if origin in (tuple, list, Sequence, Iterable):
         return _list_of(inside)
     if origin is Callable:
@@ -147,6 +147,16 @@ def _numeric(members: Sequence[object]) -> Kind | None:
     return number
 
 
+def _key(members: Sequence[object]) -> Kind | None:
+    """Of jaxtyping's `PRNGKeyArray`, a union of what keys are held in."""
+    if not any(getattr(member, "__name__", "").startswith("Key[") for member in members):
+        return None
+    return Kind(
+        lambda value: hasattr(value, "dtype"),
+        "a PRNG key, and left out in a file, where the seed makes it",
+    )
+
+
 def _any_of(members: Sequence[object]) -> Kind | None:
     kinds = [kind_of(member) for member in members]
     known = [kind for kind in kinds if kind is not None]
@@ -168,7 +178,7 @@ def _list_of(members: Sequence[object]) -> Kind | None:
             any(kind.fits(each) for kind in known) for each in values
         )
 
-    return Kind(fits, f"a list, each of {' or '.join(kind.words for kind in known)}")
+    return Kind(fits, f"a list, every item {' or '.join(kind.words for kind in known)}")
 
 
 def _of_class(annotation: object) -> Kind | None:

@@ -8,8 +8,15 @@ import typer
 from hiflow import experiments
 from hiflow._disk import trusting, written
 from hiflow._shell import Cached, console, keep_compiled, plain_errors
+from hiflow._words import nearest
 
 PAPER = ("figure-1", "figure-2")
+
+
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(help="A package of your own that files may name; repeatable. It is run."),
+]
 
 
 def plot(
@@ -28,14 +35,15 @@ def plot(
         ),
     ] = None,
     cache: Cached = True,
-    trust: Annotated[
-        list[str] | None,
-        typer.Option(help="A package of your own that files may name; repeatable. It is run."),
-    ] = None,
+    trust: Trust = None,
 ) -> None:
     """Draw the figures of a run, or one of the two that show what the method does."""
     with plain_errors(), trusting(*trust or ()):
         if what not in PAPER:
+            if not Path(what).exists():
+                raise ValueError(
+                    f"{what}: no such run folder, and none of {', '.join(PAPER)}{nearest(what, PAPER)}"
+                )
             folder = experiments.RunFolder(what)
             folder.flows()
             keep_compiled(cache)
@@ -53,4 +61,23 @@ def plot(
         figure = plotting.figure_1() if what == PAPER[0] else plotting.figure_2()
         with written(file) as stream:
             figure.savefig(stream, format=file.suffix[1:], dpi=150)
+        console.print(f"written: {file}")
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    out: Annotated[Path | None, typer.Option(help="The page; default RUN/report.html.")] = None,
+    samples: Annotated[
+        int, typer.Option(min=0, help="Draw and weigh this many samples per flow; 0 for none.")
+    ] = 256,
+    cache: Cached = True,
+    trust: Trust = None,
+) -> None:
+    """Write one page of HTML on a run, to look at and to hand on: it needs no network."""
+    with plain_errors(), trusting(*trust or ()):
+        experiments.RunFolder(run).flows()
+        if out is not None and (out.suffix != ".html" or not out.absolute().parent.is_dir()):
+            raise ValueError(f"--out: {out} must be an .html file in a folder that exists.")
+        keep_compiled(cache)
+        file = experiments.write_report(run, out, samples=samples, console=console)
         console.print(f"written: {file}")

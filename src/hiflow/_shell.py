@@ -37,8 +37,8 @@ def say_version(asked: bool) -> None:
 
 
 def experiment_names() -> list[str]:
-    """The packaged experiments, sorted."""
-    return sorted(experiments.packaged_experiments())
+    """The packaged experiments, those of plug-ins included, sorted."""
+    return list(experiments.packaged_experiments())
 
 
 def family_names() -> list[str]:

@@ -1,4 +1,4 @@
-"""The command line: `hiflow train | compare | evaluate | sample | plot | list | check`.
+"""The command line: `hiflow train | compare | evaluate | sample | plot | report | list | check`.
 
 JAX is imported once a command has something to compute: help, lists and what a user got wrong come
 at once.
@@ -182,6 +182,7 @@ def sample(
 
 
 app.command()(_pictures.plot)
+app.command()(_pictures.report)
 
 
 @app.command(name="list")
@@ -201,7 +202,9 @@ def list_components(
                 table.add_row(name, component, origin, *state)
         console.print(table)
         if family is None:
-            console.print("experiments: " + ", ".join(experiment_names()))
+            named = experiments.packaged_experiments().items()
+            shown = (name if where == "hiflow" else f"{name} ({where})" for name, where in named)
+            console.print("experiments: " + ", ".join(shown), markup=False)
 
 
 @app.command()

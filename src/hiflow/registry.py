@@ -5,7 +5,7 @@ import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import EntryPoint, version
+from importlib.metadata import EntryPoint
 from typing import Any, Generic, TypeVar
 
 from hiflow import _index
@@ -18,7 +18,6 @@ T = TypeVar("T")
 C = TypeVar("C", bound=type)
 # What takes a component takes an instance, a name, or a table `{"name": ..., keyword: ...}`.
 Named = T | str | Mapping[str, object]
-_DISTRIBUTION = "hiflow-jax"
 _families: dict[str, "Registry[Any]"] = known_families
 
 
@@ -110,7 +109,8 @@ class Registry(Generic[T]):
             return self._registered[name]
         entry = self._find_plugin(name)
         source = f"plug-in {entry.value!r} of {packages([entry])}"
-        self._check_version(entry, name)
+        if (wrong := _index.outgrown(entry)) is not None:
+            raise RegistryError(f"{self.family}: {name!r} is provided by {wrong}")
         try:
             loaded = entry.load()
         except Exception as error:
@@ -212,22 +212,6 @@ class Registry(Generic[T]):
             f"with a `name`; got {described(value)}.{self.advice(value)} Names: "
             f"{', '.join(self.names())}."
         )
-
-    def _check_version(self, entry: EntryPoint, name: str) -> None:
-        """Raise unless the plug-in's own requirement admits this hiflow. Installers check it too, but
-        hiflow may be upgraded later, or the plug-in installed without its dependencies."""
-        from packaging.requirements import Requirement
-
-        requirements = [] if entry.dist is None else entry.dist.requires or []
-        for requirement in map(Requirement, requirements):
-            if requirement.name != _DISTRIBUTION or requirement.marker is not None:
-                continue
-            if not requirement.specifier.contains(version(_DISTRIBUTION), prereleases=True):
-                raise RegistryError(
-                    f"{self.family}: {name!r} is provided by {packages([entry])}, which was made "
-                    f"for {requirement}, and this is {version(_DISTRIBUTION)}. Upgrade or uninstall "
-                    "it; the rest of hiflow works."
-                )
 
     def _plugins(self) -> dict[str, list[EntryPoint]]:
         return _index.plugins(self.family)

@@ -17,6 +17,7 @@ from hiflow.energies import (
     FunctionEnergy,
     Gaussian,
     GaussianMixture,
+    HostEnergy,
     LennardJones,
     Ring,
 )
@@ -95,6 +96,23 @@ def test_tempered_chains_find_the_share_of_every_well(tempering):
     assert report.r_hat < 1.1
     assert report.virial.z < 4
     assert "temperatures, exchanges 0." in str(report)
+
+
+@pytest.mark.parametrize("tempering", [None, [1.0, 0.5]], ids=["plain", "tempered"])
+def test_a_small_first_step_keeps_to_where_a_calculation_works(tempering):
+    farthest = []
+
+    def stiff(x):  # ω = 100: steps above 0.02 are unstable.
+        farthest.append(np.abs(x).max())
+        return 1e4 * np.sum(x**2, axis=-1) / 2, -1e4 * x
+
+    energy = HostEnergy(stiff, shape=(2,), batch=20)
+    given = {"chains": 10, "size": 20, "burn_in": 20, "thin": 2, "leapfrog_steps": 4}
+    given |= {"start": np.zeros((10, 2)), "tempering": tempering}
+    draw(energy, first_step=0.01, **given)
+    assert max(farthest) < 0.2
+    draw(energy, **given)
+    assert max(farthest) > 1
 
 
 def test_tempering_is_refused_where_it_is_no_ladder():
@@ -194,6 +212,7 @@ def test_chains_start_where_they_are_told_to():
         ({"chains": 0}, "`chains` must be at least 1"),
         ({"burn_in": 20}, "10 × `thin`"),
         ({"target_acceptance": 1.0}, "Around 0.8"),
+        ({"first_step": 0.0}, "`first_step` must be positive"),
         ({"start": np.zeros((3, 2))}, r"\(100, 2\), got \(3, 2\)"),
     ],
 )

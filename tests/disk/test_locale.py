@@ -31,7 +31,7 @@ place.mkdir(parents=True)
 assert place.name == "u3b1-flow---1"
 row = {"step": 3, "loss": 1.0, "nll": 1.0, "nll_se": 0.1, "probe_se": 0.0, "nfe": 6.0}
 with plain_errors():
-    Record(place, Samples(jnp.ones((2, 2))), None, console)(row | {"seconds": 1.0, "arm": label})
+    Record(place, Samples(jnp.ones((2, 2))), None, console).score(row | {"seconds": 1.0, "arm": label})
 assert read_history(place)[0]["arm"] == label
 """
 

@@ -19,7 +19,7 @@ def results():
     return module
 
 
-PAGES = ["README.md", "experiments/lj13/README.md"]
+PAGES = ["README.md", "docs/results.md", "experiments/lj13/README.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -101,6 +101,13 @@ FAULTS = [
         f"{SAMPLER}::test_tempered_chains_find_the_share_of_every_well",
     ),
     Mutation(
+        "the first step isn't the one that was asked for",
+        "data/_hmc.py",
+        "jnp.log(jnp.asarray(settings.first_step, x.dtype))",
+        "jnp.log(jnp.asarray(0.05, x.dtype))",
+        f"{SAMPLER}::test_a_small_first_step_keeps_to_where_a_calculation_works",
+    ),
+    Mutation(
         "a start is never remembered",
         "data/_mixing.py",
         "if at[0] < _CORRELATED",

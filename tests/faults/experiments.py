@@ -8,6 +8,11 @@ ARMS = "tests/test_lost_arms.py"
 
 FAULTS = [
     Mutation(
+        "a plug-in's experiment shadows a built-in", "experiments/_packaged.py",
+        "built_in[name] if name in built_in else", "built_in[name] if False else",
+        "tests/test_packaged.py::test_a_built_in_name_means_the_built_in",
+    ),
+    Mutation(
         "samples under a name that nobody reads", "experiments/_drawn.py", "/samples\": x",
         "/drawn\": x",
         "tests/test_configurations.py::test_samples_are_evaluated_as_they_were_written",

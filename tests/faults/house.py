@@ -10,6 +10,11 @@ PICTURES = "tests/test_pictures.py"
 
 FAULTS = [
     Mutation(
+        "pictures beside the report", "experiments/_html.py", 'src="data:image/png;base64,{data}"',
+        'src="{alt}.png"',
+        "tests/test_compare.py::test_a_report_is_one_page_that_needs_nothing_else",
+    ),
+    Mutation(
         "arrows of another time", "plotting/_fields.py", "flow.velocity(t, jnp",
         "flow.velocity(1 - t, jnp",
         PICTURES + "::test_arrows_are_the_flows_velocity",
@@ -369,7 +374,7 @@ FAULTS = [
         "tests/data/test_samples.py::test_slices_keep_points_and_chains_together",
     ),
     Mutation(
-        "the cache takes any settings", "data/_sampler.py", "settings=dataclasses.asdict(settings)",
+        "the cache takes any settings", "data/_sampler.py", "settings=_identity(settings)",
         "settings=None",
         "tests/data/test_sampler.py::test_cache_tells_energies_keys_and_settings_apart",
     ),

@@ -26,7 +26,7 @@ FAULTS = [
         "tests/training/test_sources.py::test_rows_are_the_points[array]",
     ),
     Mutation(
-        "a resumed run may change its path", "training/_fit.py",
+        "a resumed run may change its path", "training/_run.py",
         '"path": self.ready.path,', '"path": type(self.ready.path).__name__,',
         "tests/test_training.py::test_checkpoints_of_another_run_are_refused",
     ),
@@ -126,13 +126,13 @@ FAULTS = [
         "tests/test_training.py::test_a_prior_without_the_energys_symmetry_is_refused",
     ),
     Mutation(
-        "the average is never returned", "training/_fit.py",
+        "the average is never returned", "training/_run.py",
         "state.average if self.settings.ema > 0 else state.parameters", "state.parameters",
         STEP + "[12-5-adam-0.05-0.2]",
     ),
     Mutation(
-        "any learning rate will do", "training/_settings.py", "lambda x: 0 < x <= _LARGEST_RATE",
-        "lambda x: 0 < x",
+        "any learning rate will do", "training/_schedules.py",
+        "if not 0 < (found := float(array)) <= _LARGEST_RATE:", "if not 0 < (found := float(array)):",
         REFUSED,
     ),
     Mutation(
@@ -183,7 +183,57 @@ FAULTS = [
         "tests/test_training.py::test_plenty_of_thermal_samples_with_a_langevin_end_law_are_warned_of",
     ),
     Mutation(
-        "validation half as often", "training/_fit.py",
+        "a schedule with Optax's defaults", "training/_schedules.py",
+        "**_keyed(json.loads(self.arguments))", "**_keyed({**json.loads(self.arguments), 'alpha': 0.0})",
+        "tests/training/test_schedules.py::test_a_table_is_the_schedule_that_optax_makes_of_it",
+    ),
+    Mutation(
+        "a step twice in a history", "training/_history.py",
+        'if old["step"] < row["step"]), row]', 'if old["step"] <= row["step"]), row]',
+        "tests/training/test_control.py::"
+        "test_a_resumed_run_has_the_best_weights_and_history_of_an_uninterrupted_one[6]",
+    ),
+    Mutation(
+        "functions are called at every log", "training/_moments.py", "elif moment.validated:",
+        "else:",
+        "tests/training/test_control.py::"
+        "test_plain_functions_are_called_after_validations_and_objects_every_few_steps",
+    ),
+    Mutation(
+        "choosing without points to choose by", "training/_fit.py",
+        "check_selection(ready.training, held_out is not None)",
+        "check_selection(ready.training, True)",
+        "tests/training/test_control.py::test_settings_of_control_are_refused_by_name",
+    ),
+    Mutation(
+        "a step is a figure", "callbacks.py", 'if name != "step" and isinstance', 'if isinstance',
+        "tests/training/test_callbacks.py::test_wandb_gets_every_number_and_the_end",
+    ),
+    Mutation(
+        "the last of several equals is the best", "training/_selection.py",
+        "not value < best.nll:", "value > best.nll:",
+        "tests/training/test_control.py::test_equally_good_weights_are_no_better",
+    ),
+    Mutation(
+        "a resumed run forgets its last validation", "training/_run.py",
+        "if not again or self.settings.selects:", "if not again:",
+        "tests/training/test_control.py::"
+        "test_a_resumed_run_has_the_best_weights_and_history_of_an_uninterrupted_one[6]",
+    ),
+    Mutation(
+        "losses since a row of long ago", "training/_checkpoints.py",
+        "return self._replace(steps=0.0)", "return self",
+        "tests/training/test_control.py::"
+        "test_losses_of_a_history_are_means_over_the_steps_between_its_rows",
+    ),
+    Mutation(
+        "a callback that ends a run isn't asked again", "training/_run.py",
+        "if stopped is None or ended is not None:", "if True:",
+        "tests/training/test_control.py::"
+        "test_a_callback_ends_a_run_and_ends_it_again_after_a_resume[6]",
+    ),
+    Mutation(
+        "validation half as often", "training/_run.py",
         "range(at, steps, at)", "range(at, steps, 2 * at)",
         "tests/test_training.py::test_validation_happens_at_the_chosen_steps",
     ),

@@ -110,7 +110,8 @@ def test_what_a_killed_process_had_begun_to_write_is_cleared_away(whole, run):
     (run / "lock").write_text('{"pid": 1, "ho')
     assert eqx.tree_equal(whole, train(checkpoint_dir=run, resume=True))
     assert not any(path.exists() for path in left)
-    assert {path.name for path in run.iterdir()} == {"run.json", "reported.json", "steps"}
+    names = {"history.jsonl", "run.json", "reported.json", "steps"}
+    assert {path.name for path in run.iterdir()} == names
 
 
 def test_states_without_a_name_are_nobodys(run):
@@ -158,7 +159,7 @@ def test_a_signal_ends_at_once_where_nothing_is_lost(whole, tmp_path, monkeypatc
         pytest.fail("went on")
 
     keywords = {"checkpoint_dir": tmp_path / "run", "validation": HELD_OUT, "validate_at": 6}
-    anchors, validation = "_anchors.make_anchors", "_fit.negative_log_likelihood"
+    anchors, validation = "_anchors.make_anchors", "_run.negative_log_likelihood"
     for name in (anchors, validation):
         with monkeypatch.context() as patched:
             patched.setattr(f"hiflow.training.{name}", interrupted)

@@ -111,6 +111,18 @@ def test_weighted_samples_are_frames(here):
         plain.to_atoms(species=[1, 1])
 
 
+def test_a_file_may_name_a_calculator_of_another_package_if_it_is_trusted(here):
+    (here / "water.toml").write_text(
+        CONFIG.replace('"H2O"', '"H2O"\ncalculator = "ase.calculators.emt:EMT"')
+    )
+    refused = hiflow("train water.toml --out run")
+    assert refused.exit_code == 2
+    assert "by --trust ase;" in " ".join(refused.output.split())
+    assert not (here / "run").exists()
+    read = hf.experiments.read("water.toml")
+    assert isinstance(hf.experiments.make_energy(read), AseEnergy)
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

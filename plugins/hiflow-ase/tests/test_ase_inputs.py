@@ -62,12 +62,21 @@ def test_events_of_another_shape_are_refused():
         ({"calculator_options": {"cutoff": 3}}, "'emt' takes no option 'cutoff'"),
         ({"calculator_options": 3}, "must be a table of keywords, got 3"),
         ({"calculator": EMT(), "calculator_options": {"a": 1}}, "given by name"),
-        ({"calculator": "asap"}, "'asap' can't be made"),
+        ({"calculator": "asap"}, "'asap' can't be imported"),
+        ({"calculator": "no_such:Thing"}, "'no_such:Thing' can't be imported: No module"),
+        ({"calculator": "ase.calculators.emt:EMMT"}, "'ase.calculators.emt:EMMT' can't be imported"),
+        ({"calculator": "subprocess:Popen"}, "must be a class of ASE's interface"),
     ],
 )  # fmt: skip
 def test_bad_arguments_are_named(change, told):
     with pytest.raises(ValueError, match=told):
         AseEnergy(**({"atoms": "H2O"} | change))
+
+
+def test_a_calculator_of_another_package_is_named_by_its_module():
+    named = AseEnergy("H2O", "ase.calculators.emt:EMT")
+    x = jnp.asarray(named.atoms.positions)
+    np.testing.assert_array_equal(named(x), AseEnergy("H2O", EMT())(x))
 
 
 def test_files_that_hold_no_molecule_are_refused(tmp_path):

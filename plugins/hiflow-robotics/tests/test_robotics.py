@@ -1,7 +1,5 @@
 """The arm's kinematics and potential, the torus, and a flow on it."""
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -199,7 +197,7 @@ def test_density_of_a_trained_flow_integrates_to_one_over_one_turn(tmp_path):
 # With chains this short, of which the full example has none.
 @pytest.mark.filterwarnings("ignore:sample. the chains of SerialArm remember")
 def test_example_trains_to_its_end(tmp_path):
-    text = (Path(__file__).parents[1] / "examples" / "planar-3.toml").read_text()
+    text = experiments.read("planar-3-quick").text
     for line, shorter in [
         ("size = 30", "size = 8\nchains = 16\nburn_in = 200\ncache = false"),
         ("test = 500", "test = 8"),

@@ -1,7 +1,5 @@
 """The laws of the components, by hiflow's own kit, and that they are found by name."""
 
-from pathlib import Path
-
 import jax
 import pytest
 
@@ -35,8 +33,8 @@ def test_bad_arguments_are_refused():
         Banana(steepness=-1.0)
 
 
-def test_the_example_is_read():
-    experiment = experiments.read(Path(__file__).parents[1] / "examples" / "banana.toml")
+def test_the_experiment_is_found_by_its_name_and_built():
+    experiment = experiments.read("my-banana-quick")
     energy = experiments.make_energy(experiment)
     for arm in experiment.arms:
         experiments.make_arm(experiment, arm, energy, (2,), jax.random.key(0))

@@ -152,7 +152,8 @@ def plugin_packages() -> set[str]:
     """The top-level packages of hiflow's installed plug-ins."""
     groups = [group for group in entry_points().groups if group.startswith("hiflow.")]
     return {
-        entry.module.partition(".")[0]
+        # `entry.module` would fail for a value that isn't well formed.
+        entry.value.partition(":")[0].partition(".")[0].strip()
         for group in groups
         for entry in entry_points(group=group)
         if not _of_working_directory(entry)

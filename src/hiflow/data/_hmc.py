@@ -28,6 +28,7 @@ class HMCSettings:
     thin: int
     leapfrog_steps: int
     target_acceptance: float
+    first_step: float = 0.05
 
 
 class Draws(NamedTuple):
@@ -65,7 +66,7 @@ def run_chains(
     key_start, key_burn, key_draw = jax.random.split(key, 3)
     if start is None:
         start = relaxed_start(energy, key_start, settings.chains)
-    chains = _begin(energy, start)
+    chains = _begin(energy, start, settings)
     refuse_bad_start(energy, chains.state.logdensity, chains.state.logdensity_grad)
     rounds = -(-settings.burn_in // settings.thin)
     trace, accepted, frozen = Trace(rounds), [], jnp.asarray(0.0)
@@ -150,12 +151,12 @@ def relaxed_start(
 
 
 @compiled()
-def _begin(energy: AbstractEnergy, x: Float[Array, "n *event"]) -> _Chains:
+def _begin(energy: AbstractEnergy, x: Float[Array, "n *event"], settings: HMCSettings) -> _Chains:
     import blackjax
 
     log_density = lambda x: -energy(x)  # noqa: E731
     state = jax.vmap(lambda x: blackjax.hmc.init(x, log_density))(x)
-    return _Chains(state, jnp.log(jnp.asarray(0.05, x.dtype)))
+    return _Chains(state, jnp.log(jnp.asarray(settings.first_step, x.dtype)))
 
 
 @compiled()

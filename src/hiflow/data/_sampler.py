@@ -35,6 +35,7 @@ def sample(
     thin: int = 20,
     leapfrog_steps: int = 20,
     target_acceptance: float = 0.8,
+    first_step: float = 0.05,
     start: object = None,
     tempering: object = None,
     cache: bool = True,
@@ -66,6 +67,8 @@ def sample(
     - `thin`: updates from one sample of a chain to its next.
     - `leapfrog_steps`: gradients per update.
     - `target_acceptance`: what the step size is adapted to, in (0, 1).
+    - `first_step`: the step size that the burn-in begins with. Take it smaller, some $1/\sqrt{\lambda}$
+      of the stiffest curvature $\lambda$, where a calculation fails far from all that is sensible.
     - `start`: `(chains, *event)` points to start from as they are, instead of relaxed random ones or
       the energy's own.
     - `tempering`: the smallest inverse temperature of a ladder of replicas that every chain exchanges
@@ -89,6 +92,7 @@ def sample(
         thin=thin,
         leapfrog_steps=leapfrog_steps,
         target_acceptance=target_acceptance,
+        first_step=first_step,
     )
     start = _checked(energy, settings, size, start)
     betas = None
@@ -101,7 +105,7 @@ def sample(
             key=key,
             size=size,
             start=start,
-            settings=dataclasses.asdict(settings),
+            settings=_identity(settings),
             tempering=betas,
             report=[field.name for field in dataclasses.fields(SamplingReport)],
             dtype=str(jnp.result_type(float)),
@@ -198,6 +202,14 @@ def _facts(found: Draws, size: int) -> dict[str, Any]:
     }
 
 
+def _identity(settings: HMCSettings) -> dict[str, Any]:
+    """What tells samples apart; those that were drawn before there was a first step keep their name."""
+    told = dataclasses.asdict(settings)
+    if told["first_step"] == HMCSettings.first_step:
+        del told["first_step"]
+    return told
+
+
 def _checked(
     energy: AbstractEnergy, settings: HMCSettings, size: int, start: object
 ) -> Array | None:
@@ -215,6 +227,10 @@ def _checked(
         raise ValueError(
             "sample: `target_acceptance` must be between 0 and 1, got "
             f"{settings.target_acceptance}. Around 0.8 is best."
+        )
+    if not (settings.first_step > 0 and np.isfinite(settings.first_step)):
+        raise ValueError(
+            f"sample: `first_step` must be positive and finite, got {settings.first_step}."
         )
     if start is None:
         return None

@@ -70,7 +70,7 @@ def run_tempered(
     else:
         start = jnp.repeat(start[:, None], len(betas), axis=1)
     beta = jnp.asarray(betas, start.dtype)
-    replicas = _begin(energy, start)
+    replicas = _begin(energy, start, settings)
     refuse_bad_start(energy, replicas.value, replicas.gradient[:, 0])
     rounds = -(-settings.burn_in // settings.thin)
     trace, accepted, frozen = Trace(rounds), [], jnp.asarray(0.0)
@@ -93,9 +93,11 @@ def run_tempered(
 
 
 @compiled()
-def _begin(energy: AbstractEnergy, x: Float[Array, "chains replicas *event"]) -> _Replicas:
+def _begin(
+    energy: AbstractEnergy, x: Float[Array, "chains replicas *event"], settings: HMCSettings
+) -> _Replicas:
     value, gradient = jax.vmap(jax.vmap(jax.value_and_grad(energy)))(x)
-    log_step = jnp.full(x.shape[1], jnp.log(0.05), x.dtype)
+    log_step = jnp.full(x.shape[1], jnp.log(settings.first_step), x.dtype)
     return _Replicas(x, value, gradient, log_step, jnp.zeros((), jnp.int32))
 
 

@@ -23,7 +23,7 @@ from hiflow.energies._files import load, save
 from hiflow.energies._fitted_gaussian import FittedGaussian
 from hiflow.energies._fitted_mixture import FittedMixture
 from hiflow.energies._fitting import HeldOut
-from hiflow.energies._function import FunctionEnergy
+from hiflow.energies._function import FunctionEnergy, as_function
 from hiflow.energies._gaussian import Gaussian
 from hiflow.energies._gaussian_mixture import GaussianMixture
 from hiflow.energies._host_energy import DifferenceError, HostEnergy
@@ -72,6 +72,7 @@ __all__ = [
     "SupportsSpecies",
     "SupportsUnits",
     "Units",
+    "as_function",
     "load",
     "quench",
     "registry",

@@ -16,7 +16,8 @@ from hiflow.groups import AbstractGroup, Trivial
 
 
 def as_function(value: object, argument: str) -> Callable[..., Any]:
-    """A callable, or `"module:function"` as a configuration file writes it.
+    """A callable, or `"module:function"` as a configuration file writes it: while a file is acted on, of
+    a package that it may name (`trust`). For energies of your own that take functions or classes.
 
     **Raises:** `ValueError` that begins with `argument`.
     """

@@ -25,16 +25,17 @@ if TYPE_CHECKING:
     from hiflow.experiments._fitted import make_energy as make_energy
     from hiflow.experiments._member import Member as Member
     from hiflow.experiments._member import test_points as test_points
+    from hiflow.experiments._packaged import packaged_experiments as packaged_experiments
     from hiflow.experiments._record import Record as Record
     from hiflow.experiments._report import draw as draw
     from hiflow.experiments._report import write as write
+    from hiflow.experiments._report import write_report as write_report
     from hiflow.experiments._run_folder import RunFolder as RunFolder
     from hiflow.experiments._run_folder import check_drawn_file as check_drawn_file
     from hiflow.experiments._run_folder import flow_files as flow_files
     from hiflow.experiments._show import show as show
     from hiflow.experiments._toml import ConfigError as ConfigError
     from hiflow.experiments._toml import Experiment as Experiment
-    from hiflow.experiments._toml import packaged_experiments as packaged_experiments
     from hiflow.experiments._toml import read as read
     from hiflow.experiments._train import train as train
 else:
@@ -62,13 +63,14 @@ else:
         "show": "_show",
         "draw": "_report",
         "write": "_report",
+        "packaged_experiments": "_packaged",
+        "write_report": "_report",
         "Record": "_record",
         "RunFolder": "_run_folder",
         "check_drawn_file": "_run_folder",
         "flow_files": "_run_folder",
         "ConfigError": "_toml",
         "Experiment": "_toml",
-        "packaged_experiments": "_toml",
         "read": "_toml",
         "train": "_train",
     }

@@ -46,6 +46,8 @@ def _changed_training(old: Table, new: Table) -> list[str]:
 
     # The weights don't depend on the others.
     counted = {f.name for f in dataclasses.fields(Training) if f.metadata.get("trajectory", True)}
+    if Training().changed(**new).selects:
+        counted.add("validate_at")
     changed = [name for name in {*old, *new} & counted if old.get(name) != new.get(name)]
     if changed == ["steps"]:
         fewer = Training().changed(**new).steps < Training().changed(**old).steps

@@ -12,6 +12,7 @@ from hiflow.experiments._arm import Arm, make_arm, settings_of
 from hiflow.experiments._data import event_shape
 from hiflow.experiments._fitted import make_energy
 from hiflow.experiments._problems import Problems
+from hiflow.experiments._structure import heading
 from hiflow.experiments._toml import Experiment
 
 _OF_THE_TABLE = {
@@ -65,9 +66,21 @@ def checked(
         else:
             made = problems.tried("", make_arm, experiment, arm, energy, shape, jax.random.key(0))
             arms.append(made)
+            if made is not None:
+                _check_choice(experiment, made, problems)
     problems.refuse(experiment.name)
     assert shape is not None
     return energy, shape, arms
+
+
+def _check_choice(experiment: Experiment, arm: Arm, problems: Problems) -> None:
+    """Note that validation is to choose an arm's weights, and there are no points for it."""
+    if arm.training.selects and not experiment.tables.get("data", {}).get("validation"):
+        problems.add(
+            f"[data]: {heading('arm', arm.label)} chooses its weights by validation (`patience`, "
+            "`keep`), never by the test points: say how many points `validation` has, e.g. "
+            "validation = 256."
+        )
 
 
 def check_data_table(table: Mapping[str, Any], problems: Problems) -> None:

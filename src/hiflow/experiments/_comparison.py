@@ -162,6 +162,7 @@ class Comparison:
             "bits": _mean_of(each.get("bits") for each in scores),
             "probe_se": _mean_of(each.get("probe_se") or None for each in scores),
             "steps": scores[0].get("step"),
+            "taken": _taken(scores),
             "seconds": _mean_of(each.get("seconds") for each in scores),
             "controlled": None,
             "controlled_se": None,
@@ -238,6 +239,12 @@ def _pooled(estimates: list[tuple[float, float]]) -> tuple[float, float]:
 
 def _without_points(scores: Row) -> Row:
     return {name: value for name, value in scores.items() if name not in ("log_prob", "chains")}
+
+
+def _taken(scores: Sequence[Row]) -> str | None:
+    """Of which steps validation took the weights, seed by seed; `None` where it had no part in it."""
+    steps = [each["taken"] for each in scores if "taken" in each]
+    return ", ".join(map(str, steps)) or None
 
 
 def _mean_of(values: Iterable[float | None]) -> float | None:

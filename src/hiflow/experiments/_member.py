@@ -43,6 +43,7 @@ class Member:
     place: Path
     """The folder of its flow."""
     history: list[Row]
+    """Its rows with scores of the test points."""
     test: str
     """What tells its test points from others."""
     experiment: Experiment
@@ -95,8 +96,9 @@ def members_of(folder: RunFolder) -> list[Member]:
     experiment = folder.experiment()
     found = []
     for (label, seed), flow in folder.flows().items():
-        history = read_history(flow.parent)
-        if not history or not isinstance(history[-1].get("log_prob"), list):
+        rows = read_history(flow.parent)
+        history = [row for row in rows if isinstance(row.get("log_prob"), list)]
+        if not history or history[-1] is not rows[-1]:
             raise ValueError(f"{flow.parent}: its history has no test points; train it again.")
         test, origins = _test_points(folder.root, seed, len(history[-1]["log_prob"]))
         parts = parts_of(experiment, label)

@@ -14,7 +14,7 @@ def page(comparison: Comparison, figures: Iterable[str]) -> str:
     rows = comparison.rows()
     every = [*rows, *comparison.failed_rows()]
     parts = ["# Comparison", "", *markdown_of(LIKELIHOOD, every), ""]
-    parts += [_explanation(comparison, rows), ""]
+    parts += [explanation(comparison, rows), ""]
     if comparison.failures:
         parts += ["## Failed", "", *(f"- {failure}" for failure in comparison.failures), ""]
     if any(row["variant"] for row in rows):
@@ -22,14 +22,15 @@ def page(comparison: Comparison, figures: Iterable[str]) -> str:
     if chosen := comparison.choices():
         parts += ["## Each family's best by validation", "", *markdown_of(CHOICE, chosen), ""]
     if swept := comparison.swept():
-        parts += ["## Solver settings", "", *_sweep_table(swept), "", _SWEEP, ""]
+        parts += ["## Solver settings", "", *markdown(*sweep_cells(swept)), "", SWEEP, ""]
     if samples := comparison.sample_rows():
-        parts += ["## Samples", "", *markdown_of(SAMPLES, samples), "", _sampled(comparison), ""]
-    parts += [f"![{_ALT[name]}]({name}.png)\n" for name in figures]
+        parts += ["## Samples", "", *markdown_of(SAMPLES, samples), "", sampled(comparison), ""]
+    parts += [f"![{ALT[name]}]({name}.png)\n" for name in figures]
     return "\n".join(parts)
 
 
-def _explanation(comparison: Comparison, rows: list[Row]) -> str:
+def explanation(comparison: Comparison, rows: list[Row]) -> str:
+    """What the numbers of the table refer to."""
     variants = any(member.variant for member in comparison.members)
     controlled = any(row["controlled"] is not None for row in rows)
     probes = any(row["probe_se"] is not None for row in rows)
@@ -40,6 +41,7 @@ def _explanation(comparison: Comparison, rows: list[Row]) -> str:
         "covers seeds and test points together; with one seed, the test points alone."
         + _CONTROLLED * controlled
         + _PROBES * probes
+        + _TAKEN * any(row["taken"] is not None for row in rows)
     )
 
 
@@ -54,7 +56,14 @@ _PROBES = (
 )
 
 
-def _sampled(comparison: Comparison) -> str:
+_TAKEN = (
+    " `weights of step`: where validation took the weights from, or ended the run, seed by seed, by the "
+    "NLL of validation points that are no test points."
+)
+
+
+def sampled(comparison: Comparison) -> str:
+    """What the figures of the samples mean."""
     text = (
         "ESS: Kish's effective share of the samples, mean and least over seeds. Pareto k, the largest "
         "over seeds, of the weights' tail: above 0.7 neither the reweighted figures nor ESS can be "
@@ -65,11 +74,12 @@ def _sampled(comparison: Comparison) -> str:
     return f"{text} A check: ⟨V⟩ − F is the entropy, which is the NLL's floor, {comparison.floor}."
 
 
-_SWEEP = (
+SWEEP = (
     "Error of the NLL against tolerance 1e-6 of the same flow on the same points, in nats (mean of the "
     "differences; its largest absolute value over points in brackets), and NFE per point; Tsit5."
 )
-_ALT = {
+ALT = {
+    "losses": "Loss during training, first seed",
     "learning": "NLL and NFE during training",
     "densities": "Exact and learned densities, first seed",
     "pareto": "Error of the NLL against NFE",
@@ -96,10 +106,11 @@ def _pivot_cell(row: Row) -> str:
     return f"{text} ({row['difference']:+.2f} ± {row['difference_se']:.2f})"
 
 
-def _sweep_table(swept: dict[str, list[Row]]) -> list[str]:
+def sweep_cells(swept: dict[str, list[Row]]) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Titles and rows of the table of solver settings."""
     cells = [[_sweep_cell(row, rows[0]) for row in rows] for rows in swept.values()]
     settings = [row["setting"] for row in next(iter(swept.values()))]
-    return markdown(["setting", *swept], zip(settings, *cells, strict=True))
+    return ["setting", *swept], list(zip(settings, *cells, strict=True))
 
 
 def _sweep_cell(row: Row, reference: Row) -> str:

@@ -1,7 +1,6 @@
 """The record of one arm's training: its history on disk, and a line per validation on the console."""
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +11,13 @@ from jaxtyping import Array
 from rich.console import Console
 
 from hiflow import data
-from hiflow._disk import write_text
 from hiflow.experiments._run_folder import Row, readable_rows
 from hiflow.metrics import standard_error
+from hiflow.training import History, Moment
+
+_HISTORY = "history.jsonl"
+_NOT_OF_VALIDATION = ("log_prob", "nfe", "nfe_max", "probe_se")
+_OF_VALIDATION = {"nll": "validation_nll", "nll_se": "validation_se"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,31 +39,59 @@ class Record:
     @property
     def rows(self) -> list[Row]:
         """What was recorded so far and can be read."""
-        return readable_rows(self.place / "history.jsonl")[0]
+        return readable_rows(self.place / _HISTORY)[0]
 
     def ends(self, step: int) -> bool:
-        """Whether the last row is that of this step, with the scores of all test points."""
-        rows = self.rows
-        scores = rows[-1].get("log_prob") if rows and rows[-1]["step"] == step else None
+        """Whether the last row is that of this step, or of one where the run was ended earlier, with the
+        scores of all test points."""
+        last = self.rows[-1:]
+        if not last or (last[0]["step"] != step and last[0].get("ended") in (None, "steps")):
+            return False
+        scores = last[0].get("log_prob")
         return isinstance(scores, list) and len(scores) == len(self.test)
 
-    def __call__(self, row: Row) -> None:
-        """Add a row."""
+    def see(self, moment: Moment) -> None:
+        """Add the row of a validation, and the losses before it."""
+        if not moment.validated:
+            return
+        losses = [row for row in moment.history.rows if "nll" not in row]
+        if "best_step" not in moment.row:
+            self.score(moment.row, losses)
+            return
+        row = of_validation(moment.row)
+        self._keep(row, losses)
+        self.console.print(
+            f"  step {row['step']:>6,}  loss {row['loss']:.4f}  validation NLL "
+            f"{row['validation_nll']:.3f} ± {row['validation_se']:.3f} nats, best "
+            f"{row['best_nll']:.3f} of step {row['best_step']:,}  ({row['seconds']:.0f} s of training)"
+        )
+
+    def score(self, row: Row, losses: Sequence[Row] = ()) -> None:
+        """Add a row with the NLL of the test points."""
         if self.pixels is not None:
             row = row | bits_per_dim(self.pixels, row["log_prob"], self.test.points)
         if self.test.chains is not None:
             row = row | {"chains": np.unique(self.test.chains, return_inverse=True)[1].tolist()}
-        # A resumed run repeats the rows after its checkpoint: the later one counts.
-        rows = [*(old for old in self.rows if old["step"] < row["step"]), row]
-        text = "".join(json.dumps(entry) + "\n" for entry in rows)
-        write_text(self.place / "history.jsonl", text)
+        self._keep(row, losses)
         probes = f" (probes {row['probe_se']:.3f})" if row["probe_se"] > 0 else ""
         bits = f"  {row['bits']:.3f} ± {row['bits_se']:.3f} bits/dim" if "bits" in row else ""
+        taken = f", weights of step {row['taken']:,}" if "taken" in row else ""
         self.console.print(
             f"  step {row['step']:>6,}  loss {row['loss']:.4f}  NLL {row['nll']:.3f} ± "
             f"{row['nll_se']:.3f}{probes} nats{bits}  NFE {row['nfe']:.1f}  ({row['seconds']:.0f} s of "
-            "training)"
+            f"training{taken})"
         )
+
+    def _keep(self, row: Row, losses: Sequence[Row]) -> None:
+        # A resumed run repeats the rows after its checkpoint: the later one counts.
+        known = {each["step"]: each for each in (*losses, *self.rows) if each["step"] < row["step"]}
+        History([*(known[step] for step in sorted(known)), row]).write(self.place / _HISTORY)
+
+
+def of_validation(row: Row) -> Row:
+    """A row of `fit` whose points chose the weights: named as what it is, and without its points."""
+    left = {name: value for name, value in row.items() if name not in _NOT_OF_VALIDATION}
+    return {_OF_VALIDATION.get(name, name): value for name, value in left.items()}
 
 
 def bits_per_dim(

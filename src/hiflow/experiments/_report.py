@@ -10,7 +10,9 @@ from hiflow._disk import write_json, write_text, written
 from hiflow.experiments._compare import compare
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._figures import figures_of, losses_of
+from hiflow.experiments._html import html
 from hiflow.experiments._page import page
+from hiflow.experiments._run_folder import RunFolder
 
 
 def write(
@@ -44,6 +46,36 @@ def draw(
     root = Path(out)
     root.mkdir(parents=True, exist_ok=True)
     return _save(figures, root)
+
+
+def write_report(
+    run: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    samples: int = 256,
+    console: Console | None = None,
+) -> Path:
+    """Write a run folder's report, one page of HTML that needs no other file and no network: results
+    with their errors, curves, samples, configuration, versions, and how to repeat it.
+
+    **Arguments:**
+
+    - `out`: the file, by default `report.html` in the run folder.
+    - `samples`: how many to draw from every flow and weigh, where the run has an energy; 0 for none.
+
+    **Returns:** the file.
+
+    **Raises:** `ValueError` if it is no run folder, or no arm of it has finished.
+    """
+    folder, console = RunFolder(run), console or Console()
+    known = folder.experiment().tables.get("energy") is not None
+    comparison = compare([run], samples=samples if known else 0, console=console)
+    figures = figures_of(comparison, console)
+    if figures:
+        figures |= losses_of(comparison)
+    file = folder.root / "report.html" if out is None else Path(out)
+    write_text(file, html(comparison, figures, folder))
+    return file
 
 
 def _save(figures: dict[str, Any], root: Path) -> list[Path]:

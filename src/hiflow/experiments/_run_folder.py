@@ -17,7 +17,6 @@ from hiflow._disk import (
     DamagedFile,
     check_new_file,
     in_use,
-    parse_json,
     read_json,
     read_text,
     write_json,
@@ -114,6 +113,13 @@ class RunFolder:
             raise ValueError(f"{self.root}: not a run folder (it has no config.toml).")
         experiment = read(self.root / "config.toml")
         return dataclasses.replace(experiment, name=self._run()["name"])
+
+    def about(self) -> dict[str, Any]:
+        """What `run.json` says: `name`, `arms`, `seeds`, `versions`, `python` and `devices`.
+
+        **Raises:** `ValueError` if there is none, or it is damaged.
+        """
+        return self._run()
 
     def _run(self) -> dict[str, Any]:
         """What `run.json` says: `name`, `arms` and `seeds`."""
@@ -246,19 +252,8 @@ def resuming(root: Path) -> str:
 
 def readable_rows(path: Path) -> tuple[list[Row], str | None]:
     """The rows that can be read, and what is wrong with the first line that can't."""
-    if not path.exists():
-        return [], None
-    try:
-        lines = read_text(path, "").splitlines()
-    except DamagedFile as error:
-        return [], str(error)
-    rows, wrong = [], None
-    for number, line in enumerate(lines, 1):
-        try:
-            row = parse_json(line)
-            if not isinstance(row, dict) or not isinstance(row.get("step"), int):
-                raise ValueError("no row with a `step`")
-            rows.append(row)
-        except ValueError as error:
-            wrong = wrong or f"line {number}: {error}"
-    return rows, wrong
+    # Imported here because most that is refused is refused without JAX.
+    from hiflow.training import History
+
+    found, wrong = History.read(path)
+    return found.rows, wrong

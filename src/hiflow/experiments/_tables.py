@@ -29,6 +29,7 @@ LIKELIHOOD = (
     Column("bits/dim", "bits"),
     Column("NFE", "nfe", "{:.1f}"),
     Column("steps", "steps", "{:,}"),
+    Column("weights of step", "taken", "{}"),
     Column("training s", "seconds", "{:.0f}"),
     Column("failed", "failed", "{}"),
 )
@@ -68,6 +69,22 @@ def markdown_of(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
     """The lines of the rows' table."""
     columns = _filled(columns, rows)
     return markdown([column.title for column in columns], (_cells(columns, row) for row in rows))
+
+
+def joined(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Titles and cells, each number with its error in one cell."""
+    columns = _filled(columns, rows)
+    titles = [column.title for column in columns if column.title != "±"]
+    lines = []
+    for row in rows:
+        line: list[str] = []
+        for column, cell in zip(columns, _cells(columns, row), strict=True):
+            if column.title != "±":
+                line.append(cell)
+            elif cell:
+                line[-1] += f" ± {cell}"
+        lines.append(line)
+    return titles, lines
 
 
 def console_table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:

@@ -5,13 +5,12 @@ import inspect
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from hiflow._disk import DamagedFile, read_text
 from hiflow._words import nearest
+from hiflow.experiments._packaged import packaged_experiments, packaged_text
 from hiflow.experiments._problems import ConfigError, Problems
 from hiflow.experiments._slug import slug as slug
 from hiflow.experiments._structure import check_structure
@@ -44,22 +43,18 @@ class Experiment:
         return [_varied(a, v) for v in variants for a in arms] if variants else arms
 
 
-def packaged_experiments() -> dict[str, Traversable]:
-    """The experiments that come with hiflow: name to resource."""
-    folder = files("hiflow.experiments")
-    return {item.name[:-5]: item for item in folder.iterdir() if item.name.endswith(".toml")}
-
-
 def read(source: str | os.PathLike[str]) -> Experiment:
-    """Read a TOML file, or a packaged experiment by its name, and check its tables' names and kinds.
+    """Read a TOML file, or a packaged experiment by its name, hiflow's own or a plug-in's, and check its
+    tables' names and kinds.
 
     **Raises:** `ConfigError` for a missing file, broken TOML, unknown tables or keys and values of
-    another kind: all of them at once.
+    another kind: all of them at once; for a plug-in that lacks the file, or two that claim the name.
     """
     packaged = packaged_experiments()
-    path = Path(source)
-    if str(source) in packaged:
-        name, text = str(source), packaged[str(source)].read_text(encoding="utf-8")
+    path, where = Path(source), str(source)
+    if where in packaged:
+        name, text = where, packaged_text(where)
+        where += "" if packaged[name] == "hiflow" else f" (from {packaged[name]})"
     elif path.is_file():
         name, text = path.stem, _text_of(path)
     else:
@@ -70,10 +65,10 @@ def read(source: str | os.PathLike[str]) -> Experiment:
     try:
         tables = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{source}: not valid TOML: {error}.") from error
+        raise ConfigError(f"{where}: not valid TOML: {error}.") from error
     problems = Problems()
     check_structure(tables, problems)
-    problems.refuse(str(source))
+    problems.refuse(where)
     return Experiment(name, text, tables)
 
 

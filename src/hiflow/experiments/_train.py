@@ -21,7 +21,12 @@ from hiflow.experiments._arm import Arm, make_arm
 from hiflow.experiments._check import checked
 from hiflow.experiments._compare import compare
 from hiflow.experiments._comparison import Comparison
-from hiflow.experiments._data import make_samples, pixel_transform, test_origins
+from hiflow.experiments._data import (
+    make_samples,
+    make_validation,
+    pixel_transform,
+    test_origins,
+)
 from hiflow.experiments._failures import (
     Failure,
     failure_in,
@@ -31,12 +36,12 @@ from hiflow.experiments._failures import (
     summary,
 )
 from hiflow.experiments._fitted import FittedEnergies
-from hiflow.experiments._record import Record
+from hiflow.experiments._record import Record, of_validation
 from hiflow.experiments._run_folder import RunFolder, readable_rows
 from hiflow.experiments._toml import Experiment
 from hiflow.flow import Flow, load
 from hiflow.metrics import negative_log_likelihood
-from hiflow.training import fit
+from hiflow.training import History, fit
 from hiflow.training._rehearsal import rehearse
 
 # Of one arm alone: it diverged, its solver didn't arrive, or it takes more memory than there is.
@@ -104,6 +109,9 @@ def _trained(
                 claimed = True
             origins = test_origins(experiment, seed, test_set)
             _processes.by_leader(partial(folder.describe_data, seed, points, test, origins))
+            held_out = None
+            if any(arm.training.selects for arm in arms):
+                held_out = make_validation(experiment, energy, seed, progress=progress)
             fitted = FittedEnergies(
                 shape, points, test, seed=seed, folder=folder.energies(seed), console=console
             )
@@ -117,7 +125,10 @@ def _trained(
                 console.print(f"[bold]{arm.label}[/], seed {seed}: {type(arm.path).__name__}")
                 record = Record(place, test_set, pixels, console)
                 seen = train_set[: arm.size]
-                train_arm = partial(_train_arm, arm, record, seen, energy, key_fit, progress)
+                chosen_by = held_out if arm.training.selects else None
+                train_arm = partial(
+                    _train_arm, arm, record, seen, chosen_by, energy, key_fit, progress
+                )
                 settings = settings_of(experiment, table)
                 if failure := _failure_of(train_arm, arm.label, seed, settings, record):
                     failures.append(failure)
@@ -180,6 +191,7 @@ def _train_arm(
     arm: Arm,
     record: Record,
     points: data.Samples,
+    chosen_by: Array | None,
     energy: energies.AbstractEnergy | None,
     key: Array,
     progress: bool,
@@ -198,7 +210,7 @@ def _train_arm(
             prior=arm.prior,
             energy=energy,
             key=key,
-            validation=record.test,
+            validation=record.test if chosen_by is None else chosen_by,
             training=arm.training,
             solver_settings=arm.solver,
             callbacks=[record] if _processes.leads() else [],
@@ -223,23 +235,27 @@ def _make_room(place: Path, steps: int) -> None:
 
 def _steps_trained(place: Path) -> float:
     """How far an arm has been trained, by its checkpoints or else its history; infinite if neither
-    says."""
+    says, or if it was ended for good."""
     states = [int(path.name) for path in place.glob("checkpoints/steps/*") if path.name.isdigit()]
     rows, _ = readable_rows(place / "history.jsonl")
+    if rows and rows[-1].get("ended") == "patience":
+        return math.inf
     return max(states, default=rows[-1]["step"] if rows else math.inf)
 
 
 def _score_anew(arm: Arm, record: Record, weights: Path) -> None:
-    """The last row of a history that was lost or damaged after training."""
+    """The last row of a history: of weights that validation chose, or if it was lost or damaged."""
     flow = load(weights, trust=_packages_of(arm.network, arm.prior))
-    seconds = record.rows[-1].get("seconds", math.nan) if record.rows else math.nan
-    row = {"step": arm.training.steps, "seconds": seconds, "loss": math.nan}
-    record(
-        row
-        | dataclasses.asdict(
-            negative_log_likelihood(flow, record.test.points, chains=record.test.chains)
-        )
-    )
+    own, _ = History.read(record.place / "checkpoints" / "history.jsonl")
+    row = {"step": arm.training.steps, "seconds": math.nan, "loss": math.nan}
+    for last in (*record.rows[-1:], *own.rows[-1:]):
+        row |= of_validation(last) if arm.training.selects else last
+    if arm.training.selects:
+        row["taken"] = row.get("best_step") if arm.training.keep == "best" else row["step"]
+    else:
+        row["step"] = arm.training.steps
+    found = negative_log_likelihood(flow, record.test.points, chains=record.test.chains)
+    record.score(row | dataclasses.asdict(found))
 
 
 def _packages_of(*components: object) -> tuple[str, ...]:

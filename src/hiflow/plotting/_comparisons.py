@@ -227,6 +227,8 @@ def sample_histograms(
             ax.step(centres, both[0], where="mid", **look, linewidth=0.8, alpha=0.8)
             ax.step(centres, both[1], where="mid", **look, linewidth=1.8, label=label)
         ax.set(xlabel=title, yticks=[])
-    axes[0].set_ylabel("density; thin: as sampled, thick: reweighted")
-    axes[-1].legend(frameon=False, fontsize=8)
+    axes[0].set_ylabel("density")
+    axes[-1].legend(
+        frameon=False, fontsize=8, title="thin: as sampled\nthick: reweighted", title_fontsize=8
+    )
     return figure

@@ -14,23 +14,37 @@ from typing import Any, NamedTuple, TypeVar
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from hiflow._disk import locked, write_json
 from hiflow._processes import by_leader, exchange, leads, several
 from hiflow.training._claims import Claim
-from hiflow.training._step import State
+from hiflow.training._history import History
 
 T = TypeVar("T")
 # The newest, and the one to go back to if that is damaged.
 _KEPT = 2
+_HISTORY = "history.jsonl"
 _UNFINISHED = "orbax-checkpoint-tmp"
 
 
 class Progress(NamedTuple):
-    """What is known of a run besides its state: seconds of training and the last mean loss."""
+    """What is known of a run besides its state: seconds of training, the mean loss since the last row
+    of its history, and over how many steps that is."""
 
     seconds: float = 0.0
     loss: float = float("nan")
+    steps: float = 0.0
+
+    def after(self, steps: int, loss: float, seconds: float) -> "Progress":
+        """With more steps, of this mean loss, at this time."""
+        before = self.loss * self.steps if self.steps else 0.0
+        total = self.steps + steps
+        return Progress(seconds, (before + loss * steps) / total, total)
+
+    def reset(self) -> "Progress":
+        """After a row."""
+        return self._replace(steps=0.0)
 
 
 class Checkpoints:
@@ -117,9 +131,8 @@ class Checkpoints:
             return eqx.combine(jax.tree.unflatten(structure, leaves), static), progress
         return state, Progress()
 
-    def save(self, state: State, progress: Progress) -> None:
+    def save(self, step: int, state: PyTree, progress: Progress) -> None:
         """Write the state under its step, atomically; the newest two are kept."""
-        step = int(state.step)
         if self._root is None or step in self._steps()[:1]:
             return
         if self._claim is not None:
@@ -142,6 +155,23 @@ class Checkpoints:
         """Keep that a step's validation and callbacks are done with."""
         if self._root is not None and leads():
             write_json(self._root / "reported.json", step)
+
+    def write_history(self, history: History) -> None:
+        """Keep the rows beside the states, if there are any yet."""
+        if self._root is not None and self._root.is_dir() and leads():
+            history.write(self._root / _HISTORY)
+
+    def recall(self, history: History, step: int) -> None:
+        """Fill a history with the rows up to the step that a run goes on from."""
+        found, wrong = History(), None
+        if self._root is not None:
+            found, wrong = History.read(self._root / _HISTORY)
+        if wrong is not None:
+            warnings.warn(
+                f"the history in {self._root} is damaged ({wrong}); rows are missing from it.",
+                stacklevel=5,
+            )
+        history.rows = [row for row in found.rows if row["step"] <= step]
 
     def _steps(self) -> Sequence[int]:
         """Of the states on disk, the newest first."""
@@ -176,7 +206,7 @@ class Checkpoints:
         manager, found, complaint = self._orbax, (leaves, Progress()), ""
         try:
             saved = manager.restore(step, args=self._arguments.StandardRestore(like))
-            progress = Progress(float(saved["seconds"]), float(saved["loss"]))
+            progress = Progress(*(float(saved[name]) for name in Progress._fields))
             found = (saved["leaves"], progress)
             digests = saved["digest"], _digest(saved["leaves"])
             if all(map(np.any, digests)) and not np.array_equal(*digests):

@@ -4,38 +4,33 @@ import dataclasses
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.experimental.multihost_utils import broadcast_one_to_all
 from jax.sharding import Mesh
-from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import PRNGKeyArray
 
 from hiflow import _border, _processes, energies, networks, paths, priors
 from hiflow._border import border
 from hiflow._devices import as_mesh, spread_over
-from hiflow._disk import fingerprint, structure
 from hiflow._interrupts import Interrupts, interrupts
 from hiflow.data import Source, as_source
 from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
-from hiflow.metrics import negative_log_likelihood
 from hiflow.networks import AbstractVelocityField
 from hiflow.paths import AbstractPath
 from hiflow.priors import AbstractPrior
 from hiflow.registry import Named
 from hiflow.solver import Solver, as_solver
-from hiflow.standardisation import Standardised
-from hiflow.training._checkpoints import Checkpoints, Progress
-from hiflow.training._layout import Layout
+from hiflow.training._checkpoints import Checkpoints
+from hiflow.training._history import History, checked_history
+from hiflow.training._moments import AnyCallback, checked_callbacks
 from hiflow.training._preflight import (
-    Ready,
     check_data,
     check_mesh,
+    check_selection,
     checked_sample,
     in_units,
     make_components,
@@ -43,15 +38,10 @@ from hiflow.training._preflight import (
     warn_of_complaint,
     warn_of_own_noise,
 )
-from hiflow.training._prepare import prepared
-from hiflow.training._progress import Bar
 from hiflow.training._rehearsal import rehearse
+from hiflow.training._run import Run
 from hiflow.training._settings import Training, as_training
-from hiflow.training._step import State, initial_state
-from hiflow.training._stretch import Watch, advance_through
 from hiflow.training._targets import check_target_data
-
-Row = dict[str, Any]
 
 
 @border(
@@ -63,6 +53,8 @@ Row = dict[str, Any]
     key=_border.key,
     energy=_border.named(energies.registry),
     validation=_border.data_or_none,
+    callbacks=checked_callbacks,
+    history=checked_history,
 )
 def fit(
     network: Named[AbstractVelocityField],
@@ -75,7 +67,8 @@ def fit(
     validation: object = None,
     training: Training | Mapping[str, object] | None = None,
     solver_settings: Solver | Mapping[str, object] | None = None,
-    callbacks: Sequence[Callable[[Row], None]] = (),
+    callbacks: Sequence[AnyCallback] = (),
+    history: History | None = None,
     checkpoint_dir: str | os.PathLike[str] | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -96,15 +89,21 @@ def fit(
       [`Source`][hiflow.data.Source], a memory-mapped array or a Grain data set, of which the rows of
       coming batches are read while the device trains.
     - `key`: makes batches, times and prior samples, and the weights of a network that is only named.
-    - `validation`: test points, an array or [`Samples`][hiflow.data.Samples]; their NLL and NFE are
-      logged at the steps `validate_at` and at the end.
+    - `validation`: held-out points, an array or [`Samples`][hiflow.data.Samples]; their NLL and NFE are
+      logged at the steps `validate_at` and at the end. With `patience` or `keep="best"` the weights are
+      chosen by them, and what the flow is worth has to be seen on other points.
     - `settings`: the fields of [`Training`][hiflow.Training], such as `steps`, `batch_size` and
       `learning_rate`; `training` gives several at once, and single ones replace its.
     - `solver_settings`: the [`Solver`][hiflow.Solver] of the returned flow and of the validation, or a
       table of its fields.
-    - `callbacks`: each is called with a dict after every validation, or at the end if there is none:
-      step, seconds (training only), loss, and the fields of [`NLL`][hiflow.metrics.NLL]. The state is
-      saved before; if one raises or the process dies, all are called again after a resume.
+    - `callbacks`: functions, each called with a dict after every validation, or at the end if there is
+      none: step, seconds (training only), loss (its mean since the row before), and the fields of
+      [`NLL`][hiflow.metrics.NLL]; or objects of [`hiflow.callbacks`][hiflow.callbacks.Callback], which
+      see the flow too, and every `log_every` steps. One that raises
+      [`Stop`][hiflow.callbacks.Stop] ends the run. The state is saved before a validation; if a callback
+      raises anything else or the process dies, all are called again after a resume.
+    - `history`: a [`History`][hiflow.History] that is filled with all rows, and with losses every
+      `log_every` steps.
     - `checkpoint_dir`: where the state is saved atomically every `checkpoint_every` steps, and where
       Ctrl-C or SIGTERM end the run, after the steps that are being made. `resume=True` goes on from the
       newest checkpoint there that is whole, on however many devices. With more `steps` than before it
@@ -125,6 +124,7 @@ def fit(
     held_out = None if validation is None else jnp.asarray(validation)
     parts = make_components(network, path, prior, energy, points.shape[1:], key)
     ready = make_ready(*parts, as_training(training).changed(**settings))
+    check_selection(ready.training, held_out is not None)
     read = checked_sample(ready, points) if isinstance(points, Source) else points
     check_target_data(ready.target, ready.parts, points, read, getattr(data, "chains", None))
     named = {"data": read, "validation": held_out}
@@ -138,7 +138,7 @@ def fit(
     line = as_mesh(mesh)
     together = check_mesh(line, checkpoint_dir is not None)
     progress = progress and _processes.leads()
-    run = _Run(
+    run = Run(
         ready,
         units,
         points,
@@ -147,6 +147,7 @@ def fit(
         key,
         as_solver(solver_settings),
         callbacks,
+        History() if history is None else history,
         progress,
         line,
         together,
@@ -167,122 +168,6 @@ def fit(
     ):
         run = dataclasses.replace(run, ready=ready.extended(checkpoints.ends))
         return run.train(checkpoints, ending)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Run:
-    """One training run: its parts, ready and checked."""
-
-    ready: Ready
-    units: Standardised | None
-    points: Array | Source
-    """In these units, if there are any; the held-out ones are in the data's."""
-    held_out: Array | None
-    chains: Shaped[Array | np.ndarray, " m"] | None
-    """Of the held-out points, where they come from Markov chains."""
-    key: PRNGKeyArray
-    solver: Solver
-    callbacks: Sequence[Callable[[Row], None]]
-    progress: bool
-    mesh: Mesh | None
-    together: bool
-    """Whether the mesh is of several processes."""
-
-    @property
-    def settings(self) -> Training:
-        return self.ready.training
-
-    @property
-    def layout(self) -> Layout:
-        return Layout(self.mesh, self.settings.shard_parameters)
-
-    def identity(self) -> dict[str, str]:
-        """What the trained weights depend on, by name."""
-        # The network's initial weights follow from a key, and may differ in their last digit elsewhere.
-        parts = {
-            "data": getattr(self.points, "identity", self.points),
-            "network": structure(self.ready.network),
-            "path": self.ready.path,
-            "prior": self.ready.prior,
-            "key": self.key,
-        }
-        found = {name: fingerprint(part=part).digest for name, part in parts.items()}
-        coupling = {"coupling": fingerprint(part=self.ready.coupling).digest}
-        return found | self.settings.identity() | coupling
-
-    def train(self, checkpoints: Checkpoints, ending: Interrupts) -> Flow:
-        """Train from the newest checkpoint, or from the start, to the end."""
-        parameters, static = eqx.partition(self.ready.network, eqx.is_inexact_array)
-        if self.together:
-            # The last digit of a weight may be another on another processor.
-            parameters = jax.tree.map(jnp.asarray, broadcast_one_to_all(parameters))
-        first = self.layout.put(initial_state(parameters, self.ready.optimiser))
-        state, done = checkpoints.restore(first)
-        begun = int(state.step)
-        stops = [stop for stop in self._stops() if stop > begun]
-        with Bar(self.settings.steps, begun, enabled=self.progress) as bar:
-            watch = Watch(checkpoints, ending, bar, self.together)
-            if begun in self._validation_steps() and checkpoints.reported < begun:
-                self._report(state, done, static, watch)
-            if stops:
-                state = self._train_on(state, done, static, stops, watch)
-        return self._flow(state, static)
-
-    def _train_on(
-        self, state: State, done: Progress, static: PyTree, stops: list[int], watch: Watch
-    ) -> State:
-        """Train from stop to stop: at each the state is saved, then validated and reported."""
-        starts = [int(state.step), *stops[:-1]]
-        recipe, calls, draws = prepared(
-            self.ready,
-            self.points,
-            self.key,
-            static,
-            list(zip(starts, stops, strict=True)),
-            self.layout,
-            together=self.together,
-            progress=self.progress,
-        )
-        with closing(draws), watch.holding():
-            for stop, upto in zip(stops, calls, strict=True):
-                state, done = advance_through(upto, recipe, draws, state, done, watch)
-                watch.checkpoints.save(state, done)
-                if stop in self._validation_steps():
-                    with watch.ending.let_through():
-                        self._report(state, done, static, watch)
-        return state
-
-    def _flow(self, state: State, static: PyTree) -> Flow:
-        weights = state.average if self.settings.ema > 0 else state.parameters
-        weights = self.layout.ordinary(jax.tree.map(jnp.copy, weights))
-        network = eqx.combine(weights, static)
-        return Flow(self.ready.prior, network, self.solver, units=self.units)
-
-    def _report(self, state: State, done: Progress, static: PyTree, watch: Watch) -> None:
-        step = int(state.step)
-        row: Row = {"step": step, "seconds": done.seconds, "loss": done.loss}
-        if self.held_out is not None:
-            watch.bar.note("validating")
-            found = negative_log_likelihood(
-                self._flow(state, static), self.held_out, chains=self.chains
-            )
-            row |= dataclasses.asdict(found)
-        for callback in self.callbacks:
-            callback(row)
-        watch.checkpoints.report(step)
-
-    def _validation_steps(self) -> set[int]:
-        steps, at = self.settings.steps, self.settings.validate_at
-        if self.held_out is None:
-            return {steps}
-        if isinstance(at, int):
-            at = range(at, steps, at)
-        return {steps, *(step for step in at if 0 < step < steps)}
-
-    def _stops(self) -> list[int]:
-        """The steps at which something is looked at or saved, in order."""
-        steps, every = self.settings.steps, self.settings.checkpoint_every
-        return sorted({*self._validation_steps(), *range(every, steps, every), steps})
 
 
 def _with_settings(function: Callable[..., object]) -> inspect.Signature:

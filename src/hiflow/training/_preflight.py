@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Sized
+from collections.abc import Mapping, Sized
 from typing import NamedTuple
 
 import jax
@@ -105,7 +105,13 @@ def make_ready(
     """All that needs no data. Raise `ValueError` for what doesn't fit together."""
     if energy is None:
         energy = getattr(path, "energy", None)
+    _check_ignored(training)
     check_components(network, path, prior, energy)
+    if training.selects and training.validate_at == ():
+        raise ValueError(
+            f"fit: {_selecting(training)} judges by validations, and `validate_at` asks for none before "
+            "the end. Say after how many steps, e.g. validate_at=250."
+        )
     refuse_a_batch_without_room(training.batch_size, prior.event_shape)
     group = prior.group if energy is None else energy.group
     coupling = couplings.registry.make(training.coupling, group=group)
@@ -113,9 +119,9 @@ def make_ready(
     noise = choose_noise(path, prior, coupling)
     optimiser = training.optimiser
     if isinstance(optimiser, str):
-        optimiser = Scheduled(
-            optimiser, training.learning_rate, training.warmup, training.clip, training.steps
-        )
+        rate = training.learning_rate
+        assert not isinstance(rate, Mapping), "the settings' own check makes a schedule of it"
+        optimiser = Scheduled(optimiser, rate, training.warmup, training.clip, training.steps)
     ends = (training.steps,)
     ready = Ready(network, path, prior, energy, training, coupling, optimiser, noise, ends)
     check_target(ready.target, ready.parts)
@@ -175,6 +181,36 @@ def check_data(ready: Ready, points: dict[str, Array | None], chains: Sized | No
                 "Langevin, or a larger `beta`.",
                 stacklevel=3,
             )
+
+
+def check_selection(training: Training, validates: bool) -> None:
+    """Raise `ValueError` if validation has a part in the weights and there are no points for it."""
+    if training.selects and not validates:
+        raise ValueError(
+            f"fit: {_selecting(training)} judges by the NLL of held-out points: pass `validation`, and "
+            "don't test on the same points."
+        )
+
+
+def _check_ignored(training: Training) -> None:
+    """Raise `ValueError` for settings that others would leave without effect."""
+    ignored, by = (), ""
+    if not isinstance(training.optimiser, str):
+        ignored, by = ("learning_rate", "warmup", "clip"), "an `optimiser` of your own"
+    elif callable(training.learning_rate):
+        ignored, by = ("warmup",), "a schedule as `learning_rate`"
+    defaults = Training()
+    lost = [name for name in ignored if getattr(training, name) != getattr(defaults, name)]
+    if lost:
+        words = ", ".join(f"`{name}`" for name in lost)
+        raise ValueError(
+            f"fit: {by} leaves {words} without effect. Say them in it "
+            "(optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))), or leave them out."
+        )
+
+
+def _selecting(training: Training) -> str:
+    return f"`patience` ({training.patience})" if training.keep == "last" else "keep='best'"
 
 
 def check_mesh(mesh: Mesh | None, checkpoints: bool) -> bool:

@@ -26,16 +26,15 @@ from hiflow.paths import ANCHOR_DTYPES
 from hiflow.registry import Named, Registry
 from hiflow.targets import AbstractTarget
 from hiflow.time_samplers import AbstractTimeSampler
+from hiflow.training._schedules import LearningRate, learning_rate
 
-# A larger one isn't meant: 1e300, for one, is infinite in single precision.
-_LARGEST_RATE = 1e3
 T = TypeVar("T")
 
 
 def _named(registry: Registry[T], value: object) -> Named[T]:
     if isinstance(value, registry.base):
         return value
-    if isinstance(value, str | Mapping):
+    if isinstance(value, str) or (isinstance(value, Mapping) and "name" in value):
         registry.get(registry.table_of(value)["name"])
         return value
     raise Refused(f"must be an {registry.base.__name__}, its name, or a table with a `name`")
@@ -90,6 +89,10 @@ def _folder(value: object) -> str | None:
     return None if value is None else os.fspath(value)
 
 
+def _patience(value: object) -> int | None:
+    return None if value is None else whole(1)(value)
+
+
 def _open_flag(value: object) -> bool | None:
     return None if value is None else flag(value)
 
@@ -110,7 +113,10 @@ class Training:
 
     - `steps`, `batch_size`: how many updates, each from how many pairs.
     - `learning_rate`, `warmup`: peak of a cosine schedule that ends at 1 % of it, and the steps of
-      linear rise before. `clip`: the gradient's largest global norm.
+      linear rise before. Or, in place of both, a schedule of Optax: a function of the step, or a table
+      of its name and arguments, `{name = "linear_schedule", init_value = 1e-3, end_value = 0.0,
+      transition_steps = 1000}`. It goes on by the step's number where a run is extended.
+    - `clip`: the gradient's largest global norm.
     - `optimiser`: an Optax optimiser's name, or an Optax transformation, which then replaces the
       schedule and the clipping too.
     - `ema`: decay of the exponential moving average of the weights; 0 keeps the last weights.
@@ -124,6 +130,13 @@ class Training:
       ([`Standardised`][hiflow.Standardised]).
     - `validate_at`: the steps at which the NLL and NFE of the validation points are logged (a number
       means "every so many"), besides the end.
+    - `patience`: end the run after so many validations in a row that were no better than the best
+      before; `None` never does. `keep`: return the weights of the `"last"` step, or those of the step
+      with the `"best"` validation NLL. Either is by the NLL of `fit`'s `validation` points, at
+      `validate_at` and the end; an experiment takes the `validation` points of its `[data]`, never the
+      test points.
+    - `log_every`: after how many steps the mean loss since the last row is added to the
+      [`History`][hiflow.History] and shown to callbacks.
     - `anchor_dir`: keep the anchors on disk, in a folder there that runs with the same path and data
       share ([`store_anchors`][hiflow.paths.store_anchors]), and read those of coming batches in the
       background. `None` keeps them in memory. The parameters are the same, bit for bit.
@@ -146,10 +159,7 @@ class Training:
 
     steps: int = setting(whole(1), 2_000)
     batch_size: int = setting(whole(1), 128)
-    learning_rate: float = setting(
-        number(f"a positive number, at most {_LARGEST_RATE:g}", lambda x: 0 < x <= _LARGEST_RATE),
-        1e-3,
-    )
+    learning_rate: LearningRate | Mapping[str, Any] = setting(learning_rate, 1e-3)
     warmup: int = setting(whole(0), 100)
     clip: float = setting(number("a positive number", lambda x: x > 0), 1.0)
     optimiser: str | optax.GradientTransformation = setting(_optimiser, "adam")
@@ -160,6 +170,9 @@ class Training:
     augment: bool = setting(flag, False)
     standardise: bool | str = setting(_standardise, False)
     validate_at: int | Sequence[int] = setting(_steps, (), trajectory=False)
+    patience: int | None = setting(_patience, None)
+    keep: str = setting(one_of("last", "best"), "last")
+    log_every: int = setting(whole(1), 50, trajectory=False)
     anchor_dir: str | os.PathLike[str] | None = setting(_folder, None, trajectory=False)
     anchor_budget: int | str = setting(_budget, "auto", trajectory=False)
     anchor_dtype: str = setting(one_of(*ANCHOR_DTYPES), "float32")
@@ -169,6 +182,11 @@ class Training:
 
     def __post_init__(self):
         check_settings(self)
+
+    @property
+    def selects(self) -> bool:
+        """Whether the weights depend on validation."""
+        return self.patience is not None or self.keep == "best"
 
     def changed(self, **settings: Any) -> "Training":
         """The same with other settings.

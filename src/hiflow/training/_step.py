@@ -18,6 +18,7 @@ from hiflow.priors import AbstractPrior
 from hiflow.targets import AbstractTarget, Pair, Plain
 from hiflow.time_samplers import AbstractTimeSampler
 from hiflow.training._layout import Layout
+from hiflow.training._schedules import LearningRate
 
 
 class State(eqx.Module):
@@ -96,7 +97,7 @@ class Batches(eqx.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Scheduled:
-    """An Optax optimiser by name, behind clipping and a warm-up-cosine schedule.
+    """An Optax optimiser by name, behind clipping and a warm-up-cosine schedule, or one of its own.
 
     Hashable, so that runs which differ in their seed or data alone share one compiled step.
 
@@ -106,7 +107,7 @@ class Scheduled:
     """
 
     name: str
-    learning_rate: float
+    learning_rate: LearningRate
     warmup: int
     clip: float
     steps: int
@@ -119,11 +120,14 @@ class Scheduled:
 
     def schedule(self) -> optax.Schedule:
         """The learning rate by step."""
+        if callable(self.learning_rate):
+            return self.learning_rate
         starts, ends = (0, *self.earlier), (*self.earlier, self.steps)
         stretches = [self._over(end - start) for start, end in zip(starts, ends, strict=True)]
         return optax.join_schedules(stretches, list(self.earlier))
 
     def _over(self, steps: int) -> optax.Schedule:
+        assert not callable(self.learning_rate)
         peak, warmup = self.learning_rate, min(self.warmup, steps // 2)
         return optax.warmup_cosine_decay_schedule(0.0, peak, warmup, steps, 0.01 * peak)
 

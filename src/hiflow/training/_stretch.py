@@ -11,11 +11,13 @@ import jax.numpy as jnp
 from hiflow import _processes
 from hiflow._interrupts import Interrupts
 from hiflow.training._checkpoints import Checkpoints, Progress
+from hiflow.training._history import History
 from hiflow.training._progress import Bar
+from hiflow.training._selection import Best
 from hiflow.training._step import Draw, Recipe, State, advance
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Watch:
     """Where a run's state goes while it is trained, and who looks on."""
 
@@ -24,6 +26,9 @@ class Watch:
     bar: Bar
     together: bool
     """Whether several processes train, and end at the same step."""
+    history: History
+    best: Best | None
+    """By the validations so far; saved with the state."""
 
     @contextmanager
     def holding(self) -> Iterator[None]:
@@ -36,12 +41,21 @@ class Watch:
         with self.ending.let_through():
             pass
 
+    def save(self, state: State, done: Progress) -> None:
+        """Keep the history, and then the state: rows that come after it are made again."""
+        self.write_history()
+        self.checkpoints.save(int(state.step), (state, self.best), done)
+
+    def write_history(self) -> None:
+        """Keep the history, if anything is kept."""
+        self.checkpoints.write_history(self.history)
+
     def end_if_asked(self, state: State, done: Progress) -> None:
         """Save the state and end the run, if that was asked for."""
         step = int(state.step)
         if self.together:
             if _processes.asked_to_end(step):
-                self.checkpoints.save(state, done)
+                self.save(state, done)
                 raise InterruptedError(
                     f"fit: ended after step {step}, as a process was asked to by SIGTERM. "
                     f"{self.checkpoints.way_on}"
@@ -50,7 +64,7 @@ class Watch:
         if not self.checkpoints.kept:
             return
         if self.ending.asked is not None:
-            self.checkpoints.save(state, done)
+            self.save(state, done)
             saved = f"the state of step {step:,} is saved"
             self.ending.stop(f"{saved}. {self.checkpoints.way_on}")
         self.ending.holding = True
@@ -66,7 +80,7 @@ def advance_through(
 ) -> tuple[State, Progress]:
     """Train through some calls."""
     begun, progress = time.perf_counter(), done
-    for _, until in calls:
+    for first, until in calls:
         end = recipe.layout.put_whole(jnp.asarray(until, jnp.int32))
         state, mean = advance((recipe, next(draws), end), state)
         loss = float(mean)
@@ -77,6 +91,6 @@ def advance_through(
             )
         watch.bar.show(until, loss)
         spent = time.perf_counter() - begun
-        progress = Progress(done.seconds + spent, loss)
+        progress = progress.after(until - first, loss, done.seconds + spent)
         watch.end_if_asked(state, progress)
     return state, progress

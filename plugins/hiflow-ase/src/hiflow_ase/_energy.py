@@ -37,7 +37,8 @@ class AseEnergy(AbstractEnergy):
 
     - `atoms`: an `ase.Atoms`, the name of a molecule that `ase.build.molecule` knows, or a file for
       `ase.io.read`. Its positions are tried once; its own calculator isn't used.
-    - `calculator`: an ASE calculator, or its name in ASE, such as `"emt"` or `"lj"`.
+    - `calculator`: an ASE calculator, or its name in ASE, such as `"emt"` or `"lj"`, or of another
+      package `"module:Class"`, such as `"tblite.ase:TBLite"`.
     - `calculator_options`: keywords for the calculator of that name.
     - `temperature`: in K.
     - `displacement`: in Å; no atom moves further for a finite difference. Use 0.01 for a calculator

@@ -8,9 +8,10 @@ from typing import Any
 import ase.io
 from ase import Atoms
 from ase.build.molecule import extra, molecule
-from ase.calculators.calculator import get_calculator_class
+from ase.calculators.calculator import BaseCalculator, get_calculator_class
 from ase.calculators.calculator import names as calculator_names
 from ase.collections import g2
+from hiflow.energies import as_function
 
 # ASE's own calculators keep any keyword, known or not; these have no others than their defaults.
 _STRICT = ("emt", "lj", "morse")
@@ -109,13 +110,8 @@ def _as_options(options: Any) -> dict[str, Any]:
 
 
 def _named(name: str, options: dict[str, Any]) -> Any:
-    if name not in calculator_names:
-        raise ValueError(
-            f"AseEnergy: ASE has no `calculator` {name!r}{_nearest(name, calculator_names)} It has: "
-            f"{', '.join(calculator_names)}. Others can be passed as instances."
-        )
+    cls = _class(name)
     try:
-        cls = get_calculator_class(name)
         known = cls.default_parameters
         unknown = [key for key in options if key not in known] if name in _STRICT else []
         if not unknown:
@@ -129,6 +125,37 @@ def _named(name: str, options: dict[str, Any]) -> Any:
         f"AseEnergy: the `calculator` {name!r} takes no option {unknown[0]!r}"
         f"{_nearest(unknown[0], known)} In `calculator_options` it takes: {', '.join(known)}."
     )
+
+
+def _class(name: str) -> Any:
+    """The calculator's class: one of ASE's own names, or `module:Class` of another package."""
+    elsewhere = ":" in name
+    if not elsewhere and name not in calculator_names:
+        raise ValueError(
+            f"AseEnergy: ASE has no `calculator` {name!r}{_nearest(name, calculator_names)} It has: "
+            f"{', '.join(calculator_names)}. Write others as module:Class, for example "
+            '"tblite.ase:TBLite", or pass an instance.'
+        )
+    if elsewhere:
+        return _of_another_package(name)
+    try:
+        return get_calculator_class(name)
+    except Exception as error:
+        raise ValueError(
+            f"AseEnergy: the `calculator` {name!r} can't be imported: {type(error).__name__}: {error}. "
+            "Is the package installed that has it?"
+        ) from error
+
+
+def _of_another_package(name: str) -> Any:
+    """While a configuration is acted on, its package needs a user's trust."""
+    cls = as_function(name, "AseEnergy: `calculator`")
+    if not (isinstance(cls, type) and issubclass(cls, BaseCalculator)):
+        raise ValueError(
+            f"AseEnergy: `calculator` {name!r} must be a class of ASE's interface, a "
+            f"{BaseCalculator.__module__}.{BaseCalculator.__name__}; got {cls!r}."
+        )
+    return cls
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
