@@ -78,6 +78,14 @@ FAULTS = [
         TRAINING + "::test_a_biased_control_is_refused[settings6-don't follow the energy]",
     ),
     Mutation(
+        "every arm's loss is called plain",
+        "experiments/_losses.py",
+        "if isinstance(sampler, SupportsObjective):",
+        "if not isinstance(sampler, SupportsObjective):",
+        "tests/targets/test_targets_in_experiments.py::"
+        "test_a_page_says_which_losses_and_targets_are_not_the_plain_ones",
+    ),
+    Mutation(
         "the law about the point compares targets",
         "testing/_target.py",
         '"point": jnp.max(jnp.abs(x - x_t), axis=size)',
