@@ -132,11 +132,11 @@ def test_validation_points_are_a_draw_of_their_own(runs):
     assert validation.shape == (8, 2)
     seen = np.concatenate([points, test])
     assert np.abs(np.asarray(validation)[:, None] - seen).max(axis=2).min() > 1e-6
-    # As many as are drawn at a time, from chains for training and exactly for training and test: with
-    # the same key they would be the same points.
+    # As many as are drawn at a time, from chains for training or test and exactly for both: with the
+    # same key they would be the same points.
     exact = hf.energies.Gaussian(jnp.zeros(2), 1.0)
-    for other, size in [(energy, 8), (exact, 6)]:
-        sizes = {"size": size, "test": 2, "validation": 8}
+    for other, size, number in [(energy, 8, 2), (energy, 6, 8), (exact, 6, 2)]:
+        sizes = {"size": size, "test": number, "validation": 8}
         what = experiments.Experiment("x", "", {**what.tables, "data": sizes})
         seen = np.concatenate(experiments.make_data(what, other, 0, progress=False))
         validation = np.asarray(experiments.make_validation(what, other, 0, progress=False))

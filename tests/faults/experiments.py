@@ -8,6 +8,15 @@ ARMS = "tests/test_lost_arms.py"
 
 FAULTS = [
     Mutation(
+        "settings chosen by the test points", "experiments/_data.py", "_VALIDATION = 2**16",
+        "_VALIDATION = 1",
+        "tests/test_compare.py::test_validation_points_are_a_draw_of_their_own",
+    ),
+    Mutation(
+        "candidates that share a setting", "experiments/_tuned.py", "copy.deepcopy(value)", "value",
+        "tests/test_tuned.py::test_every_combination_is_an_arm_of_one_family",
+    ),
+    Mutation(
         "a plug-in's experiment shadows a built-in", "experiments/_packaged.py",
         "built_in[name] if name in built_in else", "built_in[name] if False else",
         "tests/test_packaged.py::test_a_built_in_name_means_the_built_in",

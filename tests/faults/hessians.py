@@ -7,6 +7,21 @@ FORMULAS = "tests/hessians/test_hessian_formulas.py"
 
 FAULTS = [
     Mutation(
+        "a point among its own neighbours", "hessians/_neighbours.py",
+        "squares <= _ITSELF * least", "squares < 0",
+        "tests/hessians/test_neighbours.py::test_a_point_is_not_its_own_neighbour",
+    ),
+    Mutation(
+        "neighbours as they lie", "hessians/_neighbours.py",
+        "isinstance(group, Trivial)", "isinstance(group, AbstractGroup)",
+        "tests/hessians/test_neighbours.py::test_neighbours_are_turned_to_the_point",
+    ),
+    Mutation(
+        "all points for an arm of a few", "experiments/_fitted.py",
+        "cls.fit(self.points[:size], group", "cls.fit(self.points, group",
+        "tests/hessians/test_neighbours.py::test_the_arm_of_an_experiment_gives_its_points",
+    ),
+    Mutation(
         "transposed Q", "spectrum.py", "return jnp.matmul(self.vectors.T, y,",
         "return jnp.matmul(self.vectors, y,",
         "tests/test_spectrum.py::test_a_function_of_a_matrix_is_applied_to_its_eigenvalues",

@@ -9,6 +9,12 @@ STORE = "tests/paths/test_anchor_store.py"
 
 FAULTS = [
     Mutation(
+        "a displacement along the dynamics", "paths/_displacement.py",
+        "alpha * self.prior_scale + (1 - alpha) * jnp.sqrt(frame.variance)",
+        "jnp.sqrt(alpha**2 * self.prior_scale**2 + (1 - alpha**2) * frame.variance)",
+        "tests/paths/test_path_formulas.py::test_a_displacement_is_a_straight_line_to_the_end_law",
+    ),
+    Mutation(
         "every chunk of anchors in the first one's place", "paths/_anchors.py",
         "jnp.asarray(start, jnp.int32)", "jnp.asarray(0, jnp.int32)",
         "tests/paths/test_anchor_memory.py::test_chunks_change_nothing[4]",

@@ -202,6 +202,26 @@ def test_at_minimum_is_the_inner_path_at_the_minimum(x64):
     np.testing.assert_allclose(found, np.sum(np.log(precision / 2 / np.pi)) / 2, atol=1e-4)
 
 
+def test_a_displacement_is_a_straight_line_to_the_end_law(x64):
+    precision = np.array([2.0, 5.0, 9.0])
+    well = energies.Gaussian(jnp.zeros(3), precision)
+    inner = paths.Langevin(well, curvature=spectral.Power(1.0, 1e-6), beta=2.0, prior_scale=1.5)
+    scale = 1 / np.sqrt(2 * precision)
+    _check(
+        paths.Displacement(inner),
+        lambda x0, t: (1 - t) * x0 + t * (X1 + scale * x0 / 1.5),
+        lambda t: t * X1,
+        lambda t: np.diag(((1 - t) * 1.5 + t * scale) ** 2),
+    )
+    own = paths.Langevin(well, noise="own")
+    anchor, t = own.anchor(jnp.asarray(X1)), jnp.asarray(0.3)
+    assert jnp.array_equal(
+        paths.Displacement(own).schedule(t, anchor)[1], own.schedule(t, anchor)[1]
+    )
+    with pytest.raises(ValueError, match="must be a path with an energy"):
+        paths.Displacement("optimal-transport")
+
+
 def _check(path, formula, mean, covariance):
     """Flow, velocity, mean and density of a path, against x_t of x₀ and t, mean and covariance."""
     random = np.random.default_rng(0)

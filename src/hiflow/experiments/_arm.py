@@ -117,7 +117,7 @@ def _components(
     inside = Problems()
     if default is not None:
         energy = inside.tried("[energy]", fitted.make, default, size)
-    path = inside.tried(where["path"], fitted.inside, arm["path"], size)
+    path = inside.tried(where["path"], fitted.inside, arm["path"], size, energy)
     problems.take(inside)
     if len(inside):
         return None

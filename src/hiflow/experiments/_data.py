@@ -13,6 +13,7 @@ from hiflow.experiments._toml import ConfigError, Experiment, Table, check_names
 
 _OWN = ("size", "test", "validation", "seed")
 _IMAGES = ("images", "folder", "side", "alpha", "shift", "scale")
+_VALIDATION = 2**16
 _HIDDEN = ("energy", "key", "size", "progress")
 
 
@@ -143,7 +144,8 @@ def make_validation(
         return held.points if energy is None else _projected(held, energy).points
     assert energy is not None, "event_shape has refused an experiment without data"
     table.pop("validation")
-    key = jax.random.fold_in(jax.random.key(table.pop("seed", seed)), 1)
+    # Keys that are split off are those that 0, 1, … are folded into: the test points have one of them.
+    key = jax.random.fold_in(jax.random.key(table.pop("seed", seed)), _VALIDATION)
     settings = {name: table[name] for name in table if name not in ("size", "test")}
     drawn = data.sample(energy, key=key, size=size, progress=progress, **settings)
     return jax.vmap(energy.group.project)(drawn.points)

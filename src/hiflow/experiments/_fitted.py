@@ -1,6 +1,7 @@
-"""`[energy]`: one of a fixed form, from a file, or fitted to an experiment's own training points."""
+"""Energies and Hessian providers of an experiment: of a fixed form, from a file, or made of its own
+training points."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import jax
 from jaxtyping import Array, Float
 from rich.console import Console
 
-from hiflow import energies
+from hiflow import energies, groups, hessians
 from hiflow._arguments import Fault, faults_in
 from hiflow._disk import fingerprint, is_whole, write_json
 from hiflow._kinds import shown, wanted
@@ -74,34 +75,56 @@ class FittedEnergies:
             self._made[name] = self._fit(name, table, size)
         return self._made[name]
 
-    def inside(self, table: Any, size: int | None) -> Any:
-        """A path's table with the energies in it made."""
+    def inside(
+        self, table: Any, size: int | None, energy: energies.AbstractEnergy | None = None
+    ) -> Any:
+        """A path's table with the energies in it made, and the Hessian providers that are made of data.
+
+        **Arguments:**
+
+        - `energy`: the experiment's, whose symmetry the points have.
+        """
         if not isinstance(table, Mapping):
             return table
-        return {
-            key: self.make(value, size) if key == "energy" else self.inside(value, size)
-            for key, value in table.items()
-        }
+        made = {key: self.make(value, size) for key, value in table.items() if key == "energy"}
+        energy = made.get("energy", energy)
+        for key, value in table.items():
+            if key == "hessian":
+                made[key] = self._hessian(value, size, energy)
+            elif key != "energy":
+                made[key] = self.inside(value, size, energy)
+        return made
+
+    def _hessian(self, table: Any, size: int | None, energy: energies.AbstractEnergy | None) -> Any:
+        name = table.get("name") if isinstance(table, Mapping) else table
+        cls = hessians.registry.get(name) if isinstance(name, str) else None
+        if not (cls and issubclass(cls, hessians.SupportsPoints)):
+            return self.inside(table, size, energy)
+        given = table if isinstance(table, Mapping) else {}
+        settings = {key: value for key, value in given.items() if key != "name"}
+        _refuse(f"hessian {name!r}", _faults(cls.fit, settings, ("points", "group", "key")))
+        if self.points is None:
+            return cls.blank(self.shape, **settings)
+        group = groups.Trivial() if energy is None else energy.group
+        return cls.fit(self.points[:size], group=group, key=self._key, **settings)
 
     def _fit(self, name: str, table: Table, size: int | None) -> energies.AbstractEnergy:
         settings = {key: value for key, value in table.items() if key != "name"}
         cls: Any = energies.registry.get(table["name"])
-        found = [*_hidden(settings), *faults_in(cls.fit, settings)]
-        if found:
-            error = ValueError(f"energy {table['name']!r}: {found[0]}")
-            vars(error)["faults"] = found
-            raise error
+        _refuse(f"energy {table['name']!r}", _faults(cls.fit, settings, ("points", "key")))
         if self.points is None:
             return cls.blank(self.shape, **settings)
         place = None if self.folder is None else self.folder / f"{name}.hiflow"
         # One that is damaged is fitted again: the same points and key give the same energy.
         if place is not None and is_whole(place):
             return energies.load(place, trust=(cls.__module__.partition(".")[0],))
-        energy = cls.fit(
-            self.points[:size], key=jax.random.fold_in(jax.random.key(self.seed), 2), **settings
-        )
+        energy = cls.fit(self.points[:size], key=self._key, **settings)
         self._judge(energy, place, table, size)
         return energy
+
+    @property
+    def _key(self) -> Array:
+        return jax.random.fold_in(jax.random.key(self.seed), 2)
 
     def _judge(self, energy: Any, place: Path | None, table: Table, size: int | None) -> None:
         assert self.points is not None
@@ -118,11 +141,18 @@ class FittedEnergies:
             energies.save(energy, place)
 
 
-def _hidden(settings: Table) -> Iterator[Fault]:
-    """What the fit is given by the experiment."""
-    for name in ("points", "key"):
-        if name in settings:
-            yield Fault((name,), "must be left out: the experiment gives it.")
+def _faults(fit: Callable[..., object], settings: Table, given: Iterable[str]) -> list[Fault]:
+    """What is wrong with a fit's settings; some of its arguments are given by the experiment."""
+    hidden = [name for name in given if name in settings]
+    words = "must be left out: the experiment gives it."
+    return [*(Fault((name,), words) for name in hidden), *faults_in(fit, settings)]
+
+
+def _refuse(what: str, faults: list[Fault]) -> None:
+    if faults:
+        error = ValueError(f"{what}: {faults[0]}")
+        vars(error)["faults"] = faults
+        raise error
 
 
 def _from_file(table: Mapping[str, Any]) -> energies.AbstractEnergy:

@@ -22,7 +22,7 @@ _TOP = {
     "evaluation": _TABLE,
 }
 _MEMBERS = {
-    "arm": {"label": str, "family": str, "path": _COMPONENT, **_SETTINGS},
+    "arm": {"label": str, "family": str, "path": _COMPONENT, "tune": _TABLE, **_SETTINGS},
     "variant": {"label": str, "size": int, **_SETTINGS},
 }
 

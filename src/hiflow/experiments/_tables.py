@@ -25,6 +25,7 @@ LIKELIHOOD = (
     Column("±", "controlled_se"),
     Column("difference", "difference", "{:+.3f}"),
     Column("±", "difference_se"),
+    Column("validation NLL", "validation"),
     Column("± probes", "probe_se"),
     Column("bits/dim", "bits"),
     Column("NFE", "nfe", "{:.1f}"),

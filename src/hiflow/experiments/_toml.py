@@ -14,6 +14,7 @@ from hiflow.experiments._packaged import packaged_experiments, packaged_text
 from hiflow.experiments._problems import ConfigError, Problems
 from hiflow.experiments._slug import slug as slug
 from hiflow.experiments._structure import check_structure
+from hiflow.experiments._tuned import tuned
 
 # As tomllib reads it.
 Table = dict[str, Any]
@@ -36,7 +37,8 @@ class Experiment:
     def arms(self) -> list[Table]:
         """The arms' tables in order, in every variant: `arm` and `variant` are the parts of `label`.
 
-        A variant's `training` is added to that of the arm, its `prior` and `network` replace the arm's.
+        One that lists settings in `tune` is as many arms of one family, one per setting. A variant's
+        `training` is added to that of the arm, its `prior` and `network` replace the arm's.
         """
         arms = [{"arm": arm["label"], "variant": "", **arm} for arm in self.tables["arm"]]
         variants = self.tables.get("variant")
@@ -68,6 +70,8 @@ def read(source: str | os.PathLike[str]) -> Experiment:
         raise ConfigError(f"{where}: not valid TOML: {error}.") from error
     problems = Problems()
     check_structure(tables, problems)
+    problems.refuse(where)
+    tables = tuned(tables, problems)
     problems.refuse(where)
     return Experiment(name, text, tables)
 

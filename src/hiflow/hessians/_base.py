@@ -1,17 +1,17 @@
 """What a Hessian provider is: how the curvature of an energy at a point is got."""
 
 import abc
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow.energies import AbstractEnergy
-from hiflow.groups import Trivial
+from hiflow.groups import AbstractGroup, Trivial
 from hiflow.registry import Registry
 from hiflow.spectrum import Spectrum
 
@@ -44,6 +44,23 @@ class AbstractHessian(eqx.Module):
 
 
 registry = Registry("hessians", AbstractHessian)
+
+
+@runtime_checkable
+class SupportsPoints(Protocol):
+    """A provider that is made of data: experiments give it each arm's training points."""
+
+    @classmethod
+    def fit(
+        cls, points: Any, *, group: AbstractGroup, key: PRNGKeyArray, **settings: Any
+    ) -> AbstractHessian:
+        """The provider of these `(n, *event)` points, which have the symmetry `group`."""
+        ...
+
+    @classmethod
+    def blank(cls, shape: int | Iterable[int], **settings: Any) -> AbstractHessian:
+        """One for this event shape that has seen no data, with `fit`'s settings and their checks."""
+        ...
 
 
 def free_basis(energy: AbstractEnergy, x: Float[Array, "*event"]) -> Float[Array, "dim free"]:

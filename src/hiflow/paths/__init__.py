@@ -13,6 +13,7 @@ from hiflow.paths._base import SpectralAnchor as SpectralAnchor
 from hiflow.paths._base import registry as registry
 from hiflow.paths._bridge import Bridge as Bridge
 from hiflow.paths._conditional_law import ConditionalLaw as ConditionalLaw
+from hiflow.paths._displacement import Displacement as Displacement
 from hiflow.paths._end_laws import AbstractEndLaw as AbstractEndLaw
 from hiflow.paths._end_laws import Laplace as Laplace
 from hiflow.paths._end_laws import Point as Point
