@@ -8,6 +8,18 @@ ARMS = "tests/test_lost_arms.py"
 
 FAULTS = [
     Mutation(
+        "a prior is fitted to points that its arm doesn't see", "experiments/_arm.py",
+        "else fitted.points[:size]\n", "else fitted.points\n",
+        "tests/priors/test_fitted_in_files.py::"
+        "test_a_trained_flow_starts_from_the_fit_to_its_own_points",
+    ),
+    Mutation(
+        "a prior's settings are forgotten", "experiments/_fitted_prior.py",
+        "return cls.fit(points, **settings)", "return cls.fit(points)",
+        "tests/priors/test_fitted_in_files.py::"
+        "test_a_trained_flow_starts_from_the_fit_to_its_own_points",
+    ),
+    Mutation(
         "settings chosen by the test points", "experiments/_data.py", "_VALIDATION = 2**16",
         "_VALIDATION = 1",
         "tests/test_compare.py::test_validation_points_are_a_draw_of_their_own",
