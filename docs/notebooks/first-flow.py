@@ -10,6 +10,7 @@
 # cores.
 
 # %%
+# %matplotlib inline
 import os
 
 import jax

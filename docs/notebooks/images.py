@@ -10,6 +10,7 @@
 # 'hiflow-jax[images]'`). A few minutes on two cores.
 
 # %%
+# %matplotlib inline
 import os
 
 import jax

@@ -10,6 +10,7 @@
 # hiflow-ase`). Half a minute.
 
 # %%
+# %matplotlib inline
 import os
 
 import jax

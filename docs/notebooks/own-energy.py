@@ -9,6 +9,7 @@
 # A valley that bends, as a function of one point; what its Hessian says there; and whether that pays. About a minute on two cores.
 
 # %%
+# %matplotlib inline
 import os
 
 import jax

@@ -10,6 +10,7 @@
 # [it is a plug-in](../extend/plugin.md).
 
 # %%
+# %matplotlib inline
 import os
 
 import equinox as eqx
