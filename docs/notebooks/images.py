@@ -15,7 +15,6 @@ import os
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 import hiflow as hf
 from hiflow import plotting
@@ -58,4 +57,4 @@ print(f"{nll.nll:.1f} ± {nll.nll_se:.1f} nats, {bits.mean():.2f} bits per pixel
 
 # %%
 drawn = pixels.to_pixels(flow.sample(key, 12, steps=steps))
-plotting.image_grids({"data": np.asarray(train[:12]), "flow": drawn}, 17)
+plotting.image_grids({"data": jnp.asarray(train[:12]), "flow": drawn}, 17)

@@ -63,14 +63,17 @@ arms = {
     "control": hf.paths.Relaxed(energy, step=0.5, curvature=hf.spectral.MeanRate(soft)),
     "HI-FM": hf.paths.Relaxed(energy, step=0.5, curvature=soft),
 }
+flows = {}
 for name, path in arms.items():
-    flow = hf.fit("mlp", path, train, prior="normal", steps=STEPS, key=k_fit, progress=False)
-    print(f"{name:8} {hf.metrics.negative_log_likelihood(flow, test)}")
+    flows[name] = hf.fit("mlp", path, train, prior="normal", steps=STEPS, key=k_fit, progress=False)
+    print(f"{name:8} {hf.metrics.negative_log_likelihood(flows[name], test)}")
 
 # %% [markdown]
 # The samples of the last one, made the energy's by weights; `doubt` says whether these can be trusted.
 
 # %%
-weighted = hf.metrics.importance_sample(flow, energy, key=k_draw, size=20 if QUICK else 2_000)
+weighted = hf.metrics.importance_sample(
+    flows["HI-FM"], energy, key=k_draw, size=20 if QUICK else 2_000
+)
 print(weighted, weighted.doubt)
 plotting.histogram(weighted, energy, label="energy [kT]").figure

@@ -34,9 +34,9 @@ class Logarithm(hf.spectral.AbstractSpectralMap):
     )
 
     @property
-    def lower_bound(self) -> float:
+    def lower_bound(self) -> Float[Array, ""]:
         """No rate is below 1."""
-        return 1.0
+        return jnp.ones(())
 
     def __call__(self, eigenvalues: Float[Array, " k"]) -> Float[Array, " k"]:
         return 1 + jnp.log1p(jnp.abs(eigenvalues) / self.scale)
