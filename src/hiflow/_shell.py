@@ -130,10 +130,16 @@ class plain_errors:  # noqa: N801  a context manager, used like a function
 
 
 def again(
-    file: str, root: Path, seed: int | None, seeds: int | None, trust: Sequence[str] | None
+    file: str,
+    root: Path,
+    seed: int | None,
+    seeds: int | None,
+    trust: Sequence[str] | None,
+    settings: Sequence[str] | None = None,
 ) -> str:
     """The command that goes on with a run."""
     given = [("--out", root), ("--seed", seed), ("--seeds", seeds)]
+    given += [("--set", setting) for setting in settings or ()]
     given += [("--trust", package) for package in trust or ()]
     words = [str(word) for pair in given if pair[1] is not None for word in pair]
     return shlex.join(["hiflow", "train", file, *words, "--resume"])

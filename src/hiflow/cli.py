@@ -1,4 +1,4 @@
-"""The command line: `hiflow train | compare | evaluate | sample | plot | report | list | check`.
+"""The command line: `hiflow init | train | compare | evaluate | sample | plot | report | list | check`.
 
 JAX is imported once a command has something to compute: help, lists and what a user got wrong come
 at once.
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hiflow import _pictures, experiments
+from hiflow import _beginnings, _pictures, experiments
 from hiflow._disk import trusting
 from hiflow._shell import (
     Cached,
@@ -70,6 +70,13 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Train this seed alone.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Train seeds 0 … N−1.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with an existing run folder.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Another value, as training.steps=500; repeatable."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would run, how large and for how long.")
+    ] = False,
     distributed: Annotated[
         bool, typer.Option("--distributed", help="Be one of several processes, as SLURM says or:")
     ] = False,
@@ -86,10 +93,14 @@ def train(
     with plain_errors(), trusting(*trust or ()), ExitStack() as ending:
         if seed is not None and seeds is not None:
             raise ValueError("--seed and --seeds exclude each other.")
-        what = experiments.read(file)
+        what = experiments.read(file, [setting_of(each) for each in settings or ()])
         root = out or Path("runs") / what.name
-        ending.enter_context(saying_how_to_go_on(again(file, root, seed, seeds, trust)))
         chosen = [seed] if seed is not None else list(range(seeds)) if seeds else None
+        if dry_run:
+            keep_compiled(cache)
+            experiments.show_plan(what, seeds=chosen, console=console)
+            return
+        ending.enter_context(saying_how_to_go_on(again(file, root, seed, seeds, trust, settings)))
         place = (coordinator, processes, process)
         if distributed or place != (None, None, None):
             keep_compiled(cache)
@@ -183,6 +194,8 @@ def sample(
 
 app.command()(_pictures.plot)
 app.command()(_pictures.report)
+app.command()(_beginnings.init)
+app.command()(_beginnings.schema)
 
 
 @app.command(name="list")

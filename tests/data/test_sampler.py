@@ -296,8 +296,9 @@ class Hopping(AbstractEnergy):
         return jnp.where(accept, -x, x)
 
 
-def test_moves_of_an_energy_carry_its_chains_over_barriers():
-    samples = draw(Hopping(), size=4_000)
+@pytest.mark.parametrize("tempering", [None, [1.0, 0.5]], ids=["plain", "tempered"])
+def test_moves_of_an_energy_carry_its_chains_over_barriers(tempering):
+    samples = draw(Hopping(), size=4_000, tempering=tempering)
     assert samples.report is not None
     right = np.asarray(samples)[:, 0] > 0
     assert abs(right.mean() - 0.75) < 0.05
@@ -305,5 +306,9 @@ def test_moves_of_an_energy_carry_its_chains_over_barriers():
 
 
 def test_chains_start_where_an_energy_says():
-    tempered = draw(Hopping(), size=200, tempering=[1.0, 0.9])
-    assert (np.asarray(tempered) < 0).all()
+    class Staying(Hopping):
+        def move(self, key, x):
+            return x
+
+    for tempering in (None, [1.0, 0.9]):
+        assert (np.asarray(draw(Staying(), size=200, tempering=tempering)) < 0).all()

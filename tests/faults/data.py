@@ -108,6 +108,13 @@ FAULTS = [
         f"{SAMPLER}::test_a_small_first_step_keeps_to_where_a_calculation_works",
     ),
     Mutation(
+        "tempered chains don't move",
+        "data/_tempering.py",
+        "if isinstance(energy, SupportsMoves):",
+        "if False:",
+        f"{SAMPLER}::test_moves_of_an_energy_carry_its_chains_over_barriers",
+    ),
+    Mutation(
         "a start is never remembered",
         "data/_mixing.py",
         "if at[0] < _CORRELATED",

@@ -6,7 +6,45 @@ CONFIGURATIONS = "tests/test_configurations.py"
 PLACES = CONFIGURATIONS + "::test_the_place_the_value_and_the_cure_are_said"
 ARMS = "tests/test_lost_arms.py"
 
+BEGINNINGS = "tests/test_beginnings.py::"
+
 FAULTS = [
+    Mutation(
+        "truth values of Python's in a file", "experiments/_overrides.py",
+        'return "true" if value else "false"', "return str(value)",
+        BEGINNINGS + "test_words_that_need_escapes_are_written_as_they_are",
+    ),
+    Mutation(
+        "the starter asks for points that it doesn't have", "experiments/_starter.py",
+        "validation = 200 ", "# validation = 200 ",
+        BEGINNINGS + "test_the_starter_trains_and_settings_beside_it_are_those_of_a_file",
+    ),
+    Mutation(
+        "a schema that lets everything pass", "experiments/_schema.py",
+        '"additionalProperties": False', '"additionalProperties": True',
+        BEGINNINGS + "test_what_training_refuses_by_its_table_the_schema_refuses_too",
+    ),
+    Mutation(
+        "one seed's time for all", "experiments/_plan.py",
+        "seconds * arm.training.steps * seeds", "seconds * arm.training.steps",
+        BEGINNINGS + "test_a_dry_run_says_what_would_run_and_writes_nothing",
+    ),
+    Mutation(
+        "a file is overwritten", "_beginnings.py", "if file.exists():", "if not file.suffix:",
+        BEGINNINGS + "test_the_starter_trains_and_settings_beside_it_are_those_of_a_file",
+    ),
+    Mutation(
+        "a prior is fitted to points that its arm doesn't see", "experiments/_arm.py",
+        "else fitted.points[:size]\n", "else fitted.points\n",
+        "tests/priors/test_fitted_in_files.py::"
+        "test_a_trained_flow_starts_from_the_fit_to_its_own_points",
+    ),
+    Mutation(
+        "a prior's settings are forgotten", "experiments/_fitted_prior.py",
+        "return cls.fit(points, **settings)", "return cls.fit(points)",
+        "tests/priors/test_fitted_in_files.py::"
+        "test_a_trained_flow_starts_from_the_fit_to_its_own_points",
+    ),
     Mutation(
         "settings chosen by the test points", "experiments/_data.py", "_VALIDATION = 2**16",
         "_VALIDATION = 1",

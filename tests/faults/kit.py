@@ -9,6 +9,10 @@ PATHS = "tests/testing/test_broken_paths.py::test_broken_path_is_refused"
 
 FAULTS = [
     Mutation(
+        "any move will do", "testing/_moves.py", "scores, jnp.inf)", "0 * scores, jnp.inf)",
+        ENERGIES + "::test_broken_energy_is_refused",
+    ),
+    Mutation(
         "any invariance will do", "testing/_energy.py",
         "found[\"invariance\"], tolerance, \"point\"",
         "0 * found[\"invariance\"], tolerance, \"point\"",

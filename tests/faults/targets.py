@@ -45,8 +45,8 @@ FAULTS = [
     Mutation(
         "the own point counts twice",
         "targets/_posterior_averaged.py",
-        "good = jnp.pad(index != pair.index, (0, room))",
-        "good = jnp.pad(index >= 0, (0, room))",
+        "good = index != pair.index",
+        "good = index >= 0",
         FORMULAS + "::test_the_average_over_all_points_is_the_marginal_velocity",
     ),
     Mutation(
@@ -76,6 +76,14 @@ FAULTS = [
         "virial = check_virial(energy, read, chains)",
         "virial = None",
         TRAINING + "::test_a_biased_control_is_refused[settings6-don't follow the energy]",
+    ),
+    Mutation(
+        "every arm's loss is called plain",
+        "experiments/_losses.py",
+        "if isinstance(sampler, SupportsObjective):",
+        "if not isinstance(sampler, SupportsObjective):",
+        "tests/targets/test_targets_in_experiments.py::"
+        "test_a_page_says_which_losses_and_targets_are_not_the_plain_ones",
     ),
     Mutation(
         "the law about the point compares targets",

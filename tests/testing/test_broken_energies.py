@@ -1,5 +1,6 @@
 """The checks of energies, Hessians, maps and times refuse what breaks a law, and say which."""
 
+import jax
 import jax.numpy as jnp
 import lineax as lx
 import pytest
@@ -48,9 +49,40 @@ class Cornered(energies.Ring):
         return super().__call__(x) + 0.1 * x[0] ** 2 * x[1] ** 2
 
 
+class Moving(energies.Gaussian):
+    """Moves that stretch or shrink all coordinates, by Metropolis' rule with the change of volume."""
+
+    volume = 3.0
+
+    def start(self, key):
+        return super().sample(key)
+
+    def move(self, key, x):
+        key_size, key_accept = jax.random.split(key)
+        s = jax.random.normal(key_size) / 2
+        y = jnp.exp(s) * x
+        accept = jnp.log(jax.random.uniform(key_accept)) < self(x) - self(y) + self.volume * s
+        return jnp.where(accept, y, x)
+
+
+class Growing(Moving):
+    volume = 0.0
+
+
+class Kicking(Moving):
+    def move(self, key, x):
+        return x + 0.3 * jax.random.normal(key, x.shape)
+
+
+def test_moves_that_keep_the_density_pass():
+    assert check_energy(Moving(jnp.zeros(3), 4.0))["moves"] < 6
+
+
 @pytest.mark.parametrize(
     ("law", "make"),
     [
+        ("moves", lambda: Growing(jnp.zeros(3), 4.0)),
+        ("moves", lambda: Kicking(jnp.zeros(3), 4.0)),
         ("orbit", Cornered),
         ("residuals", WrongResiduals),
         ("finite", Infinite),

@@ -50,7 +50,8 @@ def sample(
     so they separate from the chain and are projected out of every sample.
 
     An energy with a method `move` ([`SupportsMoves`][hiflow.energies.SupportsMoves]) moves every chain
-    after every update as well (not those of `tempering`), and its chains start where its `start` says.
+    after every update as well, and its chains start where its `start` says. With `tempering` the replica
+    at inverse temperature 1 moves: its law alone is the one that moves leave as it is.
 
     The defaults fit 13 to 55 Lennard-Jones particles and smaller systems. A barrier of many kT is
     crossed by no such chain: every mode keeps the share of the chains that started in it. The report

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hiflow._programs import compiled
 from hiflow.data._hmc import Draws, HMCSettings, Trace, refuse_bad_start, relaxed_start
-from hiflow.energies import AbstractEnergy
+from hiflow.energies import AbstractEnergy, SupportsMoves
 
 
 class _Replicas(NamedTuple):
@@ -116,6 +116,8 @@ def _advance(
     def update(replicas: _Replicas, key: Array) -> tuple[_Replicas, Array]:
         key_move, key_swap = jax.random.split(key)
         replicas, rates = _moved(energy, replicas, key_move, beta, settings)
+        if isinstance(energy, SupportsMoves):
+            replicas = _with_own_moves(energy, replicas, jax.random.fold_in(key_move, 1))
         log_step = replicas.log_step + gain * (rates - settings.target_acceptance)
         replicas, swapped = _exchanged(replicas, key_swap, beta)
         return replicas._replace(log_step=log_step), jnp.stack([rates[0], swapped])
@@ -158,6 +160,18 @@ def _moved(
         keys, replicas.x, replicas.value, replicas.gradient, beta, replicas.log_step
     )
     return replicas._replace(x=x, value=value, gradient=gradient), rates.mean(axis=0)
+
+
+def _with_own_moves(energy: Any, replicas: _Replicas, key: PRNGKeyArray) -> _Replicas:
+    """The energy's own move of every replica at inverse temperature 1."""
+    keys = jax.random.split(key, len(replicas.x))
+    x = jax.vmap(energy.move)(keys, replicas.x[:, 0])
+    value, gradient = jax.vmap(jax.value_and_grad(energy))(x)
+    return replicas._replace(
+        x=replicas.x.at[:, 0].set(x),
+        value=replicas.value.at[:, 0].set(value),
+        gradient=replicas.gradient.at[:, 0].set(gradient),
+    )
 
 
 def _exchanged(

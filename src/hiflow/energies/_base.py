@@ -87,7 +87,8 @@ class SupportsMoves(Protocol):
 
     def move(self, key: PRNGKeyArray, x: Float[Array, "*event"]) -> Float[Array, "*event"]:
         r"""A point that is distributed as $e^{-V}$ if `x` is, as Metropolis' rule makes it;
-        [`sample`][hiflow.data.sample] takes one after every Hamiltonian update. You vouch for it."""
+        [`sample`][hiflow.data.sample] takes one after every Hamiltonian update, with `tempering` of the
+        replica that samples $e^{-V}$ itself. [`check_energy`][hiflow.testing.check_energy] tests it."""
         ...
 
 

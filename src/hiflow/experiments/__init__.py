@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from hiflow.experiments._member import Member as Member
     from hiflow.experiments._member import test_points as test_points
     from hiflow.experiments._packaged import packaged_experiments as packaged_experiments
+    from hiflow.experiments._plan import plan as plan
+    from hiflow.experiments._plan import show_plan as show_plan
     from hiflow.experiments._record import Record as Record
     from hiflow.experiments._report import draw as draw
     from hiflow.experiments._report import write as write
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
     from hiflow.experiments._run_folder import RunFolder as RunFolder
     from hiflow.experiments._run_folder import check_drawn_file as check_drawn_file
     from hiflow.experiments._run_folder import flow_files as flow_files
+    from hiflow.experiments._schema import schema as schema
     from hiflow.experiments._show import show as show
+    from hiflow.experiments._starter import STARTER as STARTER
     from hiflow.experiments._toml import ConfigError as ConfigError
     from hiflow.experiments._toml import Experiment as Experiment
     from hiflow.experiments._toml import read as read
@@ -60,11 +64,15 @@ else:
         "make_energy": "_fitted",
         "Member": "_member",
         "test_points": "_member",
+        "schema": "_schema",
+        "STARTER": "_starter",
         "show": "_show",
         "draw": "_report",
         "write": "_report",
         "packaged_experiments": "_packaged",
         "write_report": "_report",
+        "plan": "_plan",
+        "show_plan": "_plan",
         "Record": "_record",
         "RunFolder": "_run_folder",
         "check_drawn_file": "_run_folder",

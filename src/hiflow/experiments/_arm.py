@@ -9,6 +9,7 @@ from jaxtyping import PRNGKeyArray
 from hiflow import couplings, energies, networks, paths, priors
 from hiflow._words import nearest
 from hiflow.experiments._fitted import FittedEnergies
+from hiflow.experiments._fitted_prior import fitted_prior
 from hiflow.experiments._problems import Problems, worded
 from hiflow.experiments._structure import heading
 from hiflow.experiments._toml import Experiment, Table
@@ -108,7 +109,9 @@ def _components(
     tables = {name: arm.get(name, shared.get(name, default)) for name, default in _DEFAULTS.items()}
     where = {name: place_of(experiment, arm, name) for name in ("network", "path", "prior")}
     made = Components(event_shape, key)
-    prior = problems.tried(where["prior"], made.prior, tables["prior"])
+    points = None if fitted.points is None else fitted.points[:size]
+    table = problems.tried(where["prior"], fitted_prior, tables["prior"], event_shape, points)
+    prior = None if table is None else problems.tried(where["prior"], made.prior, table)
     if prior is None:
         problems.note_all(where["network"], networks.registry.faults(tables["network"]))
         return None

@@ -83,9 +83,16 @@ def _check_choice(experiment: Experiment, arm: Arm, problems: Problems) -> None:
         )
 
 
+def kinds_of_data() -> dict[str, Any]:
+    """What every key of `[data]` is annotated with."""
+    hidden = ("energy", "key", "progress")
+    sampling = {name: kind for name, kind in annotations(data.sample).items() if name not in hidden}
+    return {**sampling, **_OF_THE_TABLE}
+
+
 def check_data_table(table: Mapping[str, Any], problems: Problems) -> None:
     """Note values of another kind, or out of range."""
-    kinds = {**annotations(data.sample), **_OF_THE_TABLE}
+    kinds = kinds_of_data()
     for name, value in table.items():
         words = wanted(kinds.get(name, Any), value)
         if words is None and name in _LEAST and value < _LEAST[name]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from hiflow.experiments._comparison import Comparison
+from hiflow.experiments._losses import losses
 from hiflow.experiments._run_folder import Row
 from hiflow.experiments._tables import CHOICE, LIKELIHOOD, SAMPLES, markdown, markdown_of
 
@@ -15,6 +16,8 @@ def page(comparison: Comparison, figures: Iterable[str]) -> str:
     every = [*rows, *comparison.failed_rows()]
     parts = ["# Comparison", "", *markdown_of(LIKELIHOOD, every), ""]
     parts += [explanation(comparison, rows), ""]
+    if said := losses(comparison):
+        parts += ["## Losses and targets other than the plain ones", "", *said, ""]
     if comparison.failures:
         parts += ["## Failed", "", *(f"- {failure}" for failure in comparison.failures), ""]
     if any(row["variant"] for row in rows):

@@ -14,14 +14,14 @@ from hiflow.experiments._slug import slug
 _COMPONENT = str | Mapping[str, Any]
 _TABLE = Mapping[str, Any]
 _SETTINGS = {"prior": _COMPONENT, "network": _COMPONENT, "training": _TABLE}
-_TOP = {
+TOP = {
     "seeds": list[int],
     "energy": _COMPONENT,
     "data": _TABLE,
     **_SETTINGS,
     "evaluation": _TABLE,
 }
-_MEMBERS = {
+MEMBERS = {
     "arm": {"label": str, "family": str, "path": _COMPONENT, "tune": _TABLE, **_SETTINGS},
     "variant": {"label": str, "size": int, **_SETTINGS},
 }
@@ -29,11 +29,11 @@ _MEMBERS = {
 
 def check_structure(tables: Mapping[str, Any], problems: Problems) -> None:
     """Note unknown and missing tables and keys, and values of another kind."""
-    _check_keys(tables, _TOP, "", problems, others=_MEMBERS)
+    _check_keys(tables, TOP, "", problems, others=MEMBERS)
     _check_seeds(tables.get("seeds", [0]), problems)
     if not tables.get("arm"):
         problems.add("has no [[arm]]; add one with a `label` and a `path`.")
-    for kind, known in _MEMBERS.items():
+    for kind, known in MEMBERS.items():
         members = tables.get(kind, [])
         if not isinstance(members, list) or not all(isinstance(each, Mapping) for each in members):
             problems.add(f"`{kind}` must be tables, each under [[{kind}]]; got {shown(members)}.")

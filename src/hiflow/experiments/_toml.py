@@ -4,12 +4,14 @@ import dataclasses
 import inspect
 import os
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hiflow._disk import DamagedFile, read_text
+from hiflow._kinds import shown
 from hiflow._words import nearest
+from hiflow.experiments._overrides import as_toml, overridden
 from hiflow.experiments._packaged import packaged_experiments, packaged_text
 from hiflow.experiments._problems import ConfigError, Problems
 from hiflow.experiments._slug import slug as slug
@@ -45,9 +47,14 @@ class Experiment:
         return [_varied(a, v) for v in variants for a in arms] if variants else arms
 
 
-def read(source: str | os.PathLike[str]) -> Experiment:
+def read(source: str | os.PathLike[str], settings: Sequence[tuple[str, Any]] = ()) -> Experiment:
     """Read a TOML file, or a packaged experiment by its name, hiflow's own or a plug-in's, and check its
     tables' names and kinds.
+
+    **Arguments:**
+
+    - `settings`: values that take the place of the file's, each with its dotted key, such as
+      `("training.steps", 500)`.
 
     **Raises:** `ConfigError` for a missing file, broken TOML, unknown tables or keys and values of
     another kind: all of them at once; for a plug-in that lacks the file, or two that claim the name.
@@ -68,6 +75,10 @@ def read(source: str | os.PathLike[str]) -> Experiment:
         tables = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{where}: not valid TOML: {error}.") from error
+    if settings:
+        tables = overridden(tables, settings)
+        said = ", ".join(f"{key} = {shown(value)}" for key, value in settings)
+        text = f"# {name}, with {said}\n{as_toml(tables)}"
     problems = Problems()
     check_structure(tables, problems)
     problems.refuse(where)

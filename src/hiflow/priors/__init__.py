@@ -1,6 +1,6 @@
 """Priors: the law that a flow starts from at t = 0."""
 
-from hiflow.priors._base import AbstractPrior, SupportsCovariance, registry
+from hiflow.priors._base import AbstractPrior, SupportsCovariance, SupportsFitting, registry
 from hiflow.priors._centred_normal import CentredNormal
 from hiflow.priors._gaussian import GaussianPrior
 from hiflow.priors._normal import Normal
@@ -13,5 +13,6 @@ __all__ = [
     "Normal",
     "ParticleGaussianPrior",
     "SupportsCovariance",
+    "SupportsFitting",
     "registry",
 ]

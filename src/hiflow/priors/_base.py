@@ -1,7 +1,7 @@
 """What a prior is: a normalised density that is easy to sample, invariant under a group."""
 
 import abc
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -41,4 +41,21 @@ class SupportsCovariance(Protocol):
     @property
     def covariance_matrix(self) -> Float[Array, "dim dim"]:
         """Over the flattened event; singular where `group.project` removes directions."""
+        ...
+
+
+@runtime_checkable
+class SupportsFitting(Protocol):
+    """A prior that can be fitted to data: what `prior = {name = "...", fit = "data"}` in an experiment's
+    file needs."""
+
+    @classmethod
+    def fit(cls, data: Any, **settings: Any) -> AbstractPrior:
+        """The prior of these `(n, *event)` points."""
+        ...
+
+    @classmethod
+    def blank(cls, shape: tuple[int, ...], **settings: Any) -> AbstractPrior:
+        """A prior of this event shape that has seen no data, with `fit`'s settings and their checks.
+        What takes a prior can be checked with it before there are data."""
         ...

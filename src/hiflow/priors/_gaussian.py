@@ -12,7 +12,7 @@ from hiflow import groups
 from hiflow._checks import as_array, as_shape, check_event, is_concrete
 from hiflow.groups import AbstractGroup, Trivial, linear_part
 from hiflow.priors._base import AbstractPrior, registry
-from hiflow.priors._shrinkage import check_definite, shrunk, softened_inverse
+from hiflow.priors._shrinkage import check_definite, check_shrinkage, shrunk, softened_inverse
 
 
 @registry.register("gaussian")
@@ -77,6 +77,18 @@ class GaussianPrior(AbstractPrior):
         """
         x, mean, shape = _centred(data, "GaussianPrior.fit")
         return cls(shrunk(x, shrinkage, "GaussianPrior.fit"), shape, mean, group)
+
+    @classmethod
+    def blank(
+        cls,
+        shape: int | tuple[int, ...],
+        *,
+        shrinkage: float | None = None,
+        group: AbstractGroup | str = "trivial",
+    ) -> "GaussianPrior":
+        """$N(0, I)$ with `fit`'s settings and their checks."""
+        check_shrinkage(shrinkage, "GaussianPrior.fit")
+        return cls(np.ones(math.prod(as_shape(shape))), shape, 0.0, group)
 
     @classmethod
     def fit_features(

@@ -1,5 +1,7 @@
 """The Gaussian of particles in space that turning doesn't change."""
 
+from collections.abc import Sequence
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 from hiflow._checks import as_array, check_event, is_concrete
 from hiflow.groups import Permutation, Product, Rotation, Translation
 from hiflow.priors._base import AbstractPrior, registry
-from hiflow.priors._shrinkage import check_definite, shrunk, softened_inverse
+from hiflow.priors._shrinkage import check_definite, check_shrinkage, shrunk, softened_inverse
 
 Species = tuple[int | float | str, ...] | None
 
@@ -64,7 +66,11 @@ class ParticleGaussianPrior(AbstractPrior):
 
     @classmethod
     def fit(
-        cls, data: ArrayLike, *, shrinkage: float | None = None, species: Species = None
+        cls,
+        data: ArrayLike,
+        *,
+        shrinkage: float | None = None,
+        species: Sequence[int | float | str] | None = None,
     ) -> "ParticleGaussianPrior":
         r"""$M_{ij} = \langle x_i \cdot x_j\rangle / d$ of `data`, `(n, particles, dim)`, drawn towards
         $P$: the data's covariance averaged over rotations, whatever frame each point is in.
@@ -83,7 +89,25 @@ class ParticleGaussianPrior(AbstractPrior):
         B = _centred_basis(x.shape[1])
         rows = np.einsum("npd,pk->ndk", x, B).reshape(-1, x.shape[1] - 1)
         M = B @ shrunk(rows, shrinkage, owner) @ B.T
-        return cls(M if species is None else _symmetrised(M, species), x.shape[2], species)
+        kinds = _as_species(species)
+        return cls(M if kinds is None else _symmetrised(M, kinds), x.shape[2], kinds)
+
+    @classmethod
+    def blank(
+        cls,
+        shape: tuple[int, ...],
+        *,
+        shrinkage: float | None = None,
+        species: Sequence[int | float | str] | None = None,
+    ) -> "ParticleGaussianPrior":
+        """$M = I$ with `fit`'s settings and their checks."""
+        owner = "ParticleGaussianPrior.fit"
+        check_shrinkage(shrinkage, owner)
+        if len(shape) != 2 or shape[0] < 2:
+            raise ValueError(
+                f"{owner}: the data must be points (n, particles, dim), got events of shape {shape}."
+            )
+        return cls(np.eye(shape[0]), shape[1], _as_species(species))
 
     @classmethod
     def from_hessian(

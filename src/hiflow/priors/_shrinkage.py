@@ -16,8 +16,7 @@ def shrunk(x: np.ndarray, shrinkage: float | None, owner: str) -> np.ndarray:
 
     **Raises:** `ValueError` for a `shrinkage` outside [0, 1], or rows that are all 0.
     """
-    if shrinkage is not None and not 0 <= shrinkage <= 1:
-        raise ValueError(f"{owner}: `shrinkage` must be in [0, 1], got {shrinkage}.")
+    check_shrinkage(shrinkage, owner)
     n, p = x.shape
     S = x.T @ x / n
     level = np.trace(S) / p
@@ -30,6 +29,12 @@ def shrunk(x: np.ndarray, shrinkage: float | None, owner: str) -> np.ndarray:
         distance = np.sum((S - target) ** 2)
         shrinkage = float(min(spread / distance, 1)) if distance > 0 else 1.0
     return (1 - shrinkage) * S + shrinkage * target
+
+
+def check_shrinkage(shrinkage: float | None, owner: str) -> None:
+    """Raise `ValueError` unless it is `None` or in [0, 1]."""
+    if shrinkage is not None and not 0 <= shrinkage <= 1:
+        raise ValueError(f"{owner}: `shrinkage` must be in [0, 1], got {shrinkage}.")
 
 
 def softened_inverse(hessian: np.ndarray, floor: float, owner: str) -> np.ndarray:

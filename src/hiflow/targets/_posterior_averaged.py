@@ -26,10 +26,10 @@ class PosteriorAveraged(AbstractTarget):
     the training points, or to their end laws. What the noise did against learning points by heart has
     to come from elsewhere.
 
-    With `among` $= k$ the sum runs over the sample's own point and $k - 1$ others, drawn anew for every
-    target. That is unbiased for every $k$: given $x_t$ and which points were drawn, the weights are the
-    odds of which of them $x_t$ came from. (The nearest $k$ would leave out the weight of the others,
-    most of it at early times.)
+    With `among` $= k$ the sum runs over the sample's own point and $k - 1$ drawn ones, anew for every
+    target and with replacement. That is unbiased for every $k$: given $x_t$ and which points these are,
+    the weights are the odds of which of them $x_t$ came from. (The nearest $k$ would leave out the
+    weight of the others, most of it at early times.)
 
     **Arguments:**
 
@@ -122,6 +122,8 @@ class PosteriorAveraged(AbstractTarget):
             log_w = jax.vmap(lambda row: path.log_prob(x, row, pair.t))(rows) - level
             log_w = jnp.where(chunk[1], log_w, -jnp.inf)
             off = jax.vmap(lambda row: path.velocity(x, row, pair.t))(rows) - u
+            same = (chunk[0] == pair.index).reshape(-1, *[1] * u.ndim)
+            off = jnp.where(same, 0, off)
             higher = jnp.maximum(peak, jnp.max(log_w))
             w, before = jnp.exp(log_w - higher), jnp.exp(peak - higher)
             drift = before * drift + jnp.tensordot(w, off, axes=1, precision="highest")
@@ -137,15 +139,19 @@ class PosteriorAveraged(AbstractTarget):
     def _others(self, pair: Pair) -> tuple[Int[Array, "chunks size"], Bool[Array, "chunks size"]]:
         """Chunks of the points besides the sample's own, and which of their entries count."""
         n = jax.tree.leaves(self.anchors)[0].shape[0]
-        if self.among is None or self.among >= n:
+        if self._number(n) == n:
             index = jnp.arange(n)
+            good = index != pair.index
         else:
+            assert self.among is not None
             key = jax.random.fold_in(jax.random.key(pair.seed), 1)
-            index = jax.random.choice(key, n, (self.among - 1,), replace=False)
+            # The own point may come again, and counts as often: the places are alike.
+            index = jax.random.randint(key, (self.among - 1,), 0, n)
+            good = jnp.ones(index.shape, bool)
         size = min(self.chunk_size, max(index.shape[0], 1))
         room = -index.shape[0] % size
-        good = jnp.pad(index != pair.index, (0, room))
-        return jnp.pad(index, (0, room)).reshape(-1, size), good.reshape(-1, size)
+        index, good = (jnp.pad(each, (0, room)) for each in (index, good))
+        return index.reshape(-1, size), good.reshape(-1, size)
 
 
 def _rows(anchors: PyTree, index: Int[Array, "*shape"]) -> PyTree:

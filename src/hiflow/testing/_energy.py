@@ -6,8 +6,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from hiflow.energies import AbstractEnergy, SupportsHessian, SupportsResiduals, SupportsSampling
+from hiflow.energies import (
+    AbstractEnergy,
+    SupportsHessian,
+    SupportsMoves,
+    SupportsResiduals,
+    SupportsSampling,
+)
 from hiflow.testing._compiled import compiled
+from hiflow.testing._moves import violations_of_moves
 from hiflow.testing._points import relaxed_points
 from hiflow.testing._report import Findings, Report, largest, rounding, seed
 
@@ -20,13 +27,13 @@ def check_energy(
     samples: int = 4000,
 ) -> Findings:
     r"""Check that an energy is finite with a finite gradient and Hessian, invariant under its
-    group, and that its own `hessian` and `sample`, where it has them, belong to it.
+    group, and that its own `hessian`, `sample` and `move`, where it has them, belong to it.
 
     **Arguments:**
 
     - `points`: where to check, `(n, *event)`; by default normal draws that were relaxed downhill.
     - `samples`: how many of the energy's own samples test $E[\nabla V] = 0$ and
-      $E[x\cdot\nabla V] = D$.
+      $E[x\cdot\nabla V] = D$; a tenth of them test the same after its moves.
 
     **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws.
     """
@@ -61,6 +68,14 @@ def check_energy(
         report.law(
             "samples",
             "samples have E[dV/dx] = 0 and E[x dV/dx] = D (in standard errors)",
+            scores,
+            6,
+        )
+    if isinstance(energy, SupportsMoves):
+        scores = violations_of_moves(energy, jax.random.fold_in(key, 3), max(samples // 10, 2))
+        report.law(
+            "moves",
+            "moved samples have E[dV/dx] = 0 and E[x dV/dx] = D (in standard errors)",
             scores,
             6,
         )
