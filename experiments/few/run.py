@@ -1,0 +1,187 @@
+"""Few samples of stiff systems: trains, compares and draws the map of where the Hessian pays.
+
+    python experiments/few/run.py                    # what is left of the plan, then table and figure
+    python experiments/few/run.py ring-10 chain8-15  # of these alone
+    python experiments/few/run.py --report           # table and figure of what there is
+
+A run that was cut short goes on where it was. Runs are kept in `runs/few`; comparisons in this folder.
+"""
+
+import dataclasses
+import json
+import signal
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+
+import hiflow as hf
+from hiflow import experiments
+from hiflow._disk import write_json, write_text
+from hiflow._statistics import Part, half_width, mean_over
+from hiflow.experiments._page import page
+
+HERE = Path(__file__).parent
+RUNS = HERE.parents[1] / "runs" / "few"
+FIVE, THREE = range(5), range(3)
+TOYS, PARTICLES = ("ring", "moons", "mixture10"), ("dw4", "chain8", "lj13")
+PLAN = {
+    **{f"{name}-{size}": FIVE for size in (10, 30) for name in TOYS},
+    **dict.fromkeys(("chain8-15", "dw4-10", "chain8-30", "dw4-30", "lj13-10", "lj13-30"), FIVE),
+    **{f"{name}-{size}": THREE for size in (100, 1000) for name in (*TOYS, *PARTICLES)},
+}
+ARMS = ("kernel density", "OT-FM", "isotropic end law", "CDC-FM", "control, shuffled",
+        "control, mean rate", "HI-FM, Langevin", "HI-FM, Relaxed")  # fmt: skip
+HERO = "HI-FM, Relaxed"
+TICKS = (-5, -2, -1, 0, 0.5, 1, 2, 5, 10, 20)
+WIDTHS = tuple(np.geomspace(0.02, 1.5, 18))
+
+
+def main(*wanted):
+    """Run what is wanted, or all that is planned; then report."""
+    # A process that a shell starts in the background ignores Ctrl-C, and with it a kind request to end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    report_only = "--report" in wanted
+    for name in [] if report_only else wanted or PLAN:
+        if not (HERE / name / "comparison.json").is_file():
+            run(name)
+            report()
+    report()
+
+
+def run(name):
+    """Train all arms of a system and number of samples, and write their comparison."""
+    system, size = name.rsplit("-", 1)
+    experiment = experiments.read(HERE / f"{system}.toml")
+    variants = [v for v in experiment.tables["variant"] if v["size"] == int(size)]
+    experiment = dataclasses.replace(experiment, tables={**experiment.tables, "variant": variants})
+    seeds, folder = list(PLAN[name]), RUNS / name
+    comparison = experiments.train(
+        experiment, folder, seeds=seeds, resume=folder.exists(), console=Console(width=120)
+    )
+    out = HERE / name
+    out.mkdir(exist_ok=True)
+    if experiment.tables["prior"]["name"] == "normal":  # Of particles it would lack the symmetry.
+        write_json(out / "kernel-density.json", kernel_density(experiment, int(size), seeds))
+    write_json(out / "comparison.json", comparison.numbers(), indent=1)
+    write_text(out / "comparison.md", page(comparison, ()))
+
+
+def kernel_density(experiment, size, seeds):
+    """A kernel density estimate on the same points, with a bandwidth chosen by the same validation."""
+    energy = experiments.make_energy(experiment)
+    fits = []
+    for seed in seeds:
+        train, test = experiments.make_data(experiment, energy, seed, progress=False)
+        held = experiments.make_validation(experiment, energy, seed, progress=False)
+        of = [hf.energies.KernelDensity(train[:size], width) for width in WIDTHS]
+        scored = [[np.asarray(jax.vmap(e)(x)) for e in of] for x in (held, test)]
+        fits.append((*scored, str(np.asarray(jnp.sum(test)))))
+    validation = np.mean([[nll.mean() for nll in held] for held, _, _ in fits], axis=0)
+    best = int(np.argmin(validation))
+    nll = mean_over([test[best] for _, test, _ in fits], [name for *_, name in fits])
+    by_seed = [float(test[best].mean()) for _, test, _ in fits]
+    tried = dict(zip(map(str, WIDTHS), validation.tolist(), strict=True))
+    row = {"label": "kernel density", "nll": nll.value, "se": nll.error, "by_seed": by_seed}
+    return {**row, "bandwidth": WIDTHS[best], "validation": tried}
+
+
+def rows_of(name):
+    """Arm to its chosen row."""
+    numbers = json.loads((HERE / name / "comparison.json").read_text(encoding="utf-8"))
+    alone = [row for row in numbers["rows"] if not row["family"]]
+    chosen = [row for row in numbers["rows"] if row["label"] in numbers["chosen"]]
+    found = {row["family"] or row["arm"]: row for row in (*alone, *chosen)}
+    for row in found.values():
+        members = [each for each in numbers["members"] if each["label"] == row["label"]]
+        row["by_seed"] = [each["nll"] for each in sorted(members, key=lambda each: each["seed"])]
+    file = HERE / name / "kernel-density.json"
+    if file.is_file():
+        found["kernel density"] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def report():
+    """The table and the figure of all that is finished."""
+    names = [name for name in PLAN if (HERE / name / "comparison.json").is_file()]
+    if not names:
+        return
+    found = {name: rows_of(name) for name in names}
+    lines = [f"| system, samples | {' | '.join(ARMS)} |", "|---" * (len(ARMS) + 1) + "|"]
+    for name, rows in found.items():
+        cells = [f"{rows[a]['nll']:.2f} ± {rows[a]['se']:.2f}" if a in rows else "" for a in ARMS]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    rivals = ARMS[:-1]
+    lines += ["", f"| {HERO} less | {' | '.join(rivals)} |", "|---" * (len(rivals) + 1) + "|"]
+    for name, rows in found.items():
+        cells = [difference(rows[HERO], rows[arm]) if arm in rows else "" for arm in rivals]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    write_text(HERE / "table.md", "\n".join(lines) + "\n")
+    draw(found)
+
+
+def difference(row, other):
+    """Paired over seeds, each with training and test points of its own: their spread holds all of it."""
+    found = np.subtract(row["by_seed"], other["by_seed"])
+    error = half_width([Part(found.var(ddof=1) / len(found), len(found) - 1)])
+    return f"{found.mean():+.2f} ± {error:.2f}"
+
+
+def draw(found):
+    """NLL above the floor, or above the best, against the number of samples; a panel per system."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    systems = list(dict.fromkeys(name.rsplit("-", 1)[0] for name in found))
+    figure, axes = plt.subplots(
+        1, len(systems), figsize=(4 * len(systems) + 2, 3.6), squeeze=False, layout="constrained"
+    )
+    for axis, system in zip(axes[0], systems, strict=True):
+        sizes = sorted(
+            int(name.rsplit("-", 1)[1]) for name in found if name.startswith(f"{system}-")
+        )
+        rows = {size: found[f"{system}-{size}"] for size in sizes}
+        floor = floor_of(system)
+        level = (
+            floor
+            if floor is not None
+            else min(r["nll"] for each in rows.values() for r in each.values())
+        )
+        for k, arm in enumerate(ARMS):
+            at = [size for size in sizes if arm in rows[size]]
+            nll, se = ([rows[size][arm][key] for size in at] for key in ("nll", "se"))
+            place = np.asarray(at) * 1.03 ** (k - len(ARMS) / 2)
+            axis.errorbar(
+                place, np.asarray(nll) - level, se, marker="o", markersize=4, capsize=2, label=arm
+            )
+        axis.set(
+            title=system, xlabel="samples", xscale="log", xlim=(0.7 * sizes[0], 1.5 * sizes[-1])
+        )
+        axis.set_yscale("symlog", linthresh=1.0)
+        low, high = axis.get_ylim()
+        axis.set_yticks(TICKS, map(str, TICKS))
+        axis.set_ylim(low if floor is None else 0, high)
+        axis.set_xticks(sizes, map(str, sizes))
+        axis.minorticks_off()
+        axis.set_ylabel(f"NLL above the {'floor' if floor is not None else 'best'} / nats")
+    figure.legend(*axes[0, -1].get_legend_handles_labels(), loc="outside right", fontsize=8)
+    figure.savefig(HERE / "map.png", dpi=130)
+    plt.close(figure)
+
+
+def floor_of(system):
+    """The exact entropy, or the middle of its bounds where they are close."""
+    energy = experiments.make_energy(experiments.read(HERE / f"{system}.toml"))
+    bounds = energy.entropy() if isinstance(energy, hf.energies.SupportsEntropy) else None
+    if bounds is None or bounds[1] - bounds[0] > 0.3:
+        return None
+    return sum(bounds) / 2
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
