@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from hiflow.training import History as History
     from hiflow.training import ScaleWarning as ScaleWarning
     from hiflow.training import Training as Training
+    from hiflow.training import finish as finish
     from hiflow.training import fit as fit
 else:
     _MODULES = (
@@ -89,6 +90,7 @@ else:
         "ScaleWarning": "training",
         "Standardised": "standardisation",
         "Training": "training",
+        "finish": "training",
         "fit": "training",
     }
     __getattr__, __dir__, __all__ = _attach(__name__, dict.fromkeys(_MODULES, "") | _NAMES)

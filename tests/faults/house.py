@@ -109,7 +109,7 @@ FAULTS = [
     ),
     Mutation(
         "validation points are test points", "experiments/_data.py",
-        'key = jax.random.fold_in(jax.random.key(table.pop("seed", seed)), 1)',
+        'key = jax.random.fold_in(jax.random.key(table.pop("seed", seed)), _VALIDATION)',
         'key = jax.random.split(jax.random.key(table.pop("seed", seed)))[0]',
         "tests/test_compare.py::test_validation_points_are_a_draw_of_their_own",
     ),
@@ -134,7 +134,7 @@ FAULTS = [
     ),
     Mutation(
         "an energy is fitted to all points", "experiments/_fitted.py",
-        "self.points[:size], key=jax.random", "self.points, key=jax.random",
+        "self.points[:size], key=self._key", "self.points, key=self._key",
         "tests/test_image_experiments.py::test_a_fit_sees_the_training_points_of_its_arm_only",
     ),
     Mutation(

@@ -188,6 +188,11 @@ FAULTS = [
         "tests/training/test_schedules.py::test_a_table_is_the_schedule_that_optax_makes_of_it",
     ),
     Mutation(
+        "the last weights for the best", "training/_finish.py", "return _with(flow, best)",
+        "return _with(flow, weights)",
+        "tests/training/test_finish.py::test_a_flow_that_gets_no_better_is_returned_as_it_was",
+    ),
+    Mutation(
         "a step twice in a history", "training/_history.py",
         'if old["step"] < row["step"]), row]', 'if old["step"] <= row["step"]), row]',
         "tests/training/test_control.py::"
