@@ -88,6 +88,7 @@ def test_tables_are_written_as_they_are_and_obey_the_schema(file, schema):
 
 
 def test_words_that_need_escapes_are_written_as_they_are():
+    assert as_toml({"x": True}) == "x = true\n"
     tables = {"a b": {'"': "\\ \n \x7f é \t", "n": [1, 2.5, True, 1e300]}, "t": [{"x": {}}]}
     assert tomllib.loads(as_toml(tables)) == tables
 

@@ -125,6 +125,8 @@ def test_losses_need_one():
     np.testing.assert_allclose(line(plotting.losses({"arm": rows}), "arm"), [[1, 3], [2, 1]])
     with pytest.raises(ValueError, match="history of 'arm' has no row with a `loss`"):
         plotting.losses({"arm": [{"step": 1}]})
+    with pytest.raises(ValueError, match="`histories` is empty"):
+        plotting.losses({})
 
 
 def test_curves_differ_by_more_than_colour():

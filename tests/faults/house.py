@@ -134,7 +134,7 @@ FAULTS = [
     ),
     Mutation(
         "an energy is fitted to all points", "experiments/_fitted.py",
-        "cls.fit(self.points[:size], key=self._key", "cls.fit(self.points, key=self._key",
+        "self.points[:size], key=self._key", "self.points, key=self._key",
         "tests/test_image_experiments.py::test_a_fit_sees_the_training_points_of_its_arm_only",
     ),
     Mutation(

@@ -52,6 +52,17 @@ def test_a_point_is_not_its_own_neighbour():
     np.testing.assert_allclose(provider.covariance(FLAT, x), without.covariance(FLAT, x), rtol=1e-9)
 
 
+def test_a_duplicate_counts_as_the_point_itself():
+    ring, points = energies.Ring(), np.repeat(POINTS[:, :2], 2, axis=0)
+    provider = hessians.Neighbours.fit(points, group=ring.group, neighbours=4, bandwidth=2)
+    nearest = np.sort(
+        np.abs(np.linalg.norm(POINTS[1:, :2], axis=1) - np.linalg.norm(POINTS[0, :2]))
+    )[0]
+    largest = np.linalg.eigvalsh(provider.covariance(ring, jnp.asarray(POINTS[0, :2])))[-1]
+    # Turned to the point, others lie on its ray; the floor adds a thousandth.
+    np.testing.assert_allclose(largest, nearest**2 / 9 * 1.001, rtol=1e-6)
+
+
 def test_neighbours_are_turned_to_the_point():
     energy = energies.BeadChain(4)
     points = np.random.default_rng(1).normal(size=(7, 4, 3))
@@ -104,7 +115,10 @@ class Mirror(groups.AbstractDiscreteGroup):
     ("make", "message"),
     [
         (lambda: hessians.Neighbours.fit(POINTS[:8]), "at least 9 points, got 8. Lower"),
-        (lambda: hessians.Neighbours.fit(POINTS, neighbours=4, bandwidth=5), "`bandwidth` from 1"),
+        (
+            lambda: hessians.Neighbours.fit(POINTS, neighbours=4, bandwidth=5),
+            "`bandwidth` one from 1",
+        ),
         (lambda: hessians.Neighbours.fit(POINTS, neighbours=4, floor=0.0), "`floor` must be pos"),
         (lambda: hessians.Neighbours.fit(np.zeros((9, 3)), neighbours=4), "duplicates"),
         (lambda: hessians.Neighbours.fit(POINTS * np.nan), "NaN"),

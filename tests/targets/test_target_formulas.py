@@ -255,6 +255,12 @@ def test_a_matrix_of_another_shape_or_sign_is_refused(matrix):
         given(matrix, symmetric(("A", "B", "B")), (3, 3))
 
 
+@pytest.mark.parametrize("value", ["skalar", None, True, ["a"], -1.0, np.inf])
+def test_what_is_no_mean_hessian_is_refused_by_name(value):
+    with pytest.raises(ValueError, match="ForceControlled: `mean_hessian`"):
+        targets.ForceControlled(value)
+
+
 def test_a_target_that_was_not_made_ready_says_so():
     x = jnp.zeros(2)
     pair = targets.Pair(x, x, jnp.zeros(()), jnp.asarray(0), jnp.asarray(0, jnp.uint32))

@@ -67,9 +67,10 @@ class BeadChain(AbstractEnergy, SupportsPresets):
     """`chain8` has bonds 30 times as stiff as its angles are, and those 30 times as its torsions."""
 
     def __check_init__(self):
-        if self.beads < 4:
+        if type(self.beads) is not int or self.beads < 4:
             raise ValueError(
-                f"BeadChain: `beads` must be at least 4, so that there is a torsion; got {self.beads}."
+                "BeadChain: `beads` must be a whole number of at least 4, so that there is a torsion; "
+                f"got {self.beads!r}."
             )
         check_positive(self, "length", "bond", "reach", "rest_angle")
         check_below(self, "rest_angle", 180.0)

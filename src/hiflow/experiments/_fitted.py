@@ -158,13 +158,16 @@ def _refuse(what: str, faults: list[Fault]) -> None:
 def _from_file(table: Mapping[str, Any]) -> energies.AbstractEnergy:
     others = [name for name in table if name not in ("name", "file")]
     if others:
-        raise ConfigError(f"energy: leave out {', '.join(others)} beside `file`, which holds them.")
+        raise ConfigError(
+            f"`energy` must be the `file` alone, which holds the rest: leave out {', '.join(others)}."
+        )
     if (words := wanted(str, table["file"])) is not None:
-        raise ConfigError(f"energy: `file` must be {words}; got {shown(table['file'])}.")
+        raise ConfigError(f"`energy`: `file` must be {words}; got {shown(table['file'])}.")
     energy = energies.load(table["file"])
     expected = energies.registry.get(table["name"]) if "name" in table else type(energy)
     if not isinstance(energy, expected):
         raise ConfigError(
-            f"energy: {table['file']} holds a {type(energy).__name__}, not {table['name']!r}."
+            f"`energy` must be the {table['name']!r} that the table names: {table['file']} holds a "
+            f"{type(energy).__name__}."
         )
     return energy

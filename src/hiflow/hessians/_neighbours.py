@@ -19,8 +19,8 @@ from hiflow.hessians._base import AbstractHessian, free_basis, registry, restric
 from hiflow.registry import Named
 from hiflow.spectrum import Spectrum, dense
 
-# A point's distance to itself, once it is aligned and rounded, against that to a neighbour; squared.
-_ITSELF = 1e-6
+# A point's squared distance to itself or a duplicate, aligned and rounded, against the median.
+_ITSELF = 1e-8
 
 
 @registry.register("neighbours")
@@ -184,8 +184,10 @@ def _aligned(group: AbstractGroup, points: Array, x: Array) -> Array:
 def _nearest(near: Array, x: Array, count: int) -> tuple[Array, Array]:
     """Squared distances of the nearest points but `x` itself, in order, and which they are."""
     squares = jnp.sum((near - x).reshape(near.shape[0], -1) ** 2, axis=1)
-    least = jnp.sort(squares)[1]
-    found, nearest = jax.lax.top_k(-jnp.where(squares <= _ITSELF * least, jnp.inf, squares), count)
+    typical = jnp.median(squares)
+    found, nearest = jax.lax.top_k(
+        -jnp.where(squares <= _ITSELF * typical, jnp.inf, squares), count
+    )
     return -found, nearest
 
 
@@ -211,10 +213,11 @@ def _aligning(group: AbstractGroup, owner: str) -> AbstractGroup:
 
 
 def _check_settings(neighbours: int, bandwidth: int) -> None:
-    if not 1 <= bandwidth <= neighbours or neighbours < 2:
+    whole = type(neighbours) is int and type(bandwidth) is int
+    if not whole or not 1 <= bandwidth <= neighbours or neighbours < 2:
         raise ValueError(
-            "Neighbours: `neighbours` must be at least 2, and `bandwidth` from 1 to that; got "
-            f"{neighbours} and {bandwidth}."
+            "Neighbours: `neighbours` must be a whole number of at least 2, and `bandwidth` one from 1 "
+            f"to that; got {neighbours!r} and {bandwidth!r}."
         )
 
 

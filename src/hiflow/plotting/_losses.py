@@ -19,8 +19,10 @@ def losses(
     - `histories`: label to rows with `step` and `loss`, as `fit` gives them to its callbacks.
     - `ax`: where to draw; by default a figure of its own.
 
-    **Raises:** `ValueError` for a history without a loss.
+    **Raises:** `ValueError` for no histories, or one without a loss.
     """
+    if not histories:
+        raise ValueError("losses: `histories` is empty; give e.g. {'OT-FM': rows}.")
     ax = axes_of(ax)
     for k, (label, rows) in enumerate(histories.items()):
         known = [row for row in rows if row.get("loss") is not None]

@@ -98,7 +98,7 @@ def mapped_spectrum(
 def _spectra(energy: AbstractEnergy, points: Any, hessian: AbstractHessian | str) -> Spectrum:
     """The spectrum at every point."""
     points = jnp.asarray(points)
-    if points.shape[1:] != energy.event_shape:
+    if points.shape[1:] != energy.event_shape or len(points) == 0:
         raise ValueError(
             f"`points` must have shape (n, {', '.join(map(str, energy.event_shape))}), got "
             f"{points.shape}."

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from hiflow._checks import as_array, check_finite, check_positive
+from hiflow._kinds import shown, wanted
 from hiflow.couplings import Independent, SupportsJitter
 from hiflow.data import Source, VirialReport
 from hiflow.energies import SupportsFitting
@@ -22,14 +23,14 @@ _WORDS = ("group", "scalar")
 
 
 def _as_mean_hessian(value: object) -> Any:
-    if isinstance(value, str):
-        if value not in _WORDS:
-            raise ValueError(
-                f"ForceControlled: `mean_hessian` must be 'group', 'scalar', a positive number or a "
-                f"matrix; got {value!r}."
-            )
+    if isinstance(value, str) and value in _WORDS:
         return value
-    return as_array(value)
+    if wanted(Float[Array, "..."], value) is None:
+        return as_array(value)
+    raise ValueError(
+        "ForceControlled: `mean_hessian` must be 'group', 'scalar', a positive number or a matrix; got "
+        f"{shown(value)}."
+    )
 
 
 @registry.register("force")
