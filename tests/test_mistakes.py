@@ -77,6 +77,11 @@ MISTAKES = {
         ),
         (lambda: FLOW.velocity(jnp.ones(3), POINTS), "the shape (20,), one per event, got (3,)"),
         (lambda: FLOW.velocity(POINTS, 0.5), "velocity: `t` must lie in [0, 1], got "),
+        (lambda: FLOW.velocity(True, POINTS), "velocity: `t` must be numbers in [0, 1], got True"),
+        (
+            lambda: FLOW.velocity("0.5", POINTS),
+            "velocity: `t` must be numbers in [0, 1], got '0.5'",
+        ),
         (lambda: fit(data="points.npy"), "`data` must be an array of floats, got 'points.npy'"),
         (lambda: fit(data=np.ones((5, 2), int)), "must be of a float type"),
         (lambda: fit(data=[[1, 2], [3, 4]]), "must be of a float type"),
@@ -99,7 +104,7 @@ MISTAKES = {
         (lambda: FLOW.trajectory(KEY, 2, "all"), "must be numbers in [0, 1], got 'all'"),
         (lambda: FLOW.trajectory(KEY, 2, [0.0, np.nan]), "must lie in [0, 1], got nan"),
         (lambda: FLOW.trajectory(0, 2, [1.0]), "trajectory: `key` must be a PRNG key, got 0"),
-        (lambda: FLOW.velocity(None, POINTS), "`t` must lie in [0, 1], got nan"),
+        (lambda: FLOW.velocity(None, POINTS), "`t` must be numbers in [0, 1], got None"),
     ],
     "components": [
         (lambda: fit("optimal-transport", "mlp"), "networks: no component is called 'optimal-tr"),

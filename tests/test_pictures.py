@@ -117,6 +117,10 @@ def test_a_film_has_its_frames_and_nothing_is_left_of_one_that_is_refused(flow, 
             continue
         with pytest.raises(ValueError, match="animation: `out` is"):
             plotting.animation(flow, tmp_path / name, key=KEY)
+    with pytest.raises(ValueError, match="no such folder"):
+        plotting.animation(flow, tmp_path / "none" / "a.gif", key=KEY)
+    with pytest.raises(ValueError, match="`coordinates` must be two of 0 to 1"):
+        plotting.animation(flow, tmp_path / "b.gif", key=KEY, coordinates=(0, 2))
     assert [file.name for file in tmp_path.iterdir()] == ["a.gif"]
 
 

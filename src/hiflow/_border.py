@@ -118,15 +118,23 @@ def times_or_one(value: Any, what: str) -> Array:
 
     **Raises:** `ValueError` for anything else.
     """
-    try:
-        array = floats(value if isinstance(value, jax.Array) else np.asarray(value, float), what)
-    except (TypeError, ValueError):
-        raise ValueError(f"{what} must be numbers in [0, 1], got {_told(value)}.") from None
+    given = value if isinstance(value, jax.Array) else _numbers(value)
+    if given is None or given.dtype.kind not in "iuf":
+        raise ValueError(f"{what} must be numbers in [0, 1], got {_told(value)}.")
+    array = jnp.asarray(given, jnp.result_type(float) if given.dtype.kind != "f" else None)
     if not isinstance(array, Tracer):
         known = np.asarray(array)
         if not np.all((known >= 0) & (known <= 1)):
             raise ValueError(f"{what} must lie in [0, 1], got {known.min():g} to {known.max():g}.")
     return array
+
+
+def _numbers(value: Any) -> np.ndarray | None:
+    """As NumPy reads it; `None` for ragged lists."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        return None
 
 
 def floats(value: Any, what: str) -> Array:

@@ -52,3 +52,10 @@ def test_a_controlled_nll_has_its_own_error(results):
     row = results.rows_of("lj13/quick")["OT-FM"]
     assert row["controlled_se"] < row["se"] / 2
     assert results.controlled(row).endswith(f"± {row['controlled_se']:.2f}")
+
+
+def test_the_write_up_of_few_samples_has_the_drivers_table():
+    folder = ROOT / "experiments" / "few"
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    for table in (folder / "table.md").read_text(encoding="utf-8").split("\n\n"):
+        assert table.strip() in text, "run `python experiments/few/run.py --report`, copy table.md"

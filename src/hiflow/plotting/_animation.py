@@ -1,5 +1,6 @@
 """A flow's marginal as it moves from the prior to the data: a GIF, or an MP4 where ffmpeg is."""
 
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -44,9 +45,15 @@ def animation(
 
     **Returns:** the file.
 
-    **Raises:** `ValueError` for another suffix, an MP4 without ffmpeg, or fewer than two frames.
+    **Raises:** `ValueError` for another suffix, an MP4 without ffmpeg, a folder that isn't there, fewer
+    than two frames, or coordinates that an event doesn't have.
     """
     out = Path(out)
+    events = math.prod(flow.prior.event_shape)
+    if not all(0 <= each < events for each in coordinates):
+        raise ValueError(
+            f"animation: `coordinates` must be two of 0 to {events - 1}; got {coordinates}."
+        )
     writer = _writer(out, frames, seconds)
     x = np.asarray(flow.trajectory(key, size, jnp.linspace(0, 1, frames)))
     x = x.reshape(size, frames, -1)[..., list(coordinates)]
@@ -75,6 +82,10 @@ def animation(
 
 
 def _writer(out: Path, frames: int, seconds: float) -> AbstractMovieWriter:
+    if not out.absolute().parent.is_dir():
+        raise ValueError(
+            f"animation: `out`: no such folder: {out.absolute().parent}. Make it first."
+        )
     if frames < 2 or not seconds > 0:
         raise ValueError(
             f"animation: `frames` must be at least 2 and `seconds` positive, got {frames} and {seconds}."
