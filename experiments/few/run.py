@@ -169,7 +169,7 @@ def draw(found):
         axis.set_xticks(sizes, map(str, sizes))
         axis.minorticks_off()
         axis.set_ylabel(f"NLL above the {'floor' if floor is not None else 'best'} / nats")
-    figure.legend(*axes[0, -1].get_legend_handles_labels(), loc="outside right", fontsize=8)
+    figure.legend(*axes[0, -1].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     figure.savefig(HERE / "map.png", dpi=130)
     plt.close(figure)
 

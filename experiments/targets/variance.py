@@ -15,6 +15,7 @@ E(‖u‖² − ‖u + Ac‖²)/D by measurement on pairs other than those that 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -84,7 +85,7 @@ def measured(energy, prior, points):
     rows = []
     for t in TIMES:
         plain, controlled = at(jnp.asarray(t))
-        row = {"t": t, "plain": float(plain.mean()) / free / unit}
+        row: dict[str, Any] = {"t": t, "plain": float(plain.mean()) / free / unit}
         for name, values in controlled.items():
             drop = np.asarray(plain - values, np.float64) / free / unit
             predicted = float(controls[name].removed(path, jnp.asarray(t))) / unit
