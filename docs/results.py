@@ -137,6 +137,18 @@ def summary() -> str:
             f"{relaxed}, 30 samples", nll(1), f"{relaxed}, 30 samples", difference(1),
         ),
         Summary(
+            "water by GFN2-xTB, 10", "water-10/ten", "OT-FM, 10 frames",
+            "isotropic end law, 0.01 Å, 10 frames", "control, MeanRate, shift 300, 10 frames",
+            f"{relaxed}, shift 300, 10 frames", nll(), f"{relaxed}, shift 300, 10 frames", difference(),
+        ),
+        Summary(
+            "arm of seven joints, 20", "arm-7/end", "OT-FM, 20 configurations",
+            "isotropic end law, 1 rad, 20 configurations",
+            "control, MeanRate, shift 1, 20 configurations",
+            f"{relaxed}, shift 1, 20 configurations", nll(1),
+            f"{relaxed}, shift 1, 20 configurations", difference(1),
+        ),
+        Summary(
             "digits 8×8, 200", "digits/scarce", "OT-FM", "isotropic end law, variance 1/5",
             "control, MeanRate, s 1", f"{relaxed}, network, s 1", value, f"{relaxed}, network, s 1",
             difference(1, shared=True),
