@@ -34,8 +34,8 @@ def violations_of_moves(energy: Any, key: PRNGKeyArray, chains: int) -> Array:
 @compiled
 def _scores(energy: Any, x: Array, keys: Array) -> Array:
     def one(x: Array, key: Array) -> Array:
-        for k in jax.random.split(key, _MOVES):
-            x = energy.move(k, x)
+        keys = jax.random.split(key, _MOVES)
+        x, _ = jax.lax.scan(lambda x, key: (energy.move(key, x), None), x, keys)
         gradient = jax.grad(energy)(x)
         free = x.size - energy.group.null_modes(x).shape[1]
         return jnp.append(gradient.ravel(), jnp.sum(x * gradient) - free)
