@@ -15,6 +15,11 @@ FAULTS = [
         "tests/paths/test_path_formulas.py::test_a_displacement_is_a_straight_line_to_the_end_law",
     ),
     Mutation(
+        "a path around another forgets the prior's scale", "paths/_around.py",
+        '"prior_scale": prior_scale}', '"prior_scale": None}',
+        "tests/energies/test_quench.py::test_at_minimum_obeys_the_laws_of_paths",
+    ),
+    Mutation(
         "every chunk of anchors in the first one's place", "paths/_anchors.py",
         "jnp.asarray(start, jnp.int32)", "jnp.asarray(0, jnp.int32)",
         "tests/paths/test_anchor_memory.py::test_chunks_change_nothing[4]",

@@ -1,18 +1,18 @@
 """A path that ends around the minimum downhill of the data point."""
 
 import equinox as eqx
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, ArrayLike, Float
 
-from hiflow import energies, times
+from hiflow import energies
 from hiflow._checks import check_event
-from hiflow.paths._base import AbstractGaussianPath, AbstractPath, SpectralAnchor, registry
-from hiflow.paths._noise import Noise
+from hiflow.paths._around import AbstractAroundPath, inner_path
+from hiflow.paths._base import AbstractPath, SpectralAnchor, registry
 from hiflow.paths._spectral import AbstractSpectralPath
 from hiflow.registry import Named
 
 
 @registry.register("at-minimum")
-class AtMinimum(AbstractGaussianPath):
+class AtMinimum(AbstractAroundPath):
     r"""Another path, for the [inherent structure][hiflow.energies.quench] of every data point in its
     place.
 
@@ -41,38 +41,8 @@ class AtMinimum(AbstractGaussianPath):
         steps: int = 500,
         tolerance: float = 1e-4,
     ):
-        known = {"energy": energy, "prior_scale": prior_scale}
-        made = registry.make(inner, **{k: v for k, v in known.items() if v is not None})
-        if not isinstance(made, AbstractSpectralPath):
-            raise ValueError(
-                f"AtMinimum: `inner` must be a path with an energy, such as Langevin; got "
-                f"{type(made).__name__}."
-            )
-        self.inner, self.steps, self.tolerance = made, steps, tolerance
-
-    @property
-    def energy(self) -> energies.AbstractEnergy:
-        """The inner path's energy."""
-        return self.inner.energy
-
-    @property
-    def time(self) -> times.AbstractTimeTransform:
-        """The inner path's time transform."""
-        return self.inner.time
-
-    @property
-    def prior_scale(self) -> Float[Array, ""]:
-        """The inner path's scale of the prior."""
-        return self.inner.prior_scale
-
-    @property
-    def noise(self) -> Noise:
-        """Whose noise the inner path's end law has."""
-        return self.inner.noise
-
-    def draw(self, anchor: SpectralAnchor, *, key: PRNGKeyArray) -> SpectralAnchor:
-        """The inner path's."""
-        return self.inner.draw(anchor, key=key)
+        self.inner = inner_path("AtMinimum", inner, energy, prior_scale)
+        self.steps, self.tolerance = steps, tolerance
 
     def anchor(self, x1: Float[Array, "*event"]) -> SpectralAnchor:
         """The inner path's anchor at the minimum downhill of `x1`.
@@ -85,10 +55,6 @@ class AtMinimum(AbstractGaussianPath):
     def minimum(self, x1: Float[Array, "*event"]) -> Float[Array, "*event"]:
         """The inherent structure of `x1`."""
         return energies.quench(self.energy, x1, steps=self.steps, tolerance=self.tolerance)
-
-    def frame(self, anchor: PyTree) -> SpectralAnchor:
-        """The anchor itself."""
-        return self.inner.frame(anchor)
 
     def schedule(
         self, t: Float[Array, ""], frame: SpectralAnchor

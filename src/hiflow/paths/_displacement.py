@@ -1,17 +1,17 @@
 """A path on straight lines from the prior's sample to the end law's."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, ArrayLike, Float
 
-from hiflow import energies, times
-from hiflow.paths._base import AbstractGaussianPath, AbstractPath, SpectralAnchor, registry
-from hiflow.paths._noise import Noise
+from hiflow import energies
+from hiflow.paths._around import AbstractAroundPath, inner_path
+from hiflow.paths._base import AbstractPath, SpectralAnchor, registry
 from hiflow.paths._spectral import AbstractSpectralPath
 from hiflow.registry import Named
 
 
 @registry.register("displacement")
-class Displacement(AbstractGaussianPath):
+class Displacement(AbstractAroundPath):
     r"""Another path's end law, with a scale that goes from the prior's to the end's along a straight
     line: $\sigma_t = \alpha_t s_0 + (1 - \alpha_t)\sqrt C$, mode by mode.
 
@@ -36,46 +36,11 @@ class Displacement(AbstractGaussianPath):
         energy: Named[energies.AbstractEnergy] | None = None,
         prior_scale: ArrayLike | None = None,
     ):
-        known = {"energy": energy, "prior_scale": prior_scale}
-        made = registry.make(inner, **{k: v for k, v in known.items() if v is not None})
-        if not isinstance(made, AbstractSpectralPath):
-            raise ValueError(
-                f"Displacement: `inner` must be a path with an energy, such as Langevin; got "
-                f"{type(made).__name__}."
-            )
-        self.inner = made
-
-    @property
-    def energy(self) -> energies.AbstractEnergy:
-        """The inner path's energy."""
-        return self.inner.energy
-
-    @property
-    def time(self) -> times.AbstractTimeTransform:
-        """The inner path's time transform."""
-        return self.inner.time
-
-    @property
-    def prior_scale(self) -> Float[Array, ""]:
-        """The inner path's scale of the prior."""
-        return self.inner.prior_scale
-
-    @property
-    def noise(self) -> Noise:
-        """Whose noise the inner path's end law has."""
-        return self.inner.noise
-
-    def draw(self, anchor: SpectralAnchor, *, key: PRNGKeyArray) -> SpectralAnchor:
-        """The inner path's."""
-        return self.inner.draw(anchor, key=key)
+        self.inner = inner_path("Displacement", inner, energy, prior_scale)
 
     def anchor(self, x1: Float[Array, "*event"]) -> SpectralAnchor:
         """The inner path's."""
         return self.inner.anchor(x1)
-
-    def frame(self, anchor: PyTree) -> SpectralAnchor:
-        """The inner path's."""
-        return self.inner.frame(anchor)
 
     def schedule(
         self, t: Float[Array, ""], frame: SpectralAnchor
