@@ -10,6 +10,7 @@ import os
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -117,7 +118,7 @@ class ByClock:
         begun = now if self.begun is None else self.begun
         part = (now - begun) / max(self.ends - begun, 1e-3)
         fall = np.clip(1 - (part - 1 / 3) * 1.5, 0.01, 1.0)
-        return np.float32(self.peak * fall * min(1.0, (int(step) + 1) / 200))
+        return np.asarray(self.peak * fall * min(1.0, (int(step) + 1) / 200), np.float32)
 
 
 class Watch:
@@ -160,7 +161,9 @@ def trained(given, energy, data, frames, ends):
         solver_settings={"steps": STEPS, "chunk_size": AT_ONCE}, callbacks=[watch], history=history,
         progress=False, **settings,
     )  # fmt: skip
-    last = hf.metrics.negative_log_likelihood(flow, spread(data["validation"], AT_ONCE)).nll
+    last = hf.metrics.negative_log_likelihood(
+        flow, jnp.asarray(spread(data["validation"], AT_ONCE))
+    ).nll
     flow = flow if last <= watch.best else watch.flow
     assert flow is not None
     flow.save(out / "flow.hiflow")
@@ -178,8 +181,8 @@ def trained(given, energy, data, frames, ends):
 def affordable(energy, points, seconds):
     """How many anchors can be made in that time."""
     path = hf.paths.registry.make(RELAXED, energy=energy)
-    size = min(512, len(points))
-    for _ in range(2):
+    size, taken = min(512, len(points)), 1.0
+    for _ in range(2):  # The first compiles.
         begun = time.time()
         jax.block_until_ready(hf.paths.make_anchors(path, jnp.asarray(points[:size])))
         taken = time.time() - begun
@@ -199,7 +202,7 @@ def evaluated(given, energy, data, out, flow, ends):
     plain = np.asarray(
         flow.sample(jax.random.key(7), given.plain, steps=STEPS, chunk_size=min(1_000, given.plain))
     )
-    kept = {"plain": plain, "plain_energies": np.asarray(value(jnp.asarray(plain)))}
+    kept: dict[str, Any] = {"plain": plain, "plain_energies": np.asarray(value(jnp.asarray(plain)))}
     replace(out / "samples.npz", lambda file: np.savez(file, **kept))
     x, density, energies, took = [], [], [], 0.0
     size = 4 * AT_ONCE

@@ -60,7 +60,9 @@ def angles_of(energy, x) -> np.ndarray:
 def looked_at(energy, held, reference, energies):
     """Figures of a cell's samples, and of its weighted ones."""
     plain = angles_of(energy, held["plain"])
-    torus = hf.metrics.torus_wasserstein(plain, reference, key=jax.random.key(2), size=1_500)
+    torus = hf.metrics.torus_wasserstein(
+        jnp.asarray(plain), jnp.asarray(reference), key=jax.random.key(2), size=1_500
+    )
     found = {
         "median_above": np.median(held["plain_energies"]) - np.median(energies),
         "right_chirality": np.mean(same_chirality(energy, held["plain"])),
@@ -79,7 +81,11 @@ def looked_at(energy, held, reference, energies):
     clipped = weighted.clipped(2e-3)
     at = angles_of(energy, held["x"])
     w2 = hf.metrics.torus_wasserstein(
-        at, reference, key=jax.random.key(2), weights=clipped.weights, size=1_500
+        jnp.asarray(at),
+        jnp.asarray(reference),
+        key=jax.random.key(2),
+        weights=clipped.weights,
+        size=1_500,
     )
     found |= {
         "weighted": len(right), "ess": weighted.ess, "ess_clipped": clipped.ess,
@@ -107,6 +113,8 @@ def table(cells) -> str:
         if "delta_f_clipped" in c:
             value, error = c["delta_f_clipped"], c["delta_f_clipped_se"]
             difference = f"{value:.2f} ± {error:.2f} ({2.494 * value:.1f})"
+            # Above, neither the value nor its error mean what they say.
+            difference += " (no trust: k̂ > 0.7)" if c["pareto_k"] > 0.7 else ""
         row = [
             NAMES[c["arm"]], f"{c['frames']:,}", f"{c['steps']:,}",
             f"{c['nll']:.1f} ± {c['nll_se']:.1f}", f"{get('ess', np.nan):.2%}",
