@@ -1,5 +1,7 @@
 """Fields that are told their condition: of time and event alone, as solvers take them."""
 
+from typing import cast
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PyTree
@@ -90,8 +92,7 @@ class _AbstractTold(AbstractVelocityField):
         return self.network.group
 
     def __call__(self, t: Float[Array, ""], x: Float[Array, "*event"]) -> Float[Array, "*event"]:
-        assert isinstance(self.network, SupportsConditions)
-        network = self.network
+        network = cast(SupportsConditions, self.network)
         return _weighted([(w, network(t, x, c)) for w, c in self.terms])
 
 
