@@ -242,4 +242,8 @@ FAULTS = [
         "return sizes[-1]",
         LANES + "::test_lanes_are_as_many_as_have_room",
     ),
+    Mutation(
+        "a flow of conditions goes without any", "_rows.py", "not bool(conditions.taught)", "False",
+        "tests/training/test_conditional_flows.py::test_a_flow_says_what_it_lacks",
+    ),
 ]  # fmt: skip

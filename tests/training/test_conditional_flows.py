@@ -185,6 +185,8 @@ def test_what_does_not_go_with_conditions_is_refused(network, settings, words):
 
 
 def test_a_flow_says_what_it_lacks(shifted):
+    with pytest.raises(ValueError, match="`finish` doesn't take"):
+        hf.finish(shifted, jnp.ones((4, 2)), validation=jnp.ones((4, 2)), key=KEY)
     with pytest.raises(ValueError, match="`condition` is missing: pass a label from 0 to 1"):
         shifted.sample(KEY, 2)
     with pytest.raises(ValueError, match="`condition_dropout`"):
