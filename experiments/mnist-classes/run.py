@@ -110,6 +110,7 @@ def train(args: argparse.Namespace, points: jax.Array, condition: np.ndarray | N
         },
         **conditional,
     )  # fmt: skip
+    assert isinstance(flow.network, hf.networks.UNet)
     return hf.Flow(flow.prior, flow.network.with_compute("float32"), flow.solver)
 
 

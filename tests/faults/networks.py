@@ -62,7 +62,7 @@ FAULTS = [
     ),
     Mutation(
         "shifts at full pace", "networks/_egnn.py",
-        "layer(clock, start + self.pace(t) * shift, h)", "layer(clock, start + shift, h)",
+        "layer(now, start + self.pace(t, condition) * shift, h)", "layer(now, start + shift, h)",
         FORMULAS + "::test_egnn_is_its_formula",
     ),
     Mutation(
@@ -76,8 +76,8 @@ FAULTS = [
         "tests/networks/test_unet.py::test_convolution_and_its_derivatives_are_those_of_jax",
     ),
     Mutation(
-        "nobody asks", "networks/_unet.py", "_through(self.after, clock, self.attention(y))",
-        "_through(self.after, clock, y)",
+        "nobody asks", "networks/_unet.py", "_through(self.after, now, self.attention(y))",
+        "_through(self.after, now, y)",
         "tests/networks/test_unet.py::test_depends_on_time_and_every_weight",
     ),
     Mutation(
