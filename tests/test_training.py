@@ -296,8 +296,8 @@ def test_augmentation_turns_samples_and_targets_alike():
             anchors, path, None, symmetry, Scheduled("adam", 1.0, 1, 1.0, 1), 0.0
         ).batch(draw)
 
-    _, (t, _, x, target) = batch(None)
-    draw, (t_turned, _, x_turned, target_turned) = batch(energy.group)
+    _, (t, _, x, target, _) = batch(None)
+    draw, (t_turned, _, x_turned, target_turned, _) = batch(energy.group)
     np.testing.assert_array_equal(t, t_turned)
     assert float(jnp.abs(x - x_turned).max()) > 0.1
     turn = jax.vmap(lambda g, y: linear_part(energy.group, g, y))
@@ -401,6 +401,7 @@ def test_the_identity_is_of_all_that_the_weights_depend_on():
         "time_sampler": "uniform",
         "target": "force",
         "augment": True,
+        "condition_dropout": 0.1,
         "anchor_dtype": "float16",
         "standardise": True,
         "patience": 7,

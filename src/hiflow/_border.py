@@ -189,6 +189,25 @@ def named(registry: Registry[Any]) -> Converter:
     return convert
 
 
+def condition(value: Any, what: str) -> Any:
+    """An array of whole numbers or floats, a row for each sample or one for all; or a dict of such
+    arrays. Numbers of double precision become JAX's default type. `None` stays.
+
+    **Raises:** `ValueError` for anything else.
+    """
+    if value is None or isinstance(value, jax.Array):
+        return value
+    if isinstance(value, Mapping):
+        return {name: condition(each, f"{what}[{name!r}]") for name, each in value.items()}
+    array = _numbers(value)
+    if array is None or array.dtype.kind not in "iuf":
+        raise ValueError(
+            f"{what} must be labels (whole numbers) or vectors of floats, got {_told(value)}. Number "
+            "classes from 0: np.unique(labels, return_inverse=True)[1]."
+        )
+    return jnp.asarray(array)
+
+
 def data(value: Any, what: str) -> Any:
     """Points, or what their rows are read from: lists become arrays."""
     lists = isinstance(value, list | tuple)

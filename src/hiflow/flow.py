@@ -8,13 +8,22 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
 from hiflow import _border, _carry, _disk
 from hiflow._border import border
 from hiflow._forks import refuse_fork
+from hiflow._rows import (
+    as_batch,
+    as_conditions,
+    check_batch,
+    from_units,
+    in_units,
+    log_det,
+    prior_samples,
+)
 from hiflow._summaries import numbers_in, parts_in_lines
-from hiflow.networks import AbstractVelocityField
+from hiflow.networks import AbstractVelocityField, Guided
 from hiflow.networks import registry as _networks
 from hiflow.priors import AbstractPrior
 from hiflow.priors import registry as _priors
@@ -29,6 +38,9 @@ class Flow(eqx.Module):
     $\log p_0(x_0) - \int_0^1 \nabla\cdot v_\theta\,dt$ along the trajectory that ends in $x$, in
     nats, with respect to Lebesgue measure on the image of `prior.group.project` (for particles: the
     centred subspace). It is differentiable in `x` and in the network's parameters.
+
+    A network of conditions makes it a density of $x$ given $c$: every method then takes `condition`, one
+    for all samples or one for each, and a vector is differentiated too.
 
     **Arguments:**
 
@@ -78,47 +90,64 @@ class Flow(eqx.Module):
         head = f"Flow of events {self.prior.event_shape}, {numbers_in(self.network):,} parameters"
         return "\n".join([head, *parts_in_lines(self)])
 
-    @border("sample", key=_border.key, size=_border.size)
-    def sample(self, key: PRNGKeyArray, size: int, **settings: Any) -> Float[Array, "size *event"]:
+    @border("sample", key=_border.key, size=_border.size, condition=_border.condition)
+    def sample(
+        self, key: PRNGKeyArray, size: int, *, condition: PyTree = None, **settings: Any
+    ) -> Float[Array, "size *event"]:
         """`size` samples."""
-        return self.sample_and_stats(key, size, **settings)[0]
+        return self.sample_and_stats(key, size, condition=condition, **settings)[0]
 
-    @border("sample", key=_border.key, size=_border.size)
+    @border("sample", key=_border.key, size=_border.size, condition=_border.condition)
     def sample_and_stats(
-        self, key: PRNGKeyArray, size: int, **settings: Any
+        self, key: PRNGKeyArray, size: int, *, condition: PyTree = None, **settings: Any
     ) -> tuple[Float[Array, "size *event"], SolverStats]:
         """`size` samples and what the solver did."""
         flow = self.with_settings(**settings)
-        z, stats = _carry.solved(_carry.ends, flow, _prior_samples(flow, key, size))
-        return _from_units(flow, z), stats
+        conditions = as_conditions(flow, condition, size, "sample")
+        z, stats = _carry.solved(_carry.ends, flow, (prior_samples(flow, key, size), conditions))
+        return from_units(flow, z), stats
 
-    @border("push", x0=_border.points)
-    def push(self, x0: Float[Array, "n *event"], **settings: Any) -> Float[Array, "n *event"]:
+    @border("push", x0=_border.points, condition=_border.condition)
+    def push(
+        self, x0: Float[Array, "n *event"], *, condition: PyTree = None, **settings: Any
+    ) -> Float[Array, "n *event"]:
         """Where the flow carries points of the prior: samples, if `x0` are samples of the prior. With
         `units`, `x0` are in the prior's, and what is returned is in the data's.
 
         **Raises:** `ValueError` if `x0` isn't a batch of events.
         """
-        _check_batch(self, x0, "push: `x0`")
-        return _from_units(self, _carry.solved(_carry.ends, self.with_settings(**settings), x0)[0])
+        check_batch(self, x0, "push: `x0`")
+        rows = x0, as_conditions(self, condition, x0.shape[0], "push")
+        return from_units(self, _carry.solved(_carry.ends, self.with_settings(**settings), rows)[0])
 
-    @border("pull", x=_border.points)
-    def pull(self, x: Float[Array, "n *event"], **settings: Any) -> Float[Array, "n *event"]:
+    @border("pull", x=_border.points, condition=_border.condition)
+    def pull(
+        self, x: Float[Array, "n *event"], *, condition: PyTree = None, **settings: Any
+    ) -> Float[Array, "n *event"]:
         """Where in the prior the flow brings points of the data from: the inverse of
         [`push`][hiflow.Flow.push], as near as the solver's tolerances. With `units`, `x` are in the
         data's, and what is returned is in the prior's.
 
         **Raises:** `ValueError` if `x` isn't a batch of events.
         """
-        _check_batch(self, x, "pull: `x`")
-        return _carry.solved(_carry.starts, self.with_settings(**settings), _in_units(self, x))[0]
+        check_batch(self, x, "pull: `x`")
+        rows = in_units(self, x), as_conditions(self, condition, x.shape[0], "pull")
+        return _carry.solved(_carry.starts, self.with_settings(**settings), rows)[0]
 
-    @border("trajectory", key=_border.key, size=_border.size, times=_border.times)
+    @border(
+        "trajectory",
+        key=_border.key,
+        size=_border.size,
+        times=_border.times,
+        condition=_border.condition,
+    )
     def trajectory(
         self,
         key: PRNGKeyArray,
         size: int,
         times: Sequence[float] | Float[Array, " times"],
+        *,
+        condition: PyTree = None,
         **settings: Any,
     ) -> Float[Array, "size times *event"]:
         r"""The samples of [`sample`][hiflow.Flow.sample] with the same key, on their way: $x(t)$ at each
@@ -132,13 +161,17 @@ class Flow(eqx.Module):
         **Raises:** `ValueError` for other times.
         """
         flow = self.with_settings(**settings)
-        x0 = _prior_samples(flow, key, size)
-        z = _carry.along(flow, jnp.asarray(times), x0)
+        conditions = as_conditions(flow, condition, size, "trajectory")
+        z = _carry.along(flow, jnp.asarray(times), prior_samples(flow, key, size), conditions)
         return z if flow.units is None else jax.vmap(jax.vmap(flow.units.inverse))(z)
 
-    @border("velocity", t=_border.times_or_one, x=_border.points)
+    @border("velocity", t=_border.times_or_one, x=_border.points, condition=_border.condition)
     def velocity(
-        self, t: float | Float[Array, "*batch_or_one"], x: Float[Array, "*batch_event"]
+        self,
+        t: float | Float[Array, "*batch_or_one"],
+        x: Float[Array, "*batch_event"],
+        *,
+        condition: PyTree = None,
     ) -> Float[Array, "*batch_event"]:
         r"""$\dot x$ at time $t$ of one event or of a batch of events, in the data's units per unit of
         time: $S\,v_\theta(t, S^{-1}(x - b))$ with `units`.
@@ -150,55 +183,71 @@ class Flow(eqx.Module):
         **Raises:** `ValueError` if `x` has neither the event's shape nor that of a batch of events, or
         for times that don't go with it.
         """
-        batch, lead = _as_batch(self, x, "velocity: `x`")
+        batch, lead = as_batch(self, x, "velocity: `x`")
         t = jnp.asarray(t)
         if t.shape not in ((), lead):
             raise ValueError(
                 f"velocity: `t` must be one time or have the shape {lead}, one per event, got {t.shape}."
             )
         t = jnp.broadcast_to(t, batch.shape[:1]).astype(batch.dtype)
-        u = _carry.velocity(self, t, _in_units(self, batch))
+        conditions = as_conditions(self, condition, batch.shape[0], "velocity")
+        u = _carry.velocity(self, t, in_units(self, batch), conditions)
         return (u if self.units is None else self.units.scale * u).reshape(x.shape)
 
-    @border("sample_and_log_prob", key=_border.key, size=_border.size)
+    @border("sample_and_log_prob", key=_border.key, size=_border.size, condition=_border.condition)
     def sample_and_log_prob(
-        self, key: PRNGKeyArray, size: int, **settings: Any
+        self, key: PRNGKeyArray, size: int, *, condition: PyTree = None, **settings: Any
     ) -> tuple[Float[Array, "size *event"], Float[Array, " size"]]:
         """`size` samples and their log densities, from one solve."""
-        return self.sample_log_prob_and_stats(key, size, **settings)[:2]
+        return self.sample_log_prob_and_stats(key, size, condition=condition, **settings)[:2]
 
-    @border("sample_log_prob_and_stats", key=_border.key, size=_border.size)
+    @border(
+        "sample_log_prob_and_stats", key=_border.key, size=_border.size, condition=_border.condition
+    )
     def sample_log_prob_and_stats(
-        self, key: PRNGKeyArray, size: int, **settings: Any
+        self, key: PRNGKeyArray, size: int, *, condition: PyTree = None, **settings: Any
     ) -> tuple[Float[Array, "size *event"], Float[Array, " size"], SolverStats]:
         """`size` samples, their log densities and what the solver did."""
         flow = self.with_settings(**settings)
         key_prior, key_probes = jax.random.split(key)
-        x0 = _prior_samples(flow, key_prior, size)
+        x0 = prior_samples(flow, key_prior, size)
         keys = jax.random.split(key_probes, size)
-        (z, log_prob), stats = _carry.solved(_carry.ends_with_density, flow, (x0, keys))
-        return _from_units(flow, z), log_prob + _log_det(flow), stats
+        rows = x0, keys, as_conditions(flow, condition, size, "sample_and_log_prob")
+        (z, log_prob), stats = _carry.solved(_carry.ends_with_density, flow, rows)
+        return from_units(flow, z), log_prob + log_det(flow), stats
 
-    @border("log_prob", x=_border.points, key=_border.key_or_none)
+    @border("log_prob", x=_border.points, key=_border.key_or_none, condition=_border.condition)
     def log_prob(
-        self, x: Float[Array, "*batch_event"], *, key: PRNGKeyArray | None = None, **settings: Any
+        self,
+        x: Float[Array, "*batch_event"],
+        *,
+        key: PRNGKeyArray | None = None,
+        condition: PyTree = None,
+        **settings: Any,
     ) -> Float[Array, "*batch"]:
         """The log density in nats of one event or of a batch of events.
 
         **Raises:** `ValueError` if `x` has neither the event's shape nor that of a batch of events.
         """
-        return self.log_prob_and_stats(x, key=key, **settings)[0]
+        return self.log_prob_and_stats(x, key=key, condition=condition, **settings)[0]
 
-    @border("log_prob", x=_border.points, key=_border.key_or_none)
+    @border("log_prob", x=_border.points, key=_border.key_or_none, condition=_border.condition)
     def log_prob_and_stats(
-        self, x: Float[Array, "*batch_event"], *, key: PRNGKeyArray | None = None, **settings: Any
+        self,
+        x: Float[Array, "*batch_event"],
+        *,
+        key: PRNGKeyArray | None = None,
+        condition: PyTree = None,
+        **settings: Any,
     ) -> tuple[Float[Array, "*batch"], SolverStats]:
         """The log density in nats, and what the solver did."""
         flow = self.with_settings(**settings)
-        batch, lead = _as_batch(flow, x, "log_prob: `x`")
+        batch, lead = as_batch(flow, x, "log_prob: `x`")
         keys = None if key is None else jax.random.split(key, batch.shape[0])
-        log_prob, stats = _carry.solved(_carry.density, flow, (_in_units(flow, batch), keys))
-        result = (log_prob + _log_det(flow), stats)
+        conditions = as_conditions(flow, condition, batch.shape[0], "log_prob")
+        rows = in_units(flow, batch), keys, conditions
+        log_prob, stats = _carry.solved(_carry.density, flow, rows)
+        result = (log_prob + log_det(flow), stats)
         return jax.tree.map(lambda leaf: leaf.reshape(lead), result)
 
     def with_settings(self, **settings: Any) -> "Flow":
@@ -209,6 +258,16 @@ class Flow(eqx.Module):
         refuse_fork()
         solver = self.solver.changed(**settings)
         return Flow(self.prior, self.network, solver, units=self.units)
+
+    def guided(self, weight: ArrayLike) -> "Flow":
+        r"""The flow with the field $v(t, x) + w\,(v(t, x, c) - v(t, x))$ of classifier-free guidance,
+        $w$ being `weight`: see [`Guided`][hiflow.networks.Guided], and what its density is.
+
+        **Raises:** `ValueError` if the flow is guided already, or was trained without
+        `condition_dropout`.
+        """
+        as_conditions(self, None, 1, "guided")
+        return Flow(self.prior, Guided(self.network, weight), self.solver, units=self.units)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the flow to one file, atomically. [`hiflow.load`][hiflow.load] reads it.
@@ -250,44 +309,3 @@ def _check_velocity(flow: Flow, path: str | os.PathLike[str]) -> None:
         raise ValueError(f"{path}: the network's parts don't fit together ({error}).") from error
     if v.shape != x.shape or not jnp.issubdtype(v.dtype, jnp.floating):
         raise ValueError(f"{path}: the network gives {v.dtype}{list(v.shape)} for an event.")
-
-
-def _prior_samples(flow: Flow, key: PRNGKeyArray, size: int) -> Float[Array, "size *event"]:
-    if size < 1:
-        raise ValueError(f"`size` must be at least 1, got {size}.")
-    return jax.vmap(flow.prior.sample)(jax.random.split(key, size))
-
-
-def _in_units(flow: Flow, x: Float[Array, "n *event"]) -> Float[Array, "n *event"]:
-    """Points of the data in the coordinates that the ODE runs in."""
-    return x if flow.units is None else jax.vmap(flow.units)(x)
-
-
-def _from_units(flow: Flow, z: Float[Array, "n *event"]) -> Float[Array, "n *event"]:
-    return z if flow.units is None else jax.vmap(flow.units.inverse)(z)
-
-
-def _log_det(flow: Flow) -> Float[Array, ""]:
-    """What takes log densities in those coordinates to the data's."""
-    if flow.units is None:
-        return jnp.zeros(())
-    return flow.units.log_det(jnp.zeros(flow.prior.event_shape), flow.prior.group)
-
-
-def _check_batch(flow: Flow, x: Array, what: str) -> None:
-    """Raise unless `x` is a batch of events."""
-    event = flow.prior.event_shape
-    if x.shape[1:] != event:
-        raise ValueError(
-            f"{what} must have shape (n, {', '.join(map(str, event))}), got {x.shape}."
-        )
-
-
-def _as_batch(flow: Flow, x: Array, what: str) -> tuple[Array, tuple[int, ...]]:
-    """One event or a batch of them as a batch, and the shape that results are to have."""
-    event = flow.prior.event_shape
-    if x.shape[-len(event) :] != event or x.ndim > len(event) + 1:
-        raise ValueError(
-            f"{what} must have shape {event} or (n, {', '.join(map(str, event))}), got {x.shape}."
-        )
-    return x.reshape(-1, *event), x.shape[: x.ndim - len(event)]

@@ -23,7 +23,7 @@ from hiflow._integration import (
 )
 from hiflow._integration._adaptive import FIRST_STEP, MOST_STEPS
 from hiflow._kinds import wanted
-from hiflow.networks import AbstractVelocityField
+from hiflow.networks import AbstractVelocityField, told
 
 T = TypeVar("T")
 LARGEST_TOLERANCE = 1.0
@@ -167,17 +167,20 @@ def solve(
     interval: tuple[float, float],
     divergence: divergences.AbstractDivergence | None = None,
     keys: Array | None = None,
+    conditions: PyTree = None,
 ) -> tuple[tuple[Array, Any], SolverStats, Bool[Array, " n"]]:
-    """Where the network carries the points `x` from the start of the interval to its end, what the
-    divergence adds up to on the way, if one is given, what it took, and who got there.
+    """Where the network carries the points `x` from the start of the interval to its end, each under its
+    condition, what the divergence adds up to on the way, if one is given, what it took, and who got
+    there.
 
     The caller looks at the last: an error raised in here, from compiled code, would keep the program
     out of JAX's persistent compilation cache.
     """
     # Times are of JAX's default precision, and points at least.
     x = x.astype(jnp.promote_types(x.dtype, jnp.zeros(()).dtype))
-    width = _width(solver, network, x, divergence, keys)
-    problem = (_field, (network, divergence), x, keys, Interval(*interval), solver.method)
+    given = keys, conditions
+    width = _width(solver, network, x, divergence, given)
+    problem = (_field, (network, divergence), x, given, Interval(*interval), solver.method)
     if solver.steps is not None:
         (x, gained), report = solve_in_steps(*problem, solver.steps, width)
     else:
@@ -192,9 +195,10 @@ def solve_along(
     network: AbstractVelocityField,
     x: Float[Array, "n *event"],
     times: Float[Array, " times"],
+    conditions: PyTree = None,
 ) -> tuple[Float[Array, "n times *event"], Bool[Array, " n"]]:
-    """Where the network has carried the points `x` from time 0 at each of the times, by the method's
-    interpolation between its steps, and who got to time 1."""
+    """Where the network has carried the points `x` from time 0 at each of the times, each under its
+    condition, by the method's interpolation between its steps, and who got to time 1."""
     x = x.astype(jnp.promote_types(x.dtype, jnp.zeros(()).dtype))
     if solver.steps is None:
         controller, first, most = (
@@ -208,15 +212,17 @@ def solve_along(
     term = diffrax.ODETerm(lambda t, x, network: network(t, x))
     saved = diffrax.SaveAt(ts=times.astype(x.dtype))
 
-    def one(x: Array) -> tuple[Array, Array]:
+    def one(start: tuple[Array, PyTree]) -> tuple[Array, Array]:
+        x, condition = start
         found = diffrax.diffeqsolve(
-            term, solver.method, 0.0, 1.0, first, x, network,
+            term, solver.method, 0.0, 1.0, first, x, told(network, condition),
             saveat=saved, stepsize_controller=controller, max_steps=most, throw=False,
         )  # fmt: skip
         assert found.ys is not None
         return found.ys, found.result == diffrax.RESULTS.successful
 
-    return in_chunks(one, x, _width(solver, network, x, None, None))
+    width = _width(solver, network, x, None, (None, conditions))
+    return in_chunks(one, (x, conditions), width)
 
 
 def _controller(solver: Solver) -> diffrax.PIDController:
@@ -224,17 +230,22 @@ def _controller(solver: Solver) -> diffrax.PIDController:
 
 
 def _field(parts: tuple[AbstractVelocityField, divergences.AbstractDivergence | None]) -> Field:
+    """A sample is given a key for the divergence's probes, and its condition."""
     network, divergence = parts
+
+    def velocity(t: Any, x: Any, drawn: Any) -> Array:
+        return told(network, drawn[1])(t, x)
+
     if divergence is None:
         return Field(
-            lambda t, x, drawn: network(t, x),
-            lambda t, x, drawn: (network(t, x), None),
-            lambda key, x: None,
+            velocity,
+            lambda t, x, drawn: (velocity(t, x, drawn), None),
+            lambda given, x: (None, given[1]),
         )
     return Field(
-        lambda t, x, drawn: network(t, x),
-        lambda t, x, drawn: divergence(network, t, x, drawn),
-        divergence.draw,
+        velocity,
+        lambda t, x, drawn: divergence(told(network, drawn[1]), t, x, drawn[0]),
+        lambda given, x: (divergence.draw(given[0], x), given[1]),
     )
 
 
@@ -243,16 +254,16 @@ def _width(
     network: AbstractVelocityField,
     x: Float[Array, "n *event"],
     divergence: divergences.AbstractDivergence | None,
-    keys: Array | None,
+    given: PyTree,
 ) -> int:
     if solver.chunk_size is not None:
         return min(solver.chunk_size, x.shape[0])
     field = _field((network, divergence))
 
-    def once(x: Array, key: Array | None) -> PyTree:
-        return field.both(jnp.zeros((), x.dtype), x, field.draw(key, x))
+    def once(x: Array, given: PyTree) -> PyTree:
+        return field.both(jnp.zeros((), x.dtype), x, field.draw(given, x))
 
-    one = jax.eval_shape(lambda: (x[0], None if keys is None else keys[0]))
+    one = jax.eval_shape(lambda: (x[0], jax.tree.map(lambda leaf: leaf[0], given)))
     return width_for(once, *one, n=x.shape[0], refilled=solver.steps is None)
 
 

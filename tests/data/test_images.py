@@ -151,6 +151,20 @@ def test_digits_come_with_scikit_learn():
     assert train.max() == 16
 
 
+def test_labels_go_with_their_images(tmp_path):
+    for part, size in {"train": 3, "t10k": 2}.items():
+        classes = np.arange(size, dtype=np.uint8)
+        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(idx(classes))
+    train, test = data.labels("mnist", tmp_path)
+    assert (train.tolist(), test.tolist()) == ([0, 1, 2], [0, 1])
+    with pytest.raises(FileNotFoundError, match="has no train-labels-idx1-ubyte"):
+        data.labels("mnist", tmp_path / "elsewhere")
+    pytest.importorskip("sklearn")
+    for pixels, classes in zip(data.images("digits"), data.labels("digits"), strict=True):
+        assert len(pixels) == len(classes)
+        assert set(classes) == set(range(10))
+
+
 def test_a_failed_download_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("HIFLOW_CACHE", str(tmp_path))
     datasets = pytest.importorskip("sklearn.datasets", reason="needs the images extra")

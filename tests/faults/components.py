@@ -149,7 +149,7 @@ FAULTS = [
     ),
     Mutation(
         "blocks are left as they come", "couplings/_symmetric.py",
-        "chosen = x0[assignment(jax.lax.map(row, x1))]", "chosen = x0",
+        "chosen = x0[assignment(kept_apart(jax.lax.map(row, x1), kinds))]", "chosen = x0",
         COUPLINGS + "::test_equivariant_ot_costs_the_assignment_of_least_distances_of_orbits",
     ),
     Mutation(
@@ -209,5 +209,11 @@ FAULTS = [
         "shrinkage of too many samples", "priors/_shrinkage.py", "- np.sum(S**2)) / n",
         "- np.sum(S**2))",
         "tests/priors/test_gaussian_priors.py::test_the_default_shrinkage_is_ledoit_and_wolfs",
+    ),
+    Mutation(
+        "prior samples change their kind", "couplings/_base.py", "apart = kinds[:, None] != kinds",
+        "apart = kinds[:, None] != kinds[:, None]",
+        "tests/training/test_conditional_flows.py::"
+        "test_within_kinds_every_kind_keeps_its_prior_samples",
     ),
 ]  # fmt: skip

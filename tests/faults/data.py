@@ -138,7 +138,7 @@ FAULTS = [
     Mutation(
         "densities in the prior's units",
         "flow.py",
-        "result = (log_prob + _log_det(flow), stats)",
+        "result = (log_prob + log_det(flow), stats)",
         "result = (log_prob, stats)",
         f"{UNITS}::test_a_density_integrates_to_one_in_the_datas_units",
     ),

@@ -25,7 +25,7 @@ FAULTS = [
         TRUST + "::test_double_precision_is_kept_in_double_precision_and_said_to_be_rounded_in_single",
     ),
     Mutation(
-        "any format is read", "_disk/_modules.py", "if version not in (1, 2, 3, FORMAT):",
+        "any format is read", "_disk/_modules.py", "if version not in (1, 2, 3, 4, FORMAT):",
         "if version < 1:",
         DISK + "::test_a_file_of_another_format_is_refused",
     ),

@@ -30,8 +30,8 @@ FAULTS = [
         "tests/test_flow.py::test_a_trajectory_goes_from_the_prior_to_the_samples_of_the_same_key",
     ),
     Mutation(
-        "pull pushes on", "_carry.py", "solve(flow.solver, flow.network, projected, (1.0, 0.0))",
-        "solve(flow.solver, flow.network, projected, (0.0, 1.0))",
+        "pull pushes on", "_carry.py", "flow.solver, flow.network, projected, (1.0, 0.0)",
+        "flow.solver, flow.network, projected, (0.0, 1.0)",
         "tests/test_flow.py::test_pull_is_the_inverse_of_push",
     ),
     Mutation(
@@ -241,5 +241,9 @@ FAULTS = [
         "lanes by the last intermediate alone", "_integration/_width.py", "return max(sizes)",
         "return sizes[-1]",
         LANES + "::test_lanes_are_as_many_as_have_room",
+    ),
+    Mutation(
+        "a flow of conditions goes without any", "_rows.py", "not bool(conditions.taught)", "False",
+        "tests/training/test_conditional_flows.py::test_a_flow_says_what_it_lacks",
     ),
 ]  # fmt: skip

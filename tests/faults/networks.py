@@ -50,8 +50,9 @@ FAULTS = [
     ),
     Mutation(
         "the centre of mass leaks in", "networks/_mlp.py",
-        'owner="MLP")\n        y = jnp.concatenate([self.projects_on.project(x).reshape(-1)',
-        'owner="MLP")\n        y = jnp.concatenate([x.reshape(-1)',
+        'owner="MLP")\n        y = jnp.concatenate(\n            [self.projects_on.project(x).'
+        'reshape(-1)',
+        'owner="MLP")\n        y = jnp.concatenate(\n            [x.reshape(-1)',
         FORMULAS + "::test_mlp_is_its_layers",
     ),
     Mutation(
@@ -61,7 +62,7 @@ FAULTS = [
     ),
     Mutation(
         "shifts at full pace", "networks/_egnn.py",
-        "layer(clock, start + self.pace(t) * shift, h)", "layer(clock, start + shift, h)",
+        "layer(now, start + self.pace(t, condition) * shift, h)", "layer(now, start + shift, h)",
         FORMULAS + "::test_egnn_is_its_formula",
     ),
     Mutation(
@@ -75,8 +76,8 @@ FAULTS = [
         "tests/networks/test_unet.py::test_convolution_and_its_derivatives_are_those_of_jax",
     ),
     Mutation(
-        "nobody asks", "networks/_unet.py", "_through(self.after, clock, self.attention(y))",
-        "_through(self.after, clock, y)",
+        "nobody asks", "networks/_unet.py", "_through(self.after, now, self.attention(y))",
+        "_through(self.after, now, y)",
         "tests/networks/test_unet.py::test_depends_on_time_and_every_weight",
     ),
     Mutation(
@@ -120,8 +121,8 @@ FAULTS = [
     ),
     Mutation(
         "the centre of mass leaks into the divergence", "networks/_mlp.py",
-        "(t, x)\n        y = jnp.concatenate([self.projects_on.project(x).reshape(-1)",
-        "(t, x)\n        y = jnp.concatenate([x.reshape(-1)",
+        "condition)\n        y = jnp.concatenate(\n            [self.projects_on.project(x).reshape(-1)",
+        "condition)\n        y = jnp.concatenate(\n            [x.reshape(-1)",
         "tests/networks/test_networks.py::test_mlp_divergence_is_trace_of_jacobian",
     ),
     Mutation(
@@ -129,5 +130,17 @@ FAULTS = [
         "jnp.append(self.projects_on.project(x).reshape(-1), t)",
         "jnp.append(t, self.projects_on.project(x).reshape(-1))",
         "tests/test_mistakes.py::test_a_plain_network_is_wrapped",
+    ),
+    Mutation(
+        "what is dropped is the last class", "networks/_conditions.py",
+        "jnp.where(condition < 0, self.classes, condition)",
+        "jnp.where(condition < 0, self.classes - 1, condition)",
+        "tests/networks/test_conditions.py::test_what_is_dropped_in_a_batch_is_no_condition",
+    ),
+    Mutation(
+        "guidance on top of the field without a condition", "networks/_told.py",
+        "((1 - w, None), (w, condition))", "((1, None), (w, condition))",
+        "tests/networks/test_conditions.py::"
+        "test_guidance_goes_from_no_condition_to_one_and_beyond",
     ),
 ]  # fmt: skip

@@ -306,8 +306,16 @@ FAULTS = [
     ),
     Mutation(
         "scoring without a rehearsal", "training/_rehearsal.py",
-        "    eqx.filter_eval_shape(flow.log_prob_and_stats, points, key=jax.random.key(0))\n", "",
+        "    eqx.filter_eval_shape(\n        flow.log_prob_and_stats, points, key=jax.random.key(0), "
+        "condition=conditions\n    )\n",
+        "",
         "tests/training/test_lost_runs.py::"
         "test_what_validation_would_raise_is_raised_before_training",
+    ),
+    Mutation(
+        "optimal transport among conditions that all differ", "training/_conditions.py",
+        "len(different) > max(1, batch_size // 2)", "len(different) > 10**9",
+        "tests/training/test_conditional_flows.py::"
+        "test_what_does_not_go_with_conditions_is_refused",
     ),
 ]  # fmt: skip

@@ -2,13 +2,19 @@
 
 from typing import Any
 
-FORMAT = 4
+FORMAT = 5
 _SETTINGS_OF_FORMAT_1 = ("rtol", "atol", "steps", "divergence", "chunk_size")
 
-_NEW_IN_FORMAT_4 = {
-    "hiflow.networks:EGNN": ("kind",),
-    "hiflow.networks._egnn:EGNN": ("kind",),
+# Fields of later formats, in files of which they are `None`: formats 4 (particles told apart) and 5
+# (conditions).
+_LATER = {
+    "hiflow.networks:EGNN": ("kind", "conditions"),
+    "hiflow.networks._egnn:EGNN": ("kind", "conditions"),
     "hiflow.networks._egnn_layer:Layer": ("pairs", "handedness"),
+    "hiflow.networks:MLP": ("conditions",),
+    "hiflow.networks._mlp:MLP": ("conditions",),
+    "hiflow.networks:UNet": ("conditions",),
+    "hiflow.networks._unet:UNet": ("conditions",),
 }
 
 
@@ -20,7 +26,7 @@ def in_todays_words(root: Any, version: int) -> Any:
     try:
         if version == FORMAT:
             return root
-        return _of_identical_particles(_with_units(_of_format_1(root) if version == 1 else root))
+        return _with_later_fields(_with_units(_of_format_1(root) if version == 1 else root))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"its manifest lacks {error}") from error
 
@@ -32,14 +38,15 @@ def _with_units(code: Any) -> Any:
     return code
 
 
-def _of_identical_particles(code: Any) -> Any:
-    """Before format 4 no network told particles apart, or a molecule from its mirror image."""
+def _with_later_fields(code: Any) -> Any:
+    """Before format 4 no network told particles apart, or a molecule from its mirror image; before
+    format 5 none was told a condition."""
     if isinstance(code, list):
-        return [_of_identical_particles(item) for item in code]
+        return [_with_later_fields(item) for item in code]
     if not isinstance(code, dict):
         return code
-    code = {key: _of_identical_particles(item) for key, item in code.items()}
-    for name in _NEW_IN_FORMAT_4.get(str(code.get("module")), ()):
+    code = {key: _with_later_fields(item) for key, item in code.items()}
+    for name in _LATER.get(str(code.get("module")), ()):
         code["fields"].setdefault(name, None)
     return code
 

@@ -67,7 +67,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[Any, dict[str, np.ndarray]]:
             archive = Archive(file, stored=True)
             manifest = _manifest(archive)
             version = manifest["hiflow-format"]
-            if version not in (1, 2, 3, FORMAT):
+            if version not in (1, 2, 3, 4, FORMAT):
                 raise _OtherFormat(version)
             arrays = {name: archive[name] for name in archive if name != "manifest"}
             if version > 2 and manifest["sha256"] != _digest(manifest["root"], arrays):

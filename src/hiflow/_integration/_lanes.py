@@ -38,7 +38,7 @@ def fixed_steps(
     method: diffrax.AbstractSolver,
     steps: int,
     x: Float[Array, "n *event"],
-    keys: Array | None,
+    keys: PyTree,
     width: int,
 ) -> tuple[Ends, Report]:
     """Everyone's end after a number of equal steps. Stages that only an error estimate needs are left
@@ -66,7 +66,7 @@ def fixed_steps(
 
 
 def adaptive_steps(
-    solve: Adaptive, x: Float[Array, "n *event"], keys: Array | None, width: int
+    solve: Adaptive, x: Float[Array, "n *event"], keys: PyTree, width: int
 ) -> tuple[Ends, Report]:
     """Everyone's end by adaptive steps. `width` lanes run at once, and a lane that is done takes the
     next sample. It can't be differentiated: see `adaptive_steps_in_chunks`."""
@@ -113,7 +113,7 @@ def adaptive_steps(
 
 
 def adaptive_steps_in_chunks(
-    solve: Adaptive, x: Float[Array, "n *event"], keys: Array | None, width: int
+    solve: Adaptive, x: Float[Array, "n *event"], keys: PyTree, width: int
 ) -> tuple[Ends, Report]:
     """The same by chunks that run until their slowest sample is done, but differentiable."""
 

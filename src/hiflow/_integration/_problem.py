@@ -17,7 +17,8 @@ class Field(NamedTuple):
 
     - `velocity`: `(t, x, drawn)` to $v(t, x)$.
     - `both`: `(t, x, drawn)` to $v(t, x)$ and the quantity, an array or `()` for none.
-    - `draw`: the random numbers of one sample, `drawn`, from its key.
+    - `draw`: what one sample's whole solve uses, `drawn`, from what it is given: its key for random
+      numbers, and whatever else comes with it.
     """
 
     velocity: Callable[[Any, Any, Any], Array]

@@ -1,4 +1,5 @@
-"""The two solves, differentiable in what the field is made of and in the starts."""
+"""The two solves, differentiable in what the field is made of, in the starts and in what samples are
+given."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +26,7 @@ def solve_in_steps(
     make: MakeField,
     parts: PyTree,
     x: Float[Array, "n *event"],
-    keys: Array | None,
+    keys: PyTree,
     interval: Interval,
     method: diffrax.AbstractSolver,
     steps: int,
@@ -39,7 +40,7 @@ def solve_adaptively(
     make: MakeField,
     parts: PyTree,
     x: Float[Array, "n *event"],
-    keys: Array | None,
+    keys: PyTree,
     interval: Interval,
     method: diffrax.AbstractSolver,
     controller: diffrax.PIDController,
@@ -48,7 +49,7 @@ def solve_adaptively(
     """Ends by adaptive steps: in lanes that are refilled, or in chunks where it is differentiated."""
     arrays, rest = eqx.partition(controller, eqx.is_array)
     controller = eqx.combine(jax.lax.stop_gradient(arrays), rest)
-    ends, counts = _adaptively((parts, x), make, keys, interval, method, controller, width)
+    ends, counts = _adaptively((parts, x, keys), make, interval, method, controller, width)
     nfe, accepted, rejected, arrived = jax.lax.stop_gradient(counts)
     whole = jnp.int32
     counts = nfe.astype(whole), accepted.astype(whole), rejected.astype(whole)
@@ -56,19 +57,19 @@ def solve_adaptively(
 
 
 @eqx.filter_custom_vjp
-def _adaptively(differentiable, make, keys, interval, method, controller, width):
-    parts, x = differentiable
+def _adaptively(differentiable, make, interval, method, controller, width):
+    parts, x, keys = differentiable
     solve = Adaptive(make(parts), interval, method, controller)
     ends, report = adaptive_steps(solve, x, keys, width)
     return ends, _as_floats(report)
 
 
 @_adaptively.def_fwd
-def _forward(perturbed, differentiable, make, keys, interval, method, controller, width):
+def _forward(perturbed, differentiable, make, interval, method, controller, width):
     inexact, rest = eqx.partition(differentiable, eqx.is_inexact_array)
 
     def ends(inexact: PyTree) -> tuple[Ends, Report]:
-        parts, x = eqx.combine(inexact, rest)
+        parts, x, keys = eqx.combine(inexact, rest)
         solve = Adaptive(make(parts), interval, method, controller)
         ends, report = adaptive_steps_in_chunks(solve, x, keys, width)
         return ends, _as_floats(report)

@@ -2,6 +2,7 @@
 
 from hiflow._distances import squared_distances as squared_distances
 from hiflow.couplings._base import AbstractCoupling as AbstractCoupling
+from hiflow.couplings._base import SupportsKinds as SupportsKinds
 from hiflow.couplings._base import SupportsPreparation as SupportsPreparation
 from hiflow.couplings._base import registry as registry
 from hiflow.couplings._independent import Independent as Independent

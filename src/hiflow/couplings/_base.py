@@ -4,7 +4,8 @@ import abc
 from typing import ClassVar, Protocol, runtime_checkable
 
 import equinox as eqx
-from jaxtyping import Array, Float, PRNGKeyArray
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hiflow.priors import AbstractPrior
 from hiflow.registry import Registry
@@ -26,6 +27,11 @@ class AbstractCoupling(eqx.Module):
     """Whether `fit` pairs coming batches on the CPU, in a thread of its own, while the device trains.
     For work that a GPU does slowly, such as assignments."""
 
+    exchanges: ClassVar[bool] = True
+    """Whether a data point may get the prior sample of another. Then the prior samples of the points
+    under one condition aren't samples of the prior: conditional flows need
+    [`SupportsKinds`][hiflow.couplings.SupportsKinds]."""
+
     redraws: ClassVar[bool] = False
     """Whether `x0` is replaced by other draws from the prior instead of being reordered."""
 
@@ -37,6 +43,31 @@ class AbstractCoupling(eqx.Module):
 
 
 registry = Registry("couplings", AbstractCoupling)
+
+
+@runtime_checkable
+class SupportsKinds(Protocol):
+    r"""A coupling that can pair within kinds alone: then $p(x_0|c)$ is the prior for every kind $c$, a
+    batch at a time (conditional optimal transport, Chemseddine et al. 2024, arXiv:2403.18705; Kerrigan
+    et al. 2024, arXiv:2404.04240)."""
+
+    def within(
+        self,
+        x0: Float[Array, "batch *event"],
+        x1: Float[Array, "batch *event"],
+        key: PRNGKeyArray,
+        kinds: Int[Array, " batch"],
+    ) -> tuple[Float[Array, "batch *event"], Float[Array, "batch *event"]]:
+        """The paired batch; only points of one kind have exchanged prior samples."""
+        ...
+
+
+def kept_apart(cost: Float[Array, "n n"], kinds: Int[Array, " n"] | None) -> Float[Array, "n n"]:
+    """The costs of an assignment with those between kinds above any within."""
+    if kinds is None:
+        return cost
+    apart = kinds[:, None] != kinds
+    return jnp.where(apart, (cost.shape[0] + 1) * (cost.max() + 1), cost)
 
 
 @runtime_checkable

@@ -1,5 +1,7 @@
 """The independent coupling."""
 
+from typing import ClassVar
+
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow.couplings._base import AbstractCoupling, registry
@@ -8,6 +10,8 @@ from hiflow.couplings._base import AbstractCoupling, registry
 @registry.register("independent")
 class Independent(AbstractCoupling):
     """Prior samples and data points are paired as they come."""
+
+    exchanges: ClassVar[bool] = False
 
     def __call__(
         self, x0: Float[Array, "batch *event"], x1: Float[Array, "batch *event"], key: PRNGKeyArray

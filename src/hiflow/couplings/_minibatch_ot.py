@@ -2,10 +2,10 @@
 
 from typing import ClassVar
 
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hiflow._distances import squared_distances
-from hiflow.couplings._base import AbstractCoupling, registry
+from hiflow.couplings._base import AbstractCoupling, kept_apart, registry
 from hiflow.groups._assignment import assignment
 
 
@@ -25,3 +25,13 @@ class MinibatchOT(AbstractCoupling):
         self, x0: Float[Array, "batch *event"], x1: Float[Array, "batch *event"], key: PRNGKeyArray
     ) -> tuple[Float[Array, "batch *event"], Float[Array, "batch *event"]]:
         return x0[assignment(squared_distances(x1, x0))], x1
+
+    def within(
+        self,
+        x0: Float[Array, "batch *event"],
+        x1: Float[Array, "batch *event"],
+        key: PRNGKeyArray,
+        kinds: Int[Array, " batch"],
+    ) -> tuple[Float[Array, "batch *event"], Float[Array, "batch *event"]]:
+        """The best permutation within kinds."""
+        return x0[assignment(kept_apart(squared_distances(x1, x0), kinds))], x1

@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from hiflow import groups
-from hiflow.couplings._base import AbstractCoupling, registry
+from hiflow.couplings._base import AbstractCoupling, kept_apart, registry
 from hiflow.groups._assignment import assignment
 from hiflow.registry import Named
 
@@ -46,6 +46,7 @@ class SymmetryAligned(AbstractCoupling):
     starts: int = eqx.field(static=True, default=1)
 
     in_background: ClassVar[bool] = True
+    exchanges: ClassVar[bool] = False
 
     def __check_init__(self):
         if self.starts < 1:
@@ -98,17 +99,30 @@ class EquivariantOT(AbstractCoupling):
     def __call__(
         self, x0: Float[Array, "batch *event"], x1: Float[Array, "batch *event"], key: PRNGKeyArray
     ) -> tuple[Float[Array, "batch *event"], Float[Array, "batch *event"]]:
+        return self._paired(x0, x1, None), x1
+
+    def within(
+        self,
+        x0: Float[Array, "batch *event"],
+        x1: Float[Array, "batch *event"],
+        key: PRNGKeyArray,
+        kinds: Int[Array, " batch"],
+    ) -> tuple[Float[Array, "batch *event"], Float[Array, "batch *event"]]:
+        """The same within kinds."""
+        return self._paired(x0, x1, kinds), x1
+
+    def _paired(self, x0: Array, x1: Array, kinds: Array | None) -> Array:
         n, size = x0.shape[0], self.block or x0.shape[0]
         whole = n - n % size
-        blocks = (x.reshape(-1, size, *x.shape[1:]) for x in (x0[:whole], x1[:whole]))
-        paired = jax.lax.map(lambda pair: self._pair(*pair), tuple(blocks)).reshape(
-            -1, *x0.shape[1:]
-        )
+        batch = (x0, x1, kinds)
+        blocks = jax.tree.map(lambda x: x[:whole].reshape(-1, size, *x.shape[1:]), batch)
+        paired = jax.lax.map(lambda pair: self._pair(*pair), blocks).reshape(-1, *x0.shape[1:])
         if whole < n:
-            paired = jnp.concatenate([paired, self._pair(x0[whole:], x1[whole:])])
-        return paired, x1
+            rest = jax.tree.map(lambda x: x[whole:], batch)
+            paired = jnp.concatenate([paired, self._pair(*rest)])
+        return paired
 
-    def _pair(self, x0: Array, x1: Array) -> Array:
+    def _pair(self, x0: Array, x1: Array, kinds: Array | None) -> Array:
         roughly = self.group
         if isinstance(roughly, groups.Product):
             roughly = groups.Product(roughly.groups, rounds=1)
@@ -117,7 +131,7 @@ class EquivariantOT(AbstractCoupling):
             moved = jax.vmap(lambda x: aligned(roughly, x, y))(x0)
             return jnp.sum((moved - y).reshape(x0.shape[0], -1) ** 2, axis=1)
 
-        chosen = x0[assignment(jax.lax.map(row, x1))]
+        chosen = x0[assignment(kept_apart(jax.lax.map(row, x1), kinds))]
         return jax.vmap(lambda x, y: aligned(self.group, x, y))(chosen, x1)
 
 

@@ -203,6 +203,32 @@ def images(
     return _shrunk(train, side), _shrunk(test, side)
 
 
+def labels(
+    name: str, folder: str | os.PathLike[str] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The classes of the [`images`][hiflow.data.images], from 0 to 9, in their order: of the training
+    and of the test images.
+
+    **Arguments:**
+
+    - `name`, `folder`: as for `images`; the files of labels lie beside those of images.
+
+    **Raises:** as `images`.
+    """
+    levels(name)
+    if name == "digits":
+        every = _scikit_learn().load_digits().target.astype(np.int32)
+        return every[:-360], every[-360:]
+    kept = cache_folder() / name
+    folder = kept if folder is None and kept.is_dir() else folder
+    if folder is not None:
+        files = (_idx_file(Path(folder), part, "labels-idx1") for part in ("train", "t10k"))
+        train, test = (load_idx(file).astype(np.int32) for file in files)
+        return train, test
+    every = _fetched(name).target.astype(np.int32)
+    return every[:60_000], every[60_000:]
+
+
 def _shrunk(pixels: np.ndarray, side: int) -> np.ndarray:
     block = pixels.shape[1] // side
     tiles = pixels.reshape(-1, side, block, side, block).astype(np.float32)
@@ -223,8 +249,8 @@ def _whole(name: str, folder: str | os.PathLike[str] | None) -> tuple[np.ndarray
     return every[:60_000], every[60_000:]
 
 
-def _idx_file(folder: Path, part: str) -> Path:
-    stem = f"{part}-images-idx3-ubyte"
+def _idx_file(folder: Path, part: str, kind: str = "images-idx3") -> Path:
+    stem = f"{part}-{kind}-ubyte"
     for path in (folder / stem, folder / f"{stem}.gz"):
         if path.is_file():
             return path
@@ -232,8 +258,12 @@ def _idx_file(folder: Path, part: str) -> Path:
 
 
 def _download(name: str) -> np.ndarray:
+    return _fetched(name).data.astype(np.uint8).reshape(-1, 28, 28)
+
+
+def _fetched(name: str) -> Any:
     try:
-        found = _scikit_learn().fetch_openml(
+        return _scikit_learn().fetch_openml(
             _OPENML[name], version=1, as_frame=False, data_home=str(cache_folder() / "openml")
         )
     except OSError as error:
@@ -241,7 +271,6 @@ def _download(name: str) -> np.ndarray:
             f"images: {name!r} could not be downloaded ({error}). Download its IDX files elsewhere "
             "and pass their folder."
         ) from error
-    return found.data.astype(np.uint8).reshape(-1, 28, 28)
 
 
 def _scikit_learn() -> Any:

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow._border import border
 from hiflow._border import key as one_key
@@ -15,12 +15,18 @@ from hiflow._checks import check_event
 from hiflow._distances import pair_distances
 from hiflow.groups import AbstractGroup, Permutation, Product, Rotation, Translation
 from hiflow.networks._base import AbstractVelocityField, check_sizes, registry
+from hiflow.networks._conditions import (
+    AbstractConditions,
+    arguments_of,
+    clock,
+    clock_size,
+    make_conditions,
+)
 from hiflow.networks._egnn_divergence import shift_and_divergence
 from hiflow.networks._egnn_handedness import Handedness
 from hiflow.networks._egnn_layer import Layer
 from hiflow.networks._egnn_pairs import Pairs
 from hiflow.networks._species import Bonds, bonds_of, check_species, kinds_of, species_or_none
-from hiflow.networks._time import TIME_FEATURES, time_features
 
 
 @registry.register("egnn")
@@ -68,6 +74,8 @@ class EGNN(AbstractVelocityField):
       allow must keep them.
     - `reflections`: whether a mirror image moves as the mirror image does; `False` for chiral
       molecules, in 2 and 3 dimensions. By name in `fit` and experiments: as the energy has it.
+    - `classes`, `condition_size`: of the conditions, if there are any: how many labels, or the length of
+      a vector. They are told beside the time everywhere, and none of them may turn or move.
     - `key`: for the initial weights.
 
     **Raises:** `ValueError` if a size is below its least, if `species` or `bonds` don't fit the
@@ -83,6 +91,7 @@ class EGNN(AbstractVelocityField):
     expansion_clock: eqx.nn.Linear
     pace_clock: eqx.nn.Linear
     kind: Float[Array, "kinds width"] | None
+    conditions: AbstractConditions | None
 
     @border("EGNN", species=species_or_none, bonds=bonds_of, key=one_key)
     def __init__(
@@ -95,6 +104,8 @@ class EGNN(AbstractVelocityField):
         species: Sequence[int | float | str] | None = None,
         bonds: Sequence[Sequence[int]] = (),
         reflections: bool = True,
+        classes: int | None = None,
+        condition_size: int | None = None,
         *,
         key: PRNGKeyArray,
     ):
@@ -114,7 +125,9 @@ class EGNN(AbstractVelocityField):
             (Permutation(species), Rotation(dim, reflections=reflections), Translation())
         )
         self.length = float(length)
-        self.node = eqx.nn.Linear(TIME_FEATURES, width, key=k_node)
+        self.conditions = make_conditions("EGNN", classes, condition_size, key)
+        features = clock_size(self.conditions)
+        self.node = eqx.nn.Linear(features, width, key=k_node)
         kinds = kinds_of(species, particles)
         alike = not marked and max(kinds) == 0
         self.layers = tuple(
@@ -122,13 +135,14 @@ class EGNN(AbstractVelocityField):
                 width,
                 None if alike else Pairs(kinds, marked, width, key=jax.random.fold_in(k, 1)),
                 None if reflections else Handedness(width, dim, key=jax.random.fold_in(k, 2)),
+                features,
                 key=k,
             )
             for k in k_layers
         )
         self.log_scale = jnp.zeros(())
-        self.expansion_clock = _zeros(eqx.nn.Linear(TIME_FEATURES, "scalar", key=k_expansion))
-        self.pace_clock = _zeros(eqx.nn.Linear(TIME_FEATURES, "scalar", key=k_pace))
+        self.expansion_clock = _zeros(eqx.nn.Linear(features, "scalar", key=k_expansion))
+        self.pace_clock = _zeros(eqx.nn.Linear(features, "scalar", key=k_pace))
         shape = (max(kinds) + 1, width)
         self.kind = None if alike else jax.random.normal(jax.random.fold_in(key, 1), shape)
 
@@ -148,35 +162,36 @@ class EGNN(AbstractVelocityField):
             "species": permutation.species,
             "bonds": () if pairs is None else pairs.bonds,
             "reflections": rotation.reflections,
+            **arguments_of(self.conditions),
         }
 
     def __call__(
-        self, t: Float[Array, ""], x: Float[Array, "particles dim"]
+        self, t: Float[Array, ""], x: Float[Array, "particles dim"], condition: PyTree = None
     ) -> Float[Array, "particles dim"]:
         check_event(x, self.event_shape, owner="EGNN")
         # TensorFloat-32 products would break equivariance at the third digit.
         with jax.default_matmul_precision("highest"):
-            clock = time_features(t)
+            now = clock(t, self.conditions, condition)
             start, shift = x / self.length, jnp.zeros_like(x)
-            h = self.features(clock)
+            h = self.features(now)
             for layer in self.layers:
-                moved, h = layer(clock, start + self.pace(t) * shift, h)
+                moved, h = layer(now, start + self.pace(t, condition) * shift, h)
                 shift = shift + moved
-        v = self.length * shift + self.expansion(t) * x
+        v = self.length * shift + self.expansion(t, condition) * x
         return v - v.mean(0)
 
     def velocity_and_divergence(
-        self, t: Float[Array, ""], x: Float[Array, "particles dim"]
+        self, t: Float[Array, ""], x: Float[Array, "particles dim"], condition: PyTree = None
     ) -> tuple[Float[Array, "particles dim"], Float[Array, ""]]:
         r"""$v(t, x)$ and the exact $\nabla\cdot v(t, x)$, the latter on the space of centred $x$
         (which is the same as on all $x$, since translating $x$ changes nothing)."""
         check_event(x, self.event_shape, owner="EGNN")
         with jax.default_matmul_precision("highest"):
-            clock = time_features(t)
+            now, pace = clock(t, self.conditions, condition), self.pace(t, condition)
             shift, divergence = shift_and_divergence(
-                self.layers, clock, self.pace(t), x / self.length, self.features(clock)
+                self.layers, now, pace, x / self.length, self.features(now)
             )
-        expansion = self.expansion(t)
+        expansion = self.expansion(t, condition)
         v = self.length * shift + expansion * x
         return v - v.mean(0), divergence + expansion * (x.size - x.shape[1])
 
@@ -199,18 +214,18 @@ class EGNN(AbstractVelocityField):
             f"length={float(jnp.quantile(distances, 0.1)):.2g}, about their shortest."
         )
 
-    def expansion(self, t: Float[Array, ""]) -> Float[Array, ""]:
+    def expansion(self, t: Float[Array, ""], condition: PyTree = None) -> Float[Array, ""]:
         r"""$c(t) = \frac{t s^2 - (1 - t)}{(1 - t)^2 + t^2 s^2} + \text{learned}(t)$, with the
         data's standard deviation $s$ learned: exact for Gaussian data under optimal-transport paths
         from a standard normal prior."""
         variance = jnp.exp(2 * self.log_scale)
         gaussian = (t * variance - (1 - t)) / ((1 - t) ** 2 + t**2 * variance)
-        return gaussian + self.expansion_clock(time_features(t))
+        return gaussian + self.expansion_clock(clock(t, self.conditions, condition))
 
-    def pace(self, t: Float[Array, ""]) -> Float[Array, ""]:
+    def pace(self, t: Float[Array, ""], condition: PyTree = None) -> Float[Array, ""]:
         r"""$1 - t + \text{learned}(t)$: with it, layers see the particles where the shifts so far
         would take them by $t = 1$."""
-        return 1 - t + self.pace_clock(time_features(t))
+        return 1 - t + self.pace_clock(clock(t, self.conditions, condition))
 
 
 def _zeros(linear: eqx.nn.Linear) -> eqx.nn.Linear:

@@ -19,7 +19,8 @@ CORE = 0.1
 
 
 class Layer(eqx.Module):
-    r"""Messages, new features and a shift, for particles at $X$ with features $h$ at time $t$:
+    r"""Messages, new features and a shift, for particles at $X$ with features $h$ at time $t$ (and under
+    its condition, which the clock tells too):
 
     $m_{ij} = \sigma(W_a h_i + W_b h_j + W_d\,\rho(|X_i - X_j|) + b(t))$,
     $s_i = \frac{1}{N-1} \sum_{j \ne i} m_{ij}$,
@@ -49,6 +50,7 @@ class Layer(eqx.Module):
         width: int,
         pairs: Pairs | None = None,
         handedness: Handedness | None = None,
+        features: int = TIME_FEATURES,
         *,
         key: PRNGKeyArray,
     ):
@@ -56,9 +58,9 @@ class Layer(eqx.Module):
         self.receive = eqx.nn.Linear(width, width, use_bias=False, key=keys[0])
         self.send = eqx.nn.Linear(width, width, use_bias=False, key=keys[1])
         self.radial = eqx.nn.Linear(RADIAL_FEATURES, width, use_bias=False, key=keys[2])
-        self.edge_clock = eqx.nn.Linear(TIME_FEATURES, width, key=keys[3])
+        self.edge_clock = eqx.nn.Linear(features, width, key=keys[3])
         self.mix = eqx.nn.Linear(3 * width, width, use_bias=False, key=keys[4])
-        self.node_clock = eqx.nn.Linear(TIME_FEATURES, width, key=keys[5])
+        self.node_clock = eqx.nn.Linear(features, width, key=keys[5])
         self.update = eqx.nn.Linear(width, width, key=keys[6])
         self.gate = jax.tree.map(jnp.zeros_like, eqx.nn.Linear(width, width, key=keys[7]))
         self.pairs, self.handedness = pairs, handedness

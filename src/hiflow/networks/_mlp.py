@@ -7,7 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow import groups
 from hiflow._border import border
@@ -15,14 +15,20 @@ from hiflow._border import key as one_key
 from hiflow._checks import check_event
 from hiflow.groups import AbstractGroup, Translation, Trivial
 from hiflow.networks._base import AbstractVelocityField, check_sizes, registry
+from hiflow.networks._conditions import (
+    AbstractConditions,
+    arguments_of,
+    clock,
+    clock_size,
+    make_conditions,
+)
 from hiflow.networks._mlp_divergence import is_cheaper, is_pointwise, trace
-from hiflow.networks._time import TIME_FEATURES, time_features
 from hiflow.registry import Named
 
 
 @registry.register("mlp")
 class MLP(AbstractVelocityField):
-    r"""$v(t, x) = P\,\mathrm{mlp}(\text{features}(t), Px)$, of hidden layers of one width.
+    r"""$v(t, x, c) = P\,\mathrm{mlp}(\text{features}(t, c), Px)$, of hidden layers of one width.
 
     The default activation is smooth (SiLU), because likelihoods need the network's divergence. $P$ is
     the projection of `projects_on`: with translations in that group the field is blind to them and
@@ -37,6 +43,8 @@ class MLP(AbstractVelocityField):
     - `activation`: a smooth function of arrays, or the name of one in `jax.nn`.
     - `projects_on`: the group onto whose free directions the field projects what it gets and gives;
       the prior's, usually.
+    - `classes`, `condition_size`: of the conditions, if there are any: how many labels, or the length of
+      a vector.
     - `key`: for the initial weights.
 
     **Raises:** `ValueError` if a size isn't positive, or the activation's name is unknown.
@@ -46,6 +54,7 @@ class MLP(AbstractVelocityField):
     projects_on: AbstractGroup
     event_shape: tuple[int, ...] = eqx.field(static=True)
     activation: Callable[[Array], Array] = eqx.field(static=True)
+    conditions: AbstractConditions | None
 
     @border("MLP", key=one_key)
     def __init__(
@@ -55,13 +64,16 @@ class MLP(AbstractVelocityField):
         depth: int = 3,
         activation: Callable[[Array], Array] | str = "silu",
         projects_on: Named[AbstractGroup] | None = None,
+        classes: int | None = None,
+        condition_size: int | None = None,
         *,
         key: PRNGKeyArray,
     ):
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         check_sizes("MLP", shape=min(shape, default=1), width=width, depth=depth)
         dim = math.prod(shape)
-        sizes = [dim + TIME_FEATURES, *[width] * depth, dim]
+        self.conditions = make_conditions("MLP", classes, condition_size, key)
+        sizes = [dim + clock_size(self.conditions), *[width] * depth, dim]
         keys = jax.random.split(key, depth + 1)
         self.layers = tuple(
             eqx.nn.Linear(fan_in, fan_out, key=k)
@@ -79,6 +91,7 @@ class MLP(AbstractVelocityField):
             "depth": len(self.layers) - 1,
             "activation": self.activation,
             "projects_on": self.projects_on,
+            **arguments_of(self.conditions),
         }
 
     @property
@@ -87,22 +100,28 @@ class MLP(AbstractVelocityField):
         removed = self.projects_on.null_modes(jnp.zeros(self.event_shape)).shape[1]
         return Translation() if removed else Trivial()
 
-    def __call__(self, t: Float[Array, ""], x: Float[Array, "*event"]) -> Float[Array, "*event"]:
+    def __call__(
+        self, t: Float[Array, ""], x: Float[Array, "*event"], condition: PyTree = None
+    ) -> Float[Array, "*event"]:
         check_event(x, self.event_shape, owner="MLP")
-        y = jnp.concatenate([self.projects_on.project(x).reshape(-1), time_features(t)])
+        y = jnp.concatenate(
+            [self.projects_on.project(x).reshape(-1), clock(t, self.conditions, condition)]
+        )
         for layer in self.layers[:-1]:
             y = self.activation(layer(y))
         return self.projects_on.project(self.layers[-1](y).reshape(self.event_shape))
 
     def velocity_and_divergence(
-        self, t: Float[Array, ""], x: Float[Array, "*event"]
+        self, t: Float[Array, ""], x: Float[Array, "*event"], condition: PyTree = None
     ) -> tuple[Float[Array, "*event"], Float[Array, ""]]:
         r"""$v(t, x)$ and the exact $\nabla\cdot v(t, x)$."""
         check_event(x, self.event_shape, owner="MLP")
         width, depth = self.layers[0].weight.shape[0], len(self.layers) - 1
         if not is_pointwise(self.activation) or not is_cheaper(x.size, width, depth):
-            return self._by_columns(t, x)
-        y = jnp.concatenate([self.projects_on.project(x).reshape(-1), time_features(t)])
+            return self._by_columns(t, x, condition)
+        y = jnp.concatenate(
+            [self.projects_on.project(x).reshape(-1), clock(t, self.conditions, condition)]
+        )
         slopes = []
         for layer in self.layers[:-1]:
             z = layer(y)
@@ -116,9 +135,11 @@ class MLP(AbstractVelocityField):
         return velocity, trace([weights[0][:, : x.size], *weights[1:-1], last], slopes)
 
     def _by_columns(
-        self, t: Float[Array, ""], x: Float[Array, "*event"]
+        self, t: Float[Array, ""], x: Float[Array, "*event"], condition: PyTree
     ) -> tuple[Float[Array, "*event"], Float[Array, ""]]:
-        velocity, pull = jax.vjp(lambda y: self(t, y.reshape(x.shape)).ravel(), x.ravel())
+        velocity, pull = jax.vjp(
+            lambda y: self(t, y.reshape(x.shape), condition).ravel(), x.ravel()
+        )
         (jacobian,) = jax.vmap(pull)(jnp.eye(x.size, dtype=x.dtype))
         return velocity.reshape(x.shape), jnp.trace(jacobian)
 

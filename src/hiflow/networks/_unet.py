@@ -9,14 +9,20 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow._border import border
 from hiflow._border import key as one_key
 from hiflow._checks import as_shape, check_event
 from hiflow.groups import AbstractGroup, Trivial
 from hiflow.networks._base import AbstractVelocityField, registry
-from hiflow.networks._time import TIME_FEATURES, time_features
+from hiflow.networks._conditions import (
+    AbstractConditions,
+    arguments_of,
+    clock,
+    clock_size,
+    make_conditions,
+)
 from hiflow.networks._unet_layers import (
     Attention,
     Block,
@@ -81,6 +87,8 @@ class UNet(AbstractVelocityField):
       statistics and the velocity keep float32. `"auto"` is bfloat16 for float32 images on anything
       but a CPU. An adaptive solver with a small tolerance struggles with bfloat16's rounding: see
       `with_compute`. In float32 JAX's own `jax_default_matmul_precision` decides, as anywhere.
+    - `classes`, `condition_size`: of the conditions, if there are any: how many labels, or the length of
+      a vector.
     - `key`: for the initial weights.
 
     **Raises:** `ValueError` if an argument is none of these, or an event has another shape.
@@ -101,6 +109,7 @@ class UNet(AbstractVelocityField):
     up: tuple[tuple[Block, ...], ...]
     norm: GroupNorm
     head: Convolution
+    conditions: AbstractConditions | None
 
     @border("UNet", key=one_key)
     def __init__(
@@ -114,6 +123,8 @@ class UNet(AbstractVelocityField):
         heads: int | None = None,
         patch: int | None = None,
         compute: str = "auto",
+        classes: int | None = None,
+        condition_size: int | None = None,
         key: PRNGKeyArray,
     ):
         self.event_shape = _image_shape(shape)
@@ -130,13 +141,14 @@ class UNet(AbstractVelocityField):
         widths = [chosen.width * multiplier for multiplier in chosen.multipliers]
         steps = list(itertools.pairwise(widths))
         features, keys = 2 * chosen.width, _keys(key)
+        self.conditions = make_conditions("UNet", classes, condition_size, key)
 
         def stage(first: int, channels: int) -> tuple[Block, ...]:
             inputs = [first, *[channels] * (chosen.blocks - 1)]
             return tuple(Block(each, channels, features, key=next(keys)) for each in inputs)
 
         self.clock = (
-            eqx.nn.Linear(TIME_FEATURES, features, key=next(keys)),
+            eqx.nn.Linear(clock_size(self.conditions), features, key=next(keys)),
             eqx.nn.Linear(features, features, key=next(keys)),
         )
         self.stem = Convolution(pixel, widths[0], key=next(keys))
@@ -162,6 +174,7 @@ class UNet(AbstractVelocityField):
             "heads": self.attention.heads,
             "patch": self.patch,
             "compute": self.compute,
+            **arguments_of(self.conditions),
         }
 
     @classmethod
@@ -169,23 +182,25 @@ class UNet(AbstractVelocityField):
         """A small instance, as `hiflow check unet` takes without arguments."""
         return cls((4, 4), width=4, heads=2, key=jax.random.key(0))
 
-    def __call__(self, t: Float[Array, ""], x: Float[Array, "*event"]) -> Float[Array, "*event"]:
+    def __call__(
+        self, t: Float[Array, ""], x: Float[Array, "*event"], condition: PyTree = None
+    ) -> Float[Array, "*event"]:
         check_event(x, self.event_shape, owner="UNet")
-        clock = time_features(t.astype(x.dtype))
+        now = clock(t.astype(x.dtype), self.conditions, condition)
         for linear in self.clock:
-            clock = jax.nn.silu(dense(linear, clock))
+            now = jax.nn.silu(dense(linear, now))
         image = x.reshape(*self.event_shape[:2], -1)
         y = self.stem(to_patches(image, self.patch).astype(self._compute_dtype(x.dtype)))
         skips = []
         for blocks, shrink in zip(self.down, self.shrink, strict=True):
-            y = _through(blocks, clock, y)
+            y = _through(blocks, now, y)
             skips.append(y)
             y = shrink(to_patches(y, 2))
-        y = _through(self.before, clock, y)
-        y = _through(self.after, clock, self.attention(y))
+        y = _through(self.before, now, y)
+        y = _through(self.after, now, self.attention(y))
         for grow, blocks, skip in zip(self.grow, self.up, reversed(skips), strict=True):
             joined = [skip, enlarged(grow(y), *skip.shape[:2])]
-            y = _through(blocks, clock, jnp.concatenate(joined, axis=-1))
+            y = _through(blocks, now, jnp.concatenate(joined, axis=-1))
         y = self.head(jax.nn.silu(self.norm(y)).astype(x.dtype))
         return from_patches(y, self.patch, *image.shape[:2]).reshape(x.shape)
 

@@ -3,11 +3,11 @@
 import dataclasses
 from typing import Any
 
-from jaxtyping import PRNGKeyArray
+from jaxtyping import PRNGKeyArray, PyTree
 
 from hiflow import energies, networks, paths, priors
 from hiflow.energies import AbstractEnergy
-from hiflow.networks import AbstractVelocityField
+from hiflow.networks import AbstractVelocityField, asked_of
 from hiflow.paths import AbstractPath
 from hiflow.priors import AbstractPrior
 from hiflow.registry import Named
@@ -17,10 +17,12 @@ from hiflow.training._distinctions import distinctions
 @dataclasses.dataclass(frozen=True)
 class Components:
     """Makes the parts of a flow for events of one shape: with that shape, the prior's symmetry and
-    scale, the energy and what it tells apart, wherever their classes take them."""
+    scale, the energy and what it tells apart, and how many conditions there are, wherever their classes
+    take them."""
 
     event_shape: tuple[int, ...]
     key: PRNGKeyArray
+    condition: PyTree = None
 
     @property
     def _events(self) -> dict[str, Any]:
@@ -39,7 +41,7 @@ class Components:
         energy: AbstractEnergy | None = None,
     ) -> AbstractVelocityField:
         known = {**self._events, "projects_on": prior.group, "key": self.key}
-        known |= distinctions(energy)
+        known |= distinctions(energy) | asked_of(self.condition)
         return networks.registry.make(network, **known)
 
     def path(
@@ -58,9 +60,10 @@ def make_components(
     energy: Named[AbstractEnergy] | None,
     event_shape: tuple[int, ...],
     key: PRNGKeyArray,
+    condition: PyTree = None,
 ) -> tuple[AbstractVelocityField, AbstractPath, AbstractPrior, AbstractEnergy | None]:
     """The components themselves, where names or tables were given."""
-    made = Components(event_shape, key)
+    made = Components(event_shape, key, condition)
     known = None if energy is None else energies.registry.make(energy)
     start = made.prior(prior)
     target = getattr(path, "energy", None) if known is None else known

@@ -14,6 +14,7 @@ from hiflow._border import border
 from hiflow._checks import Refused, number, whole
 from hiflow.flow import Flow
 from hiflow.metrics import negative_log_likelihood
+from hiflow.networks import conditions_of
 from hiflow.solver import as_solver
 from hiflow.training._history import History, checked_history
 
@@ -93,6 +94,11 @@ def finish(
     **Raises:** `ValueError` for a wrong setting, or points of another shape; `FloatingPointError` if the
     likelihood is no longer finite.
     """
+    if conditions_of(flow.network) is not None:
+        raise ValueError(
+            "finish: the flow is one of conditions, which `finish` doesn't take. Train it "
+            "longer by `fit`."
+        )
     for name, points in {"data": data, "validation": validation}.items():
         if points.shape[1:] != flow.prior.event_shape or points.shape[0] < 1:
             raise ValueError(

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
-from jaxtyping import PRNGKeyArray
+from jaxtyping import PRNGKeyArray, PyTree
 
 from hiflow import _border, _processes, energies, networks, paths, priors
 from hiflow._border import border
@@ -25,6 +25,7 @@ from hiflow.priors import AbstractPrior
 from hiflow.registry import Named
 from hiflow.solver import Solver, as_solver
 from hiflow.training._checkpoints import Checkpoints
+from hiflow.training._conditions import checked_conditions, taught
 from hiflow.training._history import History, checked_history
 from hiflow.training._moments import AnyCallback, checked_callbacks
 from hiflow.training._preflight import (
@@ -53,6 +54,8 @@ from hiflow.training._targets import check_target_data
     key=_border.key,
     energy=_border.named(energies.registry),
     validation=_border.data_or_none,
+    condition=_border.condition,
+    validation_condition=_border.condition,
     callbacks=checked_callbacks,
     history=checked_history,
 )
@@ -65,6 +68,8 @@ def fit(
     key: PRNGKeyArray,
     energy: Named[AbstractEnergy] | None = None,
     validation: object = None,
+    condition: PyTree = None,
+    validation_condition: PyTree = None,
     training: Training | Mapping[str, object] | None = None,
     solver_settings: Solver | Mapping[str, object] | None = None,
     callbacks: Sequence[AnyCallback] = (),
@@ -92,6 +97,10 @@ def fit(
     - `validation`: held-out points, an array or [`Samples`][hiflow.data.Samples]; their NLL and NFE are
       logged at the steps `validate_at` and at the end. With `patience` or `keep="best"` the weights are
       chosen by them, and what the flow is worth has to be seen on other points.
+    - `condition`: of every data point, for a flow of $x$ given $c$: labels from 0, of shape `(n,)`, or
+      vectors, `(n, size)`. The network must take them; one that is only named is built for them. A
+      coupling that exchanges prior samples does so within equal conditions alone, so that the flow of
+      every condition starts at the prior. `validation_condition`: likewise of the validation points.
     - `settings`: the fields of [`Training`][hiflow.Training], such as `steps`, `batch_size` and
       `learning_rate`; `training` gives several at once, and single ones replace its.
     - `solver_settings`: the [`Solver`][hiflow.Solver] of the returned flow and of the validation, or a
@@ -122,9 +131,12 @@ def fit(
     source = as_source(data)
     points = jnp.asarray(data) if source is None else source
     held_out = None if validation is None else jnp.asarray(validation)
-    parts = make_components(network, path, prior, energy, points.shape[1:], key)
+    parts = make_components(network, path, prior, energy, points.shape[1:], key, condition)
     ready = make_ready(*parts, as_training(training).changed(**settings))
     check_selection(ready.training, held_out is not None)
+    validated = None if held_out is None else held_out.shape[0]
+    given = checked_conditions(ready, condition, validation_condition, points.shape[0], validated)
+    ready = taught(ready, condition)
     read = checked_sample(ready, points) if isinstance(points, Source) else points
     check_target_data(ready.target, ready.parts, points, read, getattr(data, "chains", None))
     named = {"data": read, "validation": held_out}
@@ -144,6 +156,7 @@ def fit(
         points,
         held_out,
         labels,
+        given,
         key,
         as_solver(solver_settings),
         callbacks,
@@ -153,7 +166,7 @@ def fit(
         together,
     )
     if held_out is not None:
-        rehearse(Flow(ready.prior, ready.network, run.solver), held_out.shape[0])
+        rehearse(Flow(ready.prior, ready.network, run.solver), held_out.shape[0], given.held_out)
     # Reading all data for their fingerprint is for those who keep checkpoints, or aren't alone.
     identity = {} if checkpoint_dir is None and not together else run.identity()
     if together:

@@ -12,6 +12,7 @@ from hiflow.couplings import SupportsPreparation
 from hiflow.data import Source
 from hiflow.training._anchor_stream import Call, steps_at_once, with_anchors
 from hiflow.training._anchors import Kept, kept_anchors
+from hiflow.training._conditions import Given
 from hiflow.training._layout import Layout
 from hiflow.training._pairing import paired_draws
 from hiflow.training._placed_draws import even_draws, placed_draws
@@ -33,6 +34,7 @@ class Prepared(NamedTuple):
 def prepared(
     ready: Ready,
     points: Array | Source,
+    given: Given,
     key: PRNGKeyArray,
     static: PyTree,
     stretches: list[Call],
@@ -77,6 +79,9 @@ def prepared(
         symmetry,
         key,
         size=settings.batch_size,
+        conditions=given.data,
+        kinds=given.kinds,
+        dropout=settings.condition_dropout,
     )
     path, static, symmetry, target = layout.put_whole((kept.path, static, symmetry, target))
     recipe = Recipe(

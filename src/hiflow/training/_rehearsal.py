@@ -3,13 +3,16 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
 from hiflow.flow import Flow
 
 
-def rehearse(flow: Flow, number: int) -> None:
+def rehearse(flow: Flow, number: int, conditions: PyTree = None) -> None:
     """Raise what solving the flow for the density of so many points would raise while it is compiled:
     nothing is solved."""
     shape = (number, *flow.prior.event_shape)
     points = jax.ShapeDtypeStruct(shape, jnp.result_type(float))
-    eqx.filter_eval_shape(flow.log_prob_and_stats, points, key=jax.random.key(0))
+    eqx.filter_eval_shape(
+        flow.log_prob_and_stats, points, key=jax.random.key(0), condition=conditions
+    )

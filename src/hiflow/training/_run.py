@@ -22,6 +22,7 @@ from hiflow.metrics import negative_log_likelihood
 from hiflow.solver import Solver
 from hiflow.standardisation import Standardised
 from hiflow.training._checkpoints import Checkpoints, Progress
+from hiflow.training._conditions import Given
 from hiflow.training._history import History, Row
 from hiflow.training._layout import Layout
 from hiflow.training._moments import AnyCallback, Moment, show
@@ -45,6 +46,7 @@ class Run:
     held_out: Array | None
     chains: Shaped[Array | np.ndarray, " m"] | None
     """Of the held-out points, where they come from Markov chains."""
+    given: Given
     key: PRNGKeyArray
     solver: Solver
     callbacks: Sequence[AnyCallback]
@@ -77,6 +79,8 @@ class Run:
             "key": self.key,
             "validation": self._choice(),
         }
+        if self.given.data is not None:
+            parts["condition"] = self.given.data
         found = {name: fingerprint(part=part).digest for name, part in parts.items()}
         coupling = {"coupling": fingerprint(part=self.ready.coupling).digest}
         return found | self.settings.identity() | coupling
@@ -85,7 +89,8 @@ class Run:
         """What validation is made of, where the weights depend on it."""
         if not self.settings.selects:
             return None
-        return self.held_out, self.settings.validate_at, self.solver
+        chosen = self.held_out, self.settings.validate_at, self.solver
+        return chosen if self.given.held_out is None else (*chosen, self.given.held_out)
 
     def train(self, checkpoints: Checkpoints, ending: Interrupts) -> Flow:
         """Train from the newest checkpoint, or from the start, to the end."""
@@ -132,6 +137,7 @@ class Run:
         recipe, calls, draws = prepared(
             self.ready,
             self.points,
+            self.given,
             self.key,
             static,
             list(zip(starts, stops, strict=True)),
@@ -182,7 +188,9 @@ class Run:
             watch.bar.note("validating")
             weights = self._judged(state)
             flow = self._flow(weights, static)
-            found = negative_log_likelihood(flow, self.held_out, chains=self.chains)
+            found = negative_log_likelihood(
+                flow, self.held_out, chains=self.chains, condition=self.given.held_out
+            )
             row |= dataclasses.asdict(found)
             if watch.best is not None:
                 watch.best = self.layout.put(

@@ -123,6 +123,8 @@ class Training:
     - `coupling`, `time_sampler`, `target`: components, their names or tables.
     - `augment`: turn every sample and its target velocity by a random element of the energy's group
       (the prior's if there is no energy), for networks that don't have the symmetry built in.
+    - `condition_dropout`: the share of samples whose condition is left out, so that the flow is one
+      without a condition too, and can be [guided][hiflow.Flow.guided].
     - `standardise`: train in coordinates in which the data are as wide as the prior and about the
       origin: `"features"` scales and shifts every coordinate, `"scalar"` scales all alike, `True` takes
       the finer one that the group allows. `prior` and the path's numbers are then in these coordinates,
@@ -168,6 +170,7 @@ class Training:
     time_sampler: Named[AbstractTimeSampler] = setting(_time_sampler, "stratified")
     target: Named[AbstractTarget] = setting(_target, "plain")
     augment: bool = setting(flag, False)
+    condition_dropout: float = setting(number("in [0, 1)", lambda x: 0 <= x < 1), 0.0)
     standardise: bool | str = setting(_standardise, False)
     validate_at: int | Sequence[int] = setting(_steps, (), trajectory=False)
     patience: int | None = setting(_patience, None)

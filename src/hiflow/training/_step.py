@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, UInt32
 
 from hiflow._programs import compiled
-from hiflow.couplings import AbstractCoupling, SupportsJitter
+from hiflow.couplings import AbstractCoupling, SupportsJitter, SupportsKinds
 from hiflow.data import Source
 from hiflow.groups import AbstractGroup, linear_part
 from hiflow.paths import AbstractPath
@@ -45,6 +45,8 @@ class Draw(eqx.Module):
     """Of the points, where they are read from disk for every call."""
     jitter: Float[Array, "batch *event"] | None = None
     """Of the copies of the data points that the coupling saw, if it makes them."""
+    condition: PyTree = None
+    """Of every data point; dropped ones are -1 or NaN."""
 
 
 class Batches(eqx.Module):
@@ -57,6 +59,11 @@ class Batches(eqx.Module):
     symmetry: AbstractGroup | None
     key: PRNGKeyArray
     size: int = eqx.field(static=True)
+    conditions: PyTree = None
+    """Of all points."""
+    kinds: Int[Array, " n"] | None = None
+    """Within which the coupling pairs; `None` where it needn't know."""
+    dropout: float = eqx.field(static=True, default=0.0)
 
     def index(self, step: Array) -> Int[Array, " batch"]:
         """Which data points a step takes."""
@@ -73,13 +80,17 @@ class Batches(eqx.Module):
         x0 = jax.vmap(self.prior.sample)(jax.random.split(key_prior, self.size))
         t, weight = self.time_sampler(key_time, self.size)
         jitter = None
-        if isinstance(self.coupling, SupportsJitter):
+        if self.kinds is not None:
+            assert isinstance(self.coupling, SupportsKinds), "checked before"
+            x0, _ = self.coupling.within(x0, x1, key_pair, self.kinds[index])
+        elif isinstance(self.coupling, SupportsJitter):
             x0, jitter = self.coupling.with_jitter(x0, x1, key_pair)
         else:
             x0, _ = self.coupling(x0, x1, key_pair)
         seeds = jax.random.bits(jax.random.fold_in(key, 5), (self.size,), jnp.uint32)
         turns = self._turns(jax.random.fold_in(key, 4))
-        return Draw(index, x0, t, weight, seeds, turns, jitter=jitter)
+        condition = self._condition(index, jax.random.fold_in(key, 6))
+        return Draw(index, x0, t, weight, seeds, turns, jitter=jitter, condition=condition)
 
     def _key(self, step: Array) -> PRNGKeyArray:
         # Folding the step into the key makes a resumed run draw what the uninterrupted one drew.
@@ -87,6 +98,18 @@ class Batches(eqx.Module):
 
     def _index(self, key: PRNGKeyArray) -> Int[Array, " batch"]:
         return jax.random.randint(key, (self.size,), 0, self.points.shape[0])
+
+    def _condition(self, index: Int[Array, " batch"], key: PRNGKeyArray) -> PyTree:
+        conditions = jax.tree.map(lambda leaf: leaf[index], self.conditions)
+        if conditions is None or self.dropout == 0:
+            return conditions
+        dropped = jax.random.bernoulli(key, self.dropout, index.shape)
+
+        def one(leaf: Array) -> Array:
+            none = -1 if jnp.issubdtype(leaf.dtype, jnp.integer) else jnp.nan
+            return jnp.where(dropped.reshape(-1, *[1] * (leaf.ndim - 1)), none, leaf)
+
+        return jax.tree.map(one, conditions)
 
     def _turns(self, key: PRNGKeyArray) -> PyTree:
         group, shape = self.symmetry, self.prior.event_shape
@@ -154,15 +177,16 @@ class Recipe(eqx.Module):
         """The Optax optimiser."""
         return _transformation(self.optimiser)
 
-    def loss(self, parameters: PyTree, batch: tuple[Array, ...]) -> Array:
+    def loss(self, parameters: PyTree, batch: PyTree) -> Array:
         """The mean weighted squared error per dimension."""
-        t, weight, x, target = batch
-        velocity = jax.vmap(eqx.combine(parameters, self.static))(t, x)
+        t, weight, x, target, condition = batch
+        told = () if condition is None else (condition,)
+        velocity = jax.vmap(eqx.combine(parameters, self.static))(t, x, *told)
         errors = jnp.sum((velocity - target).reshape(t.shape[0], -1) ** 2, axis=1)
         return jnp.sum(weight * errors) / x.size
 
-    def batch(self, draw: Draw) -> tuple[Array, Array, Array, Array]:
-        """Times, weights, points and target velocities."""
+    def batch(self, draw: Draw) -> tuple[Array, Array, Array, Array, PyTree]:
+        """Times, weights, points, target velocities and conditions."""
         anchors = self._anchors(draw)
         if self.own_noise:
             anchors = draw_anchors(self.path, anchors, jax.vmap(jax.random.key)(draw.seeds))
@@ -172,7 +196,7 @@ class Recipe(eqx.Module):
         if (group := self.symmetry) is not None:
             turn = jax.vmap(lambda g, y: linear_part(group, g, y))
             x, target = turn(draw.turns, x), turn(draw.turns, target)
-        return draw.t, draw.weight, x, target
+        return draw.t, draw.weight, x, target, draw.condition
 
     def _anchors(self, draw: Draw) -> PyTree:
         """Of the batch, in the precision that the step computes in."""

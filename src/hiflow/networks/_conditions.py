@@ -1,0 +1,218 @@
+"""What a network is told beside time and event: a label or a vector, as features like the time's."""
+
+import abc
+from typing import Any, Protocol, runtime_checkable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+
+from hiflow._checks import is_concrete
+from hiflow.networks._time import TIME_FEATURES, time_features
+
+CONDITION_FEATURES = 16
+
+
+class AbstractConditions(eqx.Module):
+    """How a network hears of the condition of a sample, in a few features.
+
+    A network that has some as its field `conditions` and takes `(t, x, condition=None)` is one of
+    conditions: [`fit`][hiflow.fit] and a [`Flow`][hiflow.Flow] pass them on. Integers and floats may
+    stand in a tree. Left out, a condition is `None`; dropped in a batch, integers are -1 and floats NaN.
+    """
+
+    taught: eqx.AbstractVar[Bool[Array, ""]]
+    """Whether training left some conditions out, so that `None` has a meaning."""
+
+    @abc.abstractmethod
+    def __call__(self, condition: PyTree) -> Float[Array, " features"]:
+        """The features of one condition, or of `None`."""
+
+    @abc.abstractmethod
+    def rows(self, condition: PyTree, size: int, what: str) -> PyTree:
+        """A condition for each of `size` samples, from one for all or one for each.
+
+        **Raises:** `ValueError` for anything else; `what` is its name there.
+        """
+
+    @property
+    @abc.abstractmethod
+    def meaning(self) -> str:
+        """What a condition is, in a few words."""
+
+
+class Labels(AbstractConditions):
+    """A class by its number, from 0 to `classes` - 1, as a learned vector; another is for no class."""
+
+    table: Float[Array, "rows features"]
+    taught: Bool[Array, ""]
+
+    def __init__(self, classes: int, features: int = CONDITION_FEATURES, *, key: PRNGKeyArray):
+        self.table = jax.random.normal(key, (classes + 1, features))
+        self.taught = jnp.zeros((), bool)
+
+    @property
+    def classes(self) -> int:
+        """Their number."""
+        return self.table.shape[0] - 1
+
+    @property
+    def meaning(self) -> str:
+        """What a condition is."""
+        return f"a label from 0 to {self.classes - 1}"
+
+    def __call__(self, condition: PyTree) -> Float[Array, " features"]:
+        if condition is None:
+            return self.table[self.classes]
+        return self.table[jnp.where(condition < 0, self.classes, condition)]
+
+    def rows(self, condition: PyTree, size: int, what: str) -> PyTree:
+        """A label for each of `size` samples."""
+        label = _array(condition, what, self.meaning)
+        if not jnp.issubdtype(label.dtype, jnp.integer):
+            raise ValueError(f"{what} must be {self.meaning}, an integer; got {label.dtype}.")
+        if is_concrete(label):
+            low, high = int(jnp.min(label)), int(jnp.max(label))
+            if low < 0 or high >= self.classes:
+                raise ValueError(f"{what} must be {self.meaning}, got {low if low < 0 else high}.")
+        return _spread(label, (), size, what, self.meaning)
+
+
+class Vector(AbstractConditions):
+    r"""`size` numbers $c$, as $W_2\,\mathrm{silu}(W_1 c + b_1) + b_2$; a learned vector is for none."""
+
+    first: eqx.nn.Linear
+    second: eqx.nn.Linear
+    none: Float[Array, " features"]
+    taught: Bool[Array, ""]
+
+    def __init__(self, size: int, features: int = CONDITION_FEATURES, *, key: PRNGKeyArray):
+        k_first, k_second, k_none = jax.random.split(key, 3)
+        self.first = eqx.nn.Linear(size, 2 * features, key=k_first)
+        self.second = eqx.nn.Linear(2 * features, features, key=k_second)
+        self.none = jax.random.normal(k_none, (features,))
+        self.taught = jnp.zeros((), bool)
+
+    @property
+    def size(self) -> int:
+        """How many numbers."""
+        return int(self.first.in_features)
+
+    @property
+    def meaning(self) -> str:
+        """What a condition is."""
+        return "a number" if self.size == 1 else f"a vector of {self.size} numbers"
+
+    def __call__(self, condition: PyTree) -> Float[Array, " features"]:
+        if condition is None:
+            return self.none
+        missing = jnp.isnan(condition).any()
+        # A derivative of what isn't chosen must be finite too.
+        c = jnp.where(missing, 0, condition).astype(self.none.dtype)
+        return jnp.where(missing, self.none, self.second(jax.nn.silu(self.first(c))))
+
+    def rows(self, condition: PyTree, size: int, what: str) -> PyTree:
+        """A vector for each of `size` samples."""
+        vector = _array(condition, what, self.meaning)
+        if not jnp.issubdtype(vector.dtype, jnp.number):
+            raise ValueError(f"{what} must be {self.meaning}, got {vector.dtype}.")
+        vector = vector.astype(jnp.promote_types(vector.dtype, jnp.result_type(float)))
+        if is_concrete(vector) and not bool(jnp.isfinite(vector).all()):
+            raise ValueError(f"{what} holds NaN or infinity.")
+        if self.size == 1 and vector.ndim < 2 and vector.shape != (1,):
+            vector = vector[..., None]
+        return _spread(vector, (self.size,), size, what, self.meaning)
+
+
+@runtime_checkable
+class SupportsConditions(Protocol):
+    """A field that can be told a condition: `(t, x, condition=None)`."""
+
+    @property
+    def conditions(self) -> AbstractConditions | None:
+        """How it hears of them; `None` if it was built without."""
+        ...
+
+    def __call__(
+        self, t: Float[Array, ""], x: Float[Array, "*event"], condition: PyTree = None
+    ) -> Float[Array, "*event"]:
+        """The velocity at one time and event under a condition."""
+        ...
+
+
+def conditions_of(network: object) -> AbstractConditions | None:
+    """How a network hears of conditions; `None` if it takes none."""
+    found = getattr(network, "conditions", None)
+    return found if isinstance(found, AbstractConditions) else None
+
+
+def make_conditions(
+    owner: str, classes: int | None, condition_size: int | None, key: PRNGKeyArray
+) -> AbstractConditions | None:
+    """What a network's arguments ask for. **Raises:** `ValueError` for both, or a size below 1."""
+    if classes is not None and condition_size is not None:
+        raise ValueError(f"{owner}: give `classes` or `condition_size`, not both.")
+    for name, value in {"classes": classes, "condition_size": condition_size}.items():
+        if value is not None and (isinstance(value, bool) or value < 1):
+            raise ValueError(f"{owner}: `{name}` must be at least 1, got {value}.")
+    # A key that nothing else of the network uses: without conditions its weights stay as they are.
+    key = jax.random.fold_in(key, 7)
+    if classes is not None:
+        return Labels(classes, key=key)
+    return None if condition_size is None else Vector(condition_size, key=key)
+
+
+def arguments_of(conditions: AbstractConditions | None) -> dict[str, Any]:
+    """The arguments that asked for them."""
+    return {
+        "classes": conditions.classes if isinstance(conditions, Labels) else None,
+        "condition_size": conditions.size if isinstance(conditions, Vector) else None,
+    }
+
+
+def asked_of(condition: PyTree) -> dict[str, Any]:
+    """The arguments by which a network that is only named takes such conditions, of many points."""
+    if not hasattr(condition, "dtype") or condition.size == 0:
+        return {}
+    if jnp.issubdtype(condition.dtype, jnp.integer):
+        return {"classes": max(1, int(condition.max()) + 1)}
+    return {"condition_size": 1 if condition.ndim < 2 else condition.shape[1]}
+
+
+def clock_size(conditions: AbstractConditions | None) -> int:
+    """How many features `clock` gives."""
+    return TIME_FEATURES + (0 if conditions is None else CONDITION_FEATURES)
+
+
+def clock(
+    t: Float[Array, ""], conditions: AbstractConditions | None, condition: PyTree
+) -> Float[Array, " features"]:
+    """The features of the time, and of the condition behind them."""
+    if conditions is None:
+        if condition is not None:
+            raise ValueError(
+                "the network takes no `condition`: build it with `classes` or `condition_size`."
+            )
+        return time_features(t)
+    return jnp.concatenate([time_features(t), conditions(condition).astype(t.dtype)])
+
+
+def _array(condition: PyTree, what: str, meaning: str) -> Array:
+    try:
+        return condition if isinstance(condition, jax.Array) else jnp.asarray(np.asarray(condition))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{what} must be {meaning}, or one for each sample; got {type(condition).__name__}."
+        ) from None
+
+
+def _spread(value: Array, one: tuple[int, ...], size: int, what: str, meaning: str) -> Array:
+    """One for all, or one for each."""
+    if value.shape not in (one, (size, *one)):
+        raise ValueError(
+            f"{what} must be {meaning} or one for each of {size:,} samples, of shape {one} or "
+            f"{(size, *one)}; got shape {value.shape}."
+        )
+    return jnp.broadcast_to(value, (size, *one))

@@ -1,0 +1,195 @@
+"""Conditional flows: their densities, training, and couplings that leave the prior alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jaxtyping import Array, Float
+
+import hiflow as hf
+from hiflow.couplings import EquivariantOT, Independent, MinibatchOT, SymmetryAligned
+from hiflow.networks import AbstractVelocityField, Labels
+from hiflow.training._step import Batches
+
+KEY = jax.random.key(0)
+PRIOR = hf.priors.Normal(2)
+
+
+class Shift(AbstractVelocityField):
+    r"""$v(t, x, c) = m_c$, with $m = 0$ for no class: every class is the prior moved by its mean."""
+
+    means: Float[Array, "classes dim"]
+    conditions: Labels
+    event_shape = (2,)
+    group = hf.groups.Trivial()
+
+    def __call__(self, t, x, condition=None):
+        if condition is None:
+            return jnp.zeros_like(x)
+        return jnp.where(condition < 0, 0 * self.means[0], self.means[condition])
+
+
+@pytest.fixture(scope="module")
+def shifted():
+    conditions = Labels(2, key=KEY)
+    means = jnp.asarray([[2.0, 0.0], [-1.0, 3.0]])
+    return hf.Flow(PRIOR, Shift(means, conditions), steps=2, method="Heun")
+
+
+@pytest.fixture(scope="module")
+def guidable(shifted):
+    conditions = Labels(2, key=KEY)
+    object.__setattr__(conditions, "taught", jnp.asarray(True))
+    return hf.Flow(PRIOR, Shift(shifted.network.means, conditions), steps=2, method="Heun")
+
+
+def data(size=240):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, size)
+    means = np.asarray([[2.0, 0.0], [-1.0, 1.7], [-1.0, -1.7]])
+    points = means[labels] + 0.5 * rng.normal(size=(size, 2))
+    return jnp.asarray(points, jnp.result_type(float)), labels
+
+
+def fitted(network="mlp", **settings):
+    points, labels = data()
+    known = {"condition": labels, "steps": 3, "batch_size": 32, "progress": False} | settings
+    return hf.fit(network, "optimal-transport", points, prior=PRIOR, key=KEY, **known)
+
+
+def test_the_density_is_that_of_the_class(shifted):
+    x, labels = jax.random.normal(KEY, (5, 2)), jnp.asarray([0, 1, 1, 0, 1])
+    offset = x - shifted.network.means[labels]
+    expected = -0.5 * jnp.sum(offset**2, axis=1) - jnp.log(2 * jnp.pi)
+    np.testing.assert_allclose(shifted.log_prob(x, condition=labels), expected, atol=1e-5)
+    np.testing.assert_allclose(shifted.log_prob(x[1], condition=1), expected[1], atol=1e-5)
+    probed = shifted.log_prob(x, condition=labels, key=KEY, divergence="hutchinson")
+    np.testing.assert_allclose(probed, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0, 3.0])
+def test_the_density_of_a_guided_flow_is_that_of_its_own_equation(guidable, weight):
+    x = jax.random.normal(KEY, (4, 2))
+    offset = x - weight * guidable.network.means[1]
+    expected = -0.5 * jnp.sum(offset**2, axis=1) - jnp.log(2 * jnp.pi)
+    found = guidable.guided(weight).log_prob(x, condition=1)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_methods_agree_under_conditions(shifted):
+    labels = jnp.asarray([0, 1, 1])
+    x, log_prob = shifted.sample_and_log_prob(KEY, 3, condition=labels)
+    np.testing.assert_allclose(shifted.log_prob(x, condition=labels), log_prob, atol=1e-5)
+    x0 = shifted.pull(x, condition=labels)
+    np.testing.assert_allclose(shifted.push(x0, condition=labels), x, atol=1e-5)
+    x0, x1 = jnp.moveaxis(shifted.trajectory(KEY, 3, [0.0, 1.0], condition=labels), 1, 0)
+    np.testing.assert_allclose(x1, shifted.sample(KEY, 3, condition=labels), atol=1e-5)
+    np.testing.assert_allclose(x1 - x0, shifted.velocity(0.5, x, condition=labels), atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    points, labels = data()
+    return fitted(
+        {"name": "mlp", "width": 24, "depth": 2},
+        steps=500,
+        learning_rate=1e-2,
+        ema=0.98,
+        condition_dropout=0.4,
+        coupling="minibatch-ot",
+        validation=points[:8] + 1e-3,
+        validation_condition=labels[:8],
+    )
+
+
+def test_every_class_is_learned_and_the_mixture_of_all(trained):
+    points, labels = data()
+    offset = (points - jnp.asarray([[2.0, 0.0], [-1.0, 1.7], [-1.0, -1.7]])[labels]) / 0.5
+    ideal = jnp.mean(-0.5 * jnp.sum(offset**2, axis=1)) - jnp.log(2 * jnp.pi * 0.25)
+    assert abs(float(trained.log_prob(points, condition=labels).mean() - ideal)) < 0.15
+    assert abs(float(trained.log_prob(points).mean() - ideal + jnp.log(3.0))) < 0.4
+    scores = jnp.stack([trained.log_prob(points, condition=c) for c in range(3)], axis=1)
+    assert float(jnp.mean(scores.argmax(axis=1) == labels)) > 0.97
+
+
+def test_it_comes_back_from_its_file_guided_too(trained, tmp_path):
+    points, labels = data(4)
+    for flow in (trained, trained.guided(2.0)):
+        flow.save(tmp_path / "a.hiflow")
+        again = hf.load(tmp_path / "a.hiflow")
+        kept = again.log_prob(points, condition=labels)
+        np.testing.assert_array_equal(kept, flow.log_prob(points, condition=labels))
+
+
+def test_the_density_is_differentiable_in_a_vector():
+    points, _ = data()
+    flow = fitted(condition=np.linspace(0, 1, len(points)))
+
+    def score(c):
+        return flow.log_prob(points[0], condition=c, rtol=1e-6, atol=1e-6)
+
+    slope = (score(0.31) - score(0.29)) / 0.02
+    np.testing.assert_allclose(jax.grad(score)(0.3), slope, rtol=0.1, atol=1e-4)
+
+
+@pytest.mark.parametrize("coupling", [MinibatchOT(), EquivariantOT(hf.groups.Trivial(), block=16)])
+def test_within_kinds_every_kind_keeps_its_prior_samples(coupling):
+    x0, (x1, kinds) = jax.random.normal(KEY, (40, 2)), data(40)
+    paired, _ = coupling.within(x0, x1, KEY, jnp.asarray(kinds))
+    for kind in range(3):
+        mine = np.asarray(x0)[kinds == kind]
+        got = np.asarray(paired)[kinds == kind]
+        np.testing.assert_array_equal(np.sort(got, axis=0), np.sort(mine, axis=0))
+    cost = jnp.sum((paired - x1) ** 2)
+    assert cost < jnp.sum((x0 - x1) ** 2)
+
+
+def test_prior_samples_under_a_condition_are_the_priors():
+    points, labels = data()
+    batches = Batches(
+        points, PRIOR, MinibatchOT(), hf.time_samplers.Uniform(), None, KEY, size=120,
+        conditions=jnp.asarray(labels), kinds=jnp.asarray(labels, jnp.int32),
+    )  # fmt: skip
+    draws = jax.jit(jax.vmap(batches.draw))(jnp.arange(20))
+    for kind in range(3):
+        x0 = draws.x0[draws.condition == kind]
+        error = 4 / np.sqrt(len(x0))
+        assert np.abs(x0.mean(axis=0)).max() < error
+        assert np.abs(x0.std(axis=0) - 1).max() < error
+    np.testing.assert_array_equal(draws.condition, labels[draws.index])
+
+
+def test_couplings_that_exchange_nothing_need_no_kinds():
+    assert not Independent.exchanges
+    assert not SymmetryAligned.exchanges
+    assert MinibatchOT.exchanges
+
+
+@pytest.mark.parametrize(
+    ("network", "settings", "words"),
+    [
+        ("mlp", {"condition": [0, 1]}, "one row for each of the 240 points"),
+        ("mlp", {"condition": "labels"}, "must be labels"),
+        ("mlp", {"condition": None, "condition_dropout": 0.1}, "nothing to drop"),
+        ("mlp", {"condition": np.arange(240.0), "coupling": "minibatch-ot"}, "Use 'independent'"),
+        ("mlp", {"coupling": "precomputed"}, "no longer be the prior"),
+        ("mlp", {"validation": np.ones((4, 2))}, "`validation_condition` is missing"),
+        (hf.networks.MLP(2, key=KEY), {}, "takes no `condition`"),
+        (hf.networks.MLP(2, classes=3, key=KEY), {"condition": None}, "`condition` is missing"),
+        (hf.networks.MLP(2, classes=2, key=KEY), {}, "label from 0 to 1, got 2"),
+    ],
+)
+def test_what_does_not_go_with_conditions_is_refused(network, settings, words):
+    with pytest.raises(ValueError, match=words):
+        fitted(network, **settings)
+
+
+def test_a_flow_says_what_it_lacks(shifted):
+    with pytest.raises(ValueError, match="`finish` doesn't take"):
+        hf.finish(shifted, jnp.ones((4, 2)), validation=jnp.ones((4, 2)), key=KEY)
+    with pytest.raises(ValueError, match="`condition` is missing: pass a label from 0 to 1"):
+        shifted.sample(KEY, 2)
+    with pytest.raises(ValueError, match="`condition_dropout`"):
+        shifted.guided(2.0)
+    with pytest.raises(ValueError, match="takes no `condition`"):
+        hf.Flow(PRIOR, hf.networks.MLP(2, key=KEY)).sample(KEY, 2, condition=1)
