@@ -1,5 +1,7 @@
 """The choice of a path: what it looks at, what it leaves out, and that their least NLL decides."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -27,8 +29,9 @@ def chosen(points=POINTS, **changes):
     return hf.choose_path(SMALL, points, **{**FAST, **LESS, **changes})
 
 
-def around(points, energy=RING, **settings):
-    parts = make_components(SMALL, "optimal-transport", "normal", energy, points.shape[1:], KEY)
+def around(points, energy: object = RING, **settings):
+    known: Any = energy
+    parts = make_components(SMALL, "optimal-transport", "normal", known, points.shape[1:], KEY)
     ready = make_ready(*parts, hf.Training(**settings))
     return Surroundings(ready, points, KEY)
 
