@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="of the archives")
     parser.add_argument("--runs", type=Path, default=Path("/tmp/aldp-runs"), help="of the cells")
     parser.add_argument("--minutes", type=float, default=8.0)
-    parser.add_argument("--train", type=float, default=0.65, help="the part that is training")
+    parser.add_argument("--train", type=float, default=0.62, help="the part that is training")
     parser.add_argument(
         "--only", type=int, nargs="+", default=range(len(CELLS)), help="these cells"
     )
