@@ -25,6 +25,10 @@ LESS = {"folds": 2, "finalists": 1, "steps": 8, "batch_size": 16, "key": KEY}
 TWO = {"straight": "optimal-transport", "wide": {"name": "optimal-transport", "sigma_min": 0.5}}
 
 
+def normal(x, mean, covariance: Any):
+    return multivariate_normal.logpdf(x, mean, covariance)
+
+
 def chosen(points=POINTS, **changes):
     return hf.choose_path(SMALL, points, **{**FAST, **LESS, **changes})
 
@@ -70,10 +74,8 @@ def test_left_out_points_are_scored_by_the_others_end_laws():
             if j != i:
                 values, q = np.linalg.eigh(hessians[j])
                 c = q @ np.diag(1 / (np.abs(values) + 2)) @ q.T
-                laws.append(
-                    multivariate_normal.logpdf(x[i], x[j] - 0.7 * c @ gradients[j], 0.7 * 1.3 * c)
-                )
-        broad = multivariate_normal.logpdf(x[i], x.mean(0), variance * np.eye(2))
+                laws.append(normal(x[i], x[j] - 0.7 * c @ gradients[j], 0.7 * 1.3 * c))
+        broad = normal(x[i], x.mean(0), variance * np.eye(2))
         narrow = logsumexp(laws) - np.log(len(laws))
         expected.append(-np.logaddexp(np.log(0.99) + narrow, np.log(0.01) + broad))
     np.testing.assert_allclose(left_out(path, POINTS), np.mean(expected), rtol=1e-4)
