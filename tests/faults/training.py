@@ -9,6 +9,11 @@ STEP = "tests/training/test_training_step.py::test_training_is_plain_optax"
 
 FAULTS = [
     Mutation(
+        "finishing is left out", "training/_fit.py",
+        "    return _finished(flow, run, given)", "    return flow",
+        "tests/training/test_finish.py::test_as_a_setting_it_follows_the_last_step",
+    ),
+    Mutation(
         "an untold difference chooses among plenty", "training/_choose.py",
         "> 2 * standard_error(more)", "> -2 * standard_error(more)",
         "tests/training/test_choose.py::"

@@ -79,7 +79,7 @@ def _check_choice(experiment: Experiment, arm: Arm, problems: Problems) -> None:
     if arm.training.selects and not experiment.tables.get("data", {}).get("validation"):
         problems.add(
             f"[data]: {heading('arm', arm.label)} chooses its weights by validation (`patience`, "
-            "`keep`), never by the test points: say how many points `validation` has, e.g. "
+            "`keep`, `finish`), never by the test points: say how many points `validation` has, e.g. "
             "validation = 256."
         )
 

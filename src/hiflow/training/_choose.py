@@ -200,7 +200,7 @@ def _choice(rows: Sequence[Row], trials: Trials, evidence: str) -> Choice:
     if len(trials.points) >= PLENTY:
         best = next(row for row in finite if row is best or not _is_worse(row, best))
     budget = trials.ready.training.steps
-    steps = budget if trials.ready.training.selects else best.steps
+    steps = budget if trials.ready.training.stops_or_keeps else best.steps
     return Choice(
         path=trials.path(best.candidate),
         steps=steps,

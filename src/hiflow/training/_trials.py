@@ -107,7 +107,7 @@ class Trials:
         seen, left_out = self.splits[k]
         key_fit, key_probes = jax.random.split(jax.random.fold_in(self.key, k))
         short = self.ready.training.changed(
-            steps=steps, validate_at=(), patience=None, keep="last", anchor_dir=None
+            steps=steps, validate_at=(), patience=None, keep="last", finish=None, anchor_dir=None
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # The whole data have been looked at.
