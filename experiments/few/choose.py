@@ -1,4 +1,4 @@
-"""What `hiflow.choose_path` chooses for the few samples of these files, and what a flow along it is worth.
+"""What `hiflow.choose_path` chooses for the few samples of these files, and what its flow is worth.
 
     python experiments/few/choose.py ring-10 0 1 2    # a system and number of samples, seeds
 
@@ -36,6 +36,7 @@ def chosen(name, seed):
     system, size = name.rsplit("-", 1)
     experiment = experiments.read(HERE / f"{system}.toml")
     energy = experiments.make_energy(experiment)
+    assert energy is not None, "all of these files have one"
     train, test = experiments.make_data(experiment, energy, seed, progress=False)
     few = train[: int(size)]
     key_network, key = jax.random.split(jax.random.key(seed))
