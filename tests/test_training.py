@@ -406,6 +406,7 @@ def test_the_identity_is_of_all_that_the_weights_depend_on():
         "standardise": True,
         "patience": 7,
         "keep": "best",
+        "finish": {"steps": 7},
     }
     assert {*others, *watched} == {field.name for field in dataclasses.fields(hf.Training)}
     for name, other in others.items():

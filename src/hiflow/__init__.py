@@ -45,9 +45,11 @@ if TYPE_CHECKING:
     from hiflow.solver import Solver as Solver
     from hiflow.solver import SolverStats as SolverStats
     from hiflow.standardisation import Standardised as Standardised
+    from hiflow.training import Choice as Choice
     from hiflow.training import History as History
     from hiflow.training import ScaleWarning as ScaleWarning
     from hiflow.training import Training as Training
+    from hiflow.training import choose_path as choose_path
     from hiflow.training import finish as finish
     from hiflow.training import fit as fit
 else:
@@ -86,10 +88,12 @@ else:
         "RegistryError": "registry",
         "Solver": "solver",
         "SolverStats": "solver",
+        "Choice": "training",
         "History": "training",
         "ScaleWarning": "training",
         "Standardised": "standardisation",
         "Training": "training",
+        "choose_path": "training",
         "finish": "training",
         "fit": "training",
     }

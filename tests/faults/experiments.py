@@ -95,6 +95,16 @@ FAULTS = [
         CONFIGURATIONS + "::test_all_problems_are_said_at_once",
     ),
     Mutation(
+        "a choice's misspelt settings are passed over", "experiments/_auto_settings.py",
+        "if name not in known:", "if name in known and not known:",
+        "tests/test_auto.py::test_what_is_wrong_is_refused_before_data_are_drawn",
+    ),
+    Mutation(
+        "a path is chosen again at every resume", "experiments/_auto.py",
+        "    return found if good", "    return None if good",
+        "tests/test_auto.py::test_a_choice_is_made_once_and_gone_on_with",
+    ),
+    Mutation(
         "a seed twice", "experiments/_structure.py", " or len(set(seeds)) < len(seeds):", ":",
         PLACES,
     ),

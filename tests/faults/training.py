@@ -9,6 +9,38 @@ STEP = "tests/training/test_training_step.py::test_training_is_plain_optax"
 
 FAULTS = [
     Mutation(
+        "finishing is left out", "training/_fit.py",
+        "    return _finished(flow, run, given)", "    return flow",
+        "tests/training/test_finish.py::test_as_a_setting_it_follows_the_last_step",
+    ),
+    Mutation(
+        "an untold difference chooses among plenty", "training/_choose.py",
+        "> 2 * standard_error(more)", "> -2 * standard_error(more)",
+        "tests/training/test_choose.py::"
+        "test_the_simplest_is_chosen_of_plenty_that_arent_told_apart",
+    ),
+    Mutation(
+        "thermal noise may count twice in plenty of points", "training/_candidates.py",
+        "if made.excluded is None and found.size >= PLENTY:", "if made.excluded is not None:",
+        "tests/training/test_choose.py::"
+        "test_with_plenty_of_points_an_end_law_has_to_be_unbiased",
+    ),
+    Mutation(
+        "nothing is said of a candidate that fails", "training/_choice.py",
+        "for row in self.tried if row.excluded)", "for row in self.tried if row.nll)",
+        "tests/training/test_choose.py::test_one_that_fails_is_left_out_and_its_reason_told",
+    ),
+    Mutation(
+        "points judge the flow that they train", "training/_trials.py",
+        "yield np.flatnonzero(~out), np.flatnonzero(out)", "yield np.arange(n), np.flatnonzero(out)",
+        "tests/training/test_choose.py::test_every_point_is_left_out_once_and_never_trained_on",
+    ),
+    Mutation(
+        "a point is scored by its own end law", "training/_evidence.py",
+        "jnp.where(jnp.eye(n, dtype=bool), -jnp.inf, laws)", "laws",
+        "tests/training/test_choose.py::test_left_out_points_are_scored_by_the_others_end_laws",
+    ),
+    Mutation(
         "rows of steps that come later", "training/_source_draws.py",
         "_number(call[0]), room)", "_number(call[1]), room)",
         "tests/training/test_sources.py::"

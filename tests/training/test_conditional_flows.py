@@ -43,6 +43,9 @@ def guidable(shifted):
     return hf.Flow(PRIOR, Shift(shifted.network.means, conditions), steps=2, method="Heun")
 
 
+HELD_OUT = {"validation": np.ones((4, 2)), "validation_condition": [0, 1, 2, 0]}
+
+
 def data(size=240):
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, size)
@@ -174,6 +177,7 @@ def test_couplings_that_exchange_nothing_need_no_kinds():
         ("mlp", {"condition": np.arange(240.0), "coupling": "minibatch-ot"}, "Use 'independent'"),
         ("mlp", {"coupling": "precomputed"}, "no longer be the prior"),
         ("mlp", {"validation": np.ones((4, 2))}, "`validation_condition` is missing"),
+        ("mlp", HELD_OUT | {"finish": {"steps": 2}}, "`finish` doesn't take"),
         (hf.networks.MLP(2, key=KEY), {}, "takes no `condition`"),
         (hf.networks.MLP(2, classes=3, key=KEY), {"condition": None}, "`condition` is missing"),
         (hf.networks.MLP(2, classes=2, key=KEY), {}, "label from 0 to 1, got 2"),

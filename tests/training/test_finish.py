@@ -5,8 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rich.console import Console
 
 import hiflow as hf
+from hiflow import experiments
 from hiflow.training._finish import likelihood_loss
 
 KEY = jax.random.key(0)
@@ -88,3 +90,114 @@ def test_wrong_settings_are_refused_by_name(change, words):
 def test_points_of_another_shape_are_refused():
     with pytest.raises(ValueError, match="finish: `data` must have shape"):
         hf.finish(flow_of(), POINTS[:, :1], validation=OTHERS[:, :1], key=KEY)
+
+
+FINISH = {"steps": 4, "validate_at": 2, "batch_size": 8, "learning_rate": 2e-3}
+
+
+def trained(**changes):
+    given = {
+        "prior": "normal", "key": KEY, "validation": OTHERS, "steps": 6, "batch_size": 8,
+        "solver_settings": FEW, "progress": False, "finish": FINISH, **changes,
+    }  # fmt: skip
+    network = {"name": "mlp", "width": 8, "depth": 1}
+    return hf.fit(network, "optimal-transport", POINTS, **given)
+
+
+@pytest.mark.parametrize("standardise", [False, True])
+def test_as_a_setting_it_follows_the_last_step(standardise):
+    plain = trained(finish=None, standardise=standardise)
+    key = jax.random.fold_in(KEY, 2**32 - 1)
+    expected = hf.finish(plain, POINTS, validation=OTHERS, key=key, **FINISH)
+    history = hf.History()
+    found = trained(history=history, standardise=standardise)
+    assert not eqx.tree_equal(found, plain)
+    assert eqx.tree_equal(found, expected)
+    before, after = (history.rows[-1][name] for name in ("nll_trained", "nll_finished"))
+    np.testing.assert_allclose((before, after), (nll(plain, OTHERS), nll(found, OTHERS)), rtol=1e-5)
+
+
+def test_cut_while_finishing_it_goes_on_from_the_end_of_training(tmp_path, monkeypatch):
+    whole, folder = trained(), tmp_path / "checkpoints"
+
+    def cut(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hiflow.training._fit.finish", cut)
+        with pytest.raises(KeyboardInterrupt):
+            trained(checkpoint_dir=folder)
+    again = trained(checkpoint_dir=folder, resume=True)
+    assert eqx.tree_equal(again, whole)
+    with pytest.raises(ValueError, match="holds another run, with other finish"):
+        trained(checkpoint_dir=folder, resume=True, finish={"steps": 3})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"finish": 4}, "`finish` must be a table of settings of hiflow.finish: steps"),
+        ({"finish": {"step": 4}}, "has an unknown setting 'step'; did you mean 'steps'"),
+        ({"finish": {"steps": 0}}, "says a `steps` that must be at least 1"),
+        ({"validation": None}, "`finish` judges by the NLL of held-out points"),
+    ],
+)
+def test_a_wrong_setting_is_refused_before_training(changes, words):
+    with pytest.raises(ValueError, match=words):
+        trained(**changes)
+
+
+def test_a_source_of_points_is_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.asarray(POINTS))
+    with pytest.raises(ValueError, match="`finish` draws from all data points"):
+        hf.fit(
+            "mlp", "optimal-transport", np.load(tmp_path / "x.npy", mmap_mode="r"), prior="normal",
+            key=KEY, validation=OTHERS, finish=FINISH, progress=False,
+        )  # fmt: skip
+
+
+TOML = """
+[energy]
+name = "ring"
+[data]
+size = 20
+test = 6
+validation = 10
+[network]
+name = "mlp"
+width = 8
+depth = 1
+[training]
+steps = 4
+batch_size = 8
+finish = {steps = 2, learning_rate = 0.01}
+[evaluation]
+solver = "Heun"
+steps = 4
+[[arm]]
+label = "finished"
+path = "optimal-transport"
+[[arm]]
+label = "plain"
+path = "optimal-transport"
+training = {finish = false}
+"""
+
+
+def test_an_experiments_arm_is_finished_by_validation_points_and_scored_on_test_points(tmp_path):
+    file = tmp_path / "finish.toml"
+    file.write_text(TOML.replace("validation = 10\n", ""))
+    with pytest.raises(ValueError, match="validation = 256"):
+        experiments.train(experiments.read(file), tmp_path / "run", console=Console(quiet=True))
+    file.write_text(TOML)
+    experiment = experiments.read(file)
+    experiments.train(experiment, tmp_path / "run", console=Console(quiet=True))
+    energy = experiments.make_energy(experiment)
+    _, test = experiments.make_data(experiment, energy, 0, progress=False)
+    flows = {}
+    for label in ("finished", "plain"):
+        place = tmp_path / "run/seed-0" / label
+        flows[label] = hf.load(place / "flow.hiflow")
+        last = hf.History.read(place / "history.jsonl")[0].rows[-1]
+        np.testing.assert_allclose(last["log_prob"], flows[label].log_prob(test), rtol=1e-4)
+    assert not eqx.tree_equal(flows["finished"].network, flows["plain"].network)

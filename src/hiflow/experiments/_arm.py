@@ -8,6 +8,7 @@ from jaxtyping import PRNGKeyArray
 
 from hiflow import couplings, energies, networks, paths, priors
 from hiflow._words import nearest
+from hiflow.experiments._auto_settings import Auto, auto_settings, is_auto
 from hiflow.experiments._fitted import FittedEnergies
 from hiflow.experiments._fitted_prior import fitted_prior
 from hiflow.experiments._problems import Problems, worded
@@ -20,6 +21,11 @@ from hiflow.training._preflight import make_ready
 
 S = TypeVar("S")
 _DEFAULTS = {"network": "mlp", "prior": "normal"}
+# For a path that is chosen later: it fits whatever others fit.
+_STAND_IN = "optimal-transport"
+_Parts = tuple[
+    networks.AbstractVelocityField, paths.AbstractPath, priors.AbstractPrior, Auto | None
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +40,8 @@ class Arm:
     solver: Solver
     size: int | None
     """Of how many training points the arm sees the first; `None` for all."""
+    auto: Auto | None = None
+    """What its path is to be chosen by; `path` is a stand-in then."""
 
 
 def make_arm(
@@ -60,11 +68,11 @@ def make_arm(
     assert training is not None
     assert solver is not None
     assert parts is not None
-    network, path, prior = parts
+    network, path, prior, auto = parts
     where = heading("arm", arm["label"])
     problems.tried(where, make_ready, network, path, prior, energy, training)
     problems.refuse()
-    return Arm(arm["label"], network, path, prior, training, solver, arm.get("size"))
+    return Arm(arm["label"], network, path, prior, training, solver, arm.get("size"), auto)
 
 
 def settings_of(
@@ -104,7 +112,7 @@ def _components(
     key: PRNGKeyArray,
     fitted: FittedEnergies,
     problems: Problems,
-) -> tuple[networks.AbstractVelocityField, paths.AbstractPath, priors.AbstractPrior] | None:
+) -> _Parts | None:
     size, shared = arm.get("size"), experiment.tables
     tables = {name: arm.get(name, shared.get(name, default)) for name, default in _DEFAULTS.items()}
     where = {name: place_of(experiment, arm, name) for name in ("network", "path", "prior")}
@@ -120,12 +128,18 @@ def _components(
     inside = Problems()
     if default is not None:
         energy = inside.tried("[energy]", fitted.make, default, size)
-    path = inside.tried(where["path"], fitted.inside, arm["path"], size, energy)
+    settings, path = None, arm["path"]
+    if is_auto(path):
+        settings, path = inside.tried(where["path"], auto_settings, path), _STAND_IN
+    else:
+        path = inside.tried(where["path"], fitted.inside, path, size, energy)
     problems.take(inside)
     if len(inside):
         return None
     path = problems.tried(where["path"], made.path, path, prior, energy)
-    return None if network is None or path is None else (network, path, prior)
+    if network is None or path is None:
+        return None
+    return network, path, prior, None if settings is None else Auto(settings, energy)
 
 
 def _names(settings: type[Training] | type[Solver]) -> list[str]:

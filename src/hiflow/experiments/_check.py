@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from hiflow import data, energies
+from hiflow import data, energies, hessians
 from hiflow._kinds import annotations, shown, wanted
 from hiflow.experiments._arm import Arm, make_arm, settings_of
 from hiflow.experiments._data import event_shape
@@ -68,6 +68,7 @@ def checked(
             arms.append(made)
             if made is not None:
                 _check_choice(experiment, made, problems)
+                _check_size(experiment, made, problems)
     problems.refuse(experiment.name)
     assert shape is not None
     return energy, shape, arms
@@ -78,9 +79,32 @@ def _check_choice(experiment: Experiment, arm: Arm, problems: Problems) -> None:
     if arm.training.selects and not experiment.tables.get("data", {}).get("validation"):
         problems.add(
             f"[data]: {heading('arm', arm.label)} chooses its weights by validation (`patience`, "
-            "`keep`), never by the test points: say how many points `validation` has, e.g. "
+            "`keep`, `finish`), never by the test points: say how many points `validation` has, e.g. "
             "validation = 256."
         )
+
+
+def _check_size(experiment: Experiment, arm: Arm, problems: Problems) -> None:
+    """Note what an arm needs more points for than it will have, as far as the file says how many."""
+    size = arm.size or experiment.tables.get("data", {}).get("size")
+    if size is None:
+        return
+    lead = f"{heading('arm', arm.label)}: `path`"
+    if arm.auto is not None and size < (least := max(2, arm.auto.settings.folds or 2)):
+        problems.add(
+            f"{lead} is chosen by parts of the training points: it needs at least {least}, and the arm "
+            f"has {size}. Lower `folds`, or give a path."
+        )
+    for part in jax.tree.leaves(arm.path, is_leaf=_is_of_neighbours):
+        if isinstance(part, hessians.Neighbours) and size <= part.neighbours:
+            problems.add(
+                f"{lead}: {part.neighbours} `neighbours` need at least {part.neighbours + 1} training "
+                f"points, and the arm has {size}. Lower `neighbours` (and `bandwidth`), or give more."
+            )
+
+
+def _is_of_neighbours(part: object) -> bool:
+    return isinstance(part, hessians.Neighbours)
 
 
 def kinds_of_data() -> dict[str, Any]:

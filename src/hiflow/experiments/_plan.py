@@ -95,7 +95,13 @@ def _row(arm: Arm, size: int | None, seeds: int) -> Row:
 def _seconds_a_step(arm: Arm, points: jax.Array) -> float:
     history = History()
     few = arm.training.changed(
-        steps=_STEPS, log_every=_APART, validate_at=(), patience=None, keep="last", anchor_dir=None
+        steps=_STEPS,
+        log_every=_APART,
+        validate_at=(),
+        patience=None,
+        keep="last",
+        finish=None,
+        anchor_dir=None,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # Of data that aren't the user's.

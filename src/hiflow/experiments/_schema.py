@@ -9,6 +9,7 @@ from typing import Any
 
 from hiflow import energies, priors
 from hiflow._kinds import annotations
+from hiflow.experiments._auto_settings import NAME, AutoSettings
 from hiflow.experiments._check import kinds_of_data
 from hiflow.experiments._structure import MEMBERS, TOP
 from hiflow.registry import Registry, RegistryError, families
@@ -39,6 +40,7 @@ def schema() -> Schema:
     }
     tables: Schema = {name: {"$ref": f"#/$defs/{family}"} for name, family in _FAMILIES.items()}
     tables |= {name: {"$ref": f"#/$defs/{name}"} for name in settings}
+    tables["path"] = {"anyOf": [{"const": NAME}, _auto(), tables["path"]]}
     members = {
         kind: {
             "type": "array",
@@ -69,6 +71,13 @@ def _family(registry: Registry[Any]) -> Schema:
     # Energies that were saved are read from their files.
     filed = _table({"name": names, "file": {"type": "string"}}, ["file"])
     return {"anyOf": [names, named, *([filed] if registry is energies.registry else [])]}
+
+
+def _auto() -> Schema:
+    """The table of a path that is to be chosen."""
+    found = _table({"name": {"const": NAME}, **_fields(AutoSettings)}, ["name"])
+    found["properties"]["folds"] = {"type": "integer"}
+    return found
 
 
 def _loadable(registry: Registry[Any]) -> Iterator[tuple[str, Any]]:

@@ -18,6 +18,7 @@ from hiflow import _processes, data, energies
 from hiflow._disk import is_whole, locked, trusting
 from hiflow._interrupts import interrupts
 from hiflow.experiments._arm import Arm, make_arm
+from hiflow.experiments._auto import with_choice
 from hiflow.experiments._check import checked
 from hiflow.experiments._compare import compare
 from hiflow.experiments._comparison import Comparison
@@ -122,14 +123,15 @@ def _trained(
                     partial(make_arm, experiment, table, energy, shape, key_network, fitted)
                 )
                 place = folder.arm(seed, arm.label)
-                console.print(f"[bold]{arm.label}[/], seed {seed}: {type(arm.path).__name__}")
+                name = "a path by choice" if arm.auto else type(arm.path).__name__
+                console.print(f"[bold]{arm.label}[/], seed {seed}: {name}")
                 record = Record(place, test_set, pixels, console)
                 seen = train_set[: arm.size]
                 chosen_by = held_out if arm.training.selects else None
-                train_arm = partial(
-                    _train_arm, arm, record, seen, chosen_by, energy, key_fit, progress
-                )
                 settings = settings_of(experiment, table)
+                train_arm = partial(
+                    _train_arm, arm, record, seen, chosen_by, energy, key_fit, progress, settings
+                )
                 if failure := _failure_of(train_arm, arm.label, seed, settings, record):
                     failures.append(failure)
         if failures and not folder.has_flows():
@@ -195,7 +197,11 @@ def _train_arm(
     energy: energies.AbstractEnergy | None,
     key: Array,
     progress: bool,
+    settings: dict[str, Any],
 ) -> None:
+    arm = with_choice(
+        arm, record.place, points, settings, key=key, progress=progress, console=record.console
+    )
     weights, checkpoints = record.place / "flow.hiflow", record.place / "checkpoints"
     _processes.by_leader(partial(_make_room, record.place, arm.training.steps))
     # What the first process sees on disk counts: another may see it a moment later.

@@ -1,5 +1,8 @@
 """Training: a network, a path and data in, a flow out."""
 
+from hiflow.training._choice import Choice as Choice
+from hiflow.training._choice import Tried as Tried
+from hiflow.training._choose import choose_path as choose_path
 from hiflow.training._finish import finish as finish
 from hiflow.training._fit import fit as fit
 from hiflow.training._history import History as History

@@ -75,6 +75,10 @@ def checked_conditions(
             f"fit: `target` ({type(ready.target).__name__}) takes noise out by what is known of all "
             "data, which aren't those of one condition: the flow would be biased. Use 'plain'."
         )
+    if ready.training.finish is not None:
+        raise ValueError(
+            "fit: `finish` doesn't take flows of conditions. Leave it out, and train for more `steps`."
+        )
     rows = _of_each(conditions, data, number, "condition")
     others = (
         None

@@ -1,6 +1,6 @@
 """Maximum likelihood after flow matching: a flow's own density, raised on its training points."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow import _border
 from hiflow._border import border
-from hiflow._checks import Refused, number, whole
+from hiflow._checks import Refused, nearest, number, whole
 from hiflow.flow import Flow
 from hiflow.metrics import negative_log_likelihood
 from hiflow.networks import conditions_of
@@ -29,8 +29,30 @@ def _checked(check: Callable[[object], Any]) -> Callable[[Any, str], Any]:
     return convert
 
 
-_whole = _checked(whole(1))
-_positive = _checked(number("a positive number", lambda x: x > 0))
+_positive = number("a positive number", lambda x: x > 0)
+_SETTINGS = {
+    **dict.fromkeys(("steps", "batch_size", "validate_at", "patience"), whole(1)),
+    **dict.fromkeys(("learning_rate", "clip"), _positive),
+}
+
+
+def finishing(value: object) -> Mapping[str, Any] | None:
+    """A check that a setting is a table of `finish`'s, or says that there is to be none.
+
+    **Raises:** `Refused` for anything else, with what is wrong of it.
+    """
+    if value is None or value is False:
+        return None
+    if not isinstance(value, Mapping):
+        raise Refused(f"must be a table of settings of hiflow.finish: {', '.join(_SETTINGS)}")
+    for name, given in value.items():
+        if name not in _SETTINGS:
+            raise Refused(f"has an unknown setting {name!r}{nearest(str(name), _SETTINGS)[:-1]}")
+        try:
+            _SETTINGS[name](given)
+        except Refused as error:
+            raise Refused(f"says a `{name}` that {error}") from None
+    return dict(value)
 
 
 @border(
@@ -39,12 +61,7 @@ _positive = _checked(number("a positive number", lambda x: x > 0))
     validation=_border.points,
     key=_border.key,
     history=checked_history,
-    steps=_whole,
-    batch_size=_whole,
-    validate_at=_whole,
-    patience=_whole,
-    learning_rate=_positive,
-    clip=_positive,
+    **{name: _checked(check) for name, check in _SETTINGS.items()},
 )
 def finish(
     flow: Flow,

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from hiflow import _border, _processes, energies, networks, paths, priors
 from hiflow._border import border
@@ -26,6 +26,7 @@ from hiflow.registry import Named
 from hiflow.solver import Solver, as_solver
 from hiflow.training._checkpoints import Checkpoints
 from hiflow.training._conditions import checked_conditions, taught
+from hiflow.training._finish import finish
 from hiflow.training._history import History, checked_history
 from hiflow.training._moments import AnyCallback, checked_callbacks
 from hiflow.training._preflight import (
@@ -43,6 +44,9 @@ from hiflow.training._rehearsal import rehearse
 from hiflow.training._run import Run
 from hiflow.training._settings import Training, as_training
 from hiflow.training._targets import check_target_data
+
+# Steps of training fold smaller numbers into the key.
+_FINISH = 2**32 - 1
 
 
 @border(
@@ -144,6 +148,7 @@ def fit(
     labels = getattr(validation, "chains", None)
     warn_of_own_noise(ready.path, ready.noise)
     ready, units = in_units(ready, read)
+    unscaled = points
     if units is not None:
         points = read = jax.vmap(units)(read)
     warn_of_complaint(ready.network, read)
@@ -180,7 +185,31 @@ def fit(
         spread_over(line),
     ):
         run = dataclasses.replace(run, ready=ready.extended(checkpoints.ends))
-        return run.train(checkpoints, ending)
+        flow = run.train(checkpoints, ending)
+    # After a cut in here a resume finds the state at the end of training, and finishes from there.
+    return _finished(flow, run, unscaled)
+
+
+def _finished(flow: Flow, run: Run, points: Array | Source) -> Flow:
+    """With some steps of maximum likelihood on the points, in the data's units, if the settings say so;
+    the history's last row then has the validation NLLs of before and after."""
+    if run.settings.finish is None:
+        return flow
+    assert isinstance(run.settings.finish, Mapping)
+    assert isinstance(points, Array), "checked_sample refuses others"
+    assert run.held_out is not None, "so does check_selection"
+    history = History()
+    flow = finish(
+        flow,
+        points,
+        validation=run.held_out,
+        key=jax.random.fold_in(run.key, _FINISH),
+        history=history,
+        **run.settings.finish,
+    )
+    last = run.history.rows[-1] if run.history.rows else {}
+    last |= {"nll_trained": history.rows[0]["nll"], "nll_finished": history.rows[-1]["best_nll"]}
+    return flow
 
 
 def _with_settings(function: Callable[..., object]) -> inspect.Signature:

@@ -107,7 +107,7 @@ def make_ready(
         energy = getattr(path, "energy", None)
     _check_ignored(training)
     check_components(network, path, prior, energy)
-    if training.selects and training.validate_at == ():
+    if training.stops_or_keeps and training.validate_at == ():
         raise ValueError(
             f"fit: {_selecting(training)} judges by validations, and `validate_at` asks for none before "
             "the end. Say after how many steps, e.g. validate_at=250."
@@ -210,7 +210,9 @@ def _check_ignored(training: Training) -> None:
 
 
 def _selecting(training: Training) -> str:
-    return f"`patience` ({training.patience})" if training.keep == "last" else "keep='best'"
+    if training.keep == "best":
+        return "keep='best'"
+    return "`finish`" if training.patience is None else f"`patience` ({training.patience})"
 
 
 def check_mesh(mesh: Mesh | None, checkpoints: bool) -> bool:
@@ -244,6 +246,11 @@ def checked_sample(ready: Ready, source: Source) -> Array:
             f"fit: `coupling` ({type(ready.coupling).__name__}) looks at all data points at once, and "
             f"`data` is a source of {len(source):,} that are read as they are needed. Use "
             "'minibatch-ot', or pass the data as an array."
+        )
+    if ready.training.finish is not None:
+        raise ValueError(
+            f"fit: `finish` draws from all data points, and `data` is a source of {len(source):,} that "
+            "are read as they are needed. Pass them as an array, or call hiflow.finish on some of them."
         )
     if ready.training.standardise:
         raise ValueError(

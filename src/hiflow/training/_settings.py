@@ -26,6 +26,7 @@ from hiflow.paths import ANCHOR_DTYPES
 from hiflow.registry import Named, Registry
 from hiflow.targets import AbstractTarget
 from hiflow.time_samplers import AbstractTimeSampler
+from hiflow.training._finish import finishing
 from hiflow.training._schedules import LearningRate, learning_rate
 
 T = TypeVar("T")
@@ -137,6 +138,9 @@ class Training:
       with the `"best"` validation NLL. Either is by the NLL of `fit`'s `validation` points, at
       `validate_at` and the end; an experiment takes the `validation` points of its `[data]`, never the
       test points.
+    - `finish`: maximum likelihood after the last step, a table of [`finish`][hiflow.finish]'s settings,
+      such as `{steps = 100, learning_rate = 1e-4}`; the flow gets the weights of the lowest NLL of the
+      `validation` points. `None` or `False`: none.
     - `log_every`: after how many steps the mean loss since the last row is added to the
       [`History`][hiflow.History] and shown to callbacks.
     - `anchor_dir`: keep the anchors on disk, in a folder there that runs with the same path and data
@@ -175,6 +179,7 @@ class Training:
     validate_at: int | Sequence[int] = setting(_steps, (), trajectory=False)
     patience: int | None = setting(_patience, None)
     keep: str = setting(one_of("last", "best"), "last")
+    finish: Mapping[str, Any] | bool | None = setting(finishing, None)
     log_every: int = setting(whole(1), 50, trajectory=False)
     anchor_dir: str | os.PathLike[str] | None = setting(_folder, None, trajectory=False)
     anchor_budget: int | str = setting(_budget, "auto", trajectory=False)
@@ -189,6 +194,11 @@ class Training:
     @property
     def selects(self) -> bool:
         """Whether the weights depend on validation."""
+        return self.stops_or_keeps or self.finish is not None
+
+    @property
+    def stops_or_keeps(self) -> bool:
+        """Whether validations on the way decide when training ends, or which weights it returns."""
         return self.patience is not None or self.keep == "best"
 
     def changed(self, **settings: Any) -> "Training":

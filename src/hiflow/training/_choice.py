@@ -1,0 +1,74 @@
+"""The choice of a path, and what it was made by."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from hiflow.hessians import AbstractHessian
+from hiflow.paths import AbstractPath
+
+
+@dataclasses.dataclass(frozen=True)
+class Tried:
+    """A candidate's row.
+
+    **Arguments:**
+
+    - `label`: what it is. `virial`: per dimension, of samples of its end law; 1 for an unbiased one.
+    - `excluded`: why it wasn't trained, or not to the end.
+    - `nll`: number of steps to the mean NLL of the points that were left out, in nats.
+    """
+
+    label: str
+    virial: float | None
+    excluded: str | None
+    nll: Mapping[int, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """A path, chosen by [`choose_path`][hiflow.choose_path]; printed, it says why.
+
+    **Arguments:**
+
+    - `path`: for [`fit`][hiflow.fit]. `steps`: how long to train it.
+    - `label`: its row in the table. `table`: the path as a file would say it.
+    - `tried`: a row for every candidate.
+    - `evidence`: what was seen before any training, in words. `reason`: why this one.
+    """
+
+    path: AbstractPath
+    steps: int
+    label: str
+    table: Any
+    tried: tuple[Tried, ...]
+    evidence: str
+    reason: str
+
+    @property
+    def hessian(self) -> AbstractHessian | None:
+        """The path's Hessian provider, if it has one."""
+        found = getattr(self.path, "hessian", None)
+        return found if isinstance(found, AbstractHessian) else None
+
+    def __str__(self) -> str:
+        return "\n".join([self.evidence, *self._lines(), f"{self.label}: {self.reason}"])
+
+    def _lines(self) -> list[str]:
+        """A line for the titles and for every candidate: those that were trained, then the others."""
+        budgets = sorted({steps for row in self.tried for steps in row.nll})
+        cells = [["candidate", "virial", *(f"NLL, {steps:,} steps" for steps in budgets)]]
+        for row in self.tried:
+            if row.nll:
+                virial = "" if row.virial is None else f"{row.virial:.2f}"
+                scores = [f"{row.nll[steps]:.3f}" if steps in row.nll else "" for steps in budgets]
+                cells.append([row.label, virial, *scores])
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = []
+        for first, *rest in cells:
+            numbers = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+            lines.append("  ".join(["", first.ljust(widths[0]), *numbers]).rstrip())
+        return [*lines, *(f"  {row.label}: {row.excluded}" for row in self.tried if row.excluded)]
+
+    def __repr__(self) -> str:
+        return f"Choice({self.label!r}, steps={self.steps:,})"

@@ -1,0 +1,239 @@
+"""`choose_path`: which path to train, by a look at the data and by trials on parts of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+from rich.console import Console
+
+from hiflow import _border, energies, networks, priors
+from hiflow._border import border
+from hiflow._statistics import standard_error
+from hiflow.data import as_source
+from hiflow.energies import AbstractEnergy
+from hiflow.networks import AbstractVelocityField
+from hiflow.paths import AbstractPath
+from hiflow.priors import AbstractPrior
+from hiflow.registry import Named
+from hiflow.solver import Solver, as_solver
+from hiflow.training._candidates import PLENTY, Candidate, candidates
+from hiflow.training._choice import Choice, Tried
+from hiflow.training._evidence import Surroundings, seen
+from hiflow.training._preflight import check_data, in_units, make_components, make_ready
+from hiflow.training._settings import Training, as_training
+from hiflow.training._trials import Row, Trials, splits_of
+
+# Trials of all candidates have one in so many of the steps.
+SHARE = 4
+
+
+def _points(value: object, what: str) -> Array:
+    """Those of an array or of samples, whole."""
+    if as_source(value) is not None:
+        raise ValueError(
+            f"{what} must be an array or Samples: a choice is made by all points of a few hundred to "
+            f"thousands. Pass some of them; got a {type(value).__name__}."
+        )
+    return _border.points(value, what)
+
+
+def _optional_size(value: object, what: str) -> int | None:
+    return None if value is None else _border.size(value, what)
+
+
+def _paths(value: object, what: str) -> Mapping[str, Any] | None:
+    if value is None or (isinstance(value, Mapping) and value and all(map(_is_word, value))):
+        return value
+    raise ValueError(
+        f"{what} must be a table of paths by their labels, at least one; got {value!r}."
+    )
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str)
+
+
+@border(
+    "choose_path",
+    network=_border.named(networks.registry),
+    prior=_border.named(priors.registry),
+    key=_border.key,
+    energy=_border.named(energies.registry),
+    paths=_paths,
+    folds=_optional_size,
+    finalists=_border.size,
+)
+def choose_path(
+    network: Named[AbstractVelocityField],
+    data: object,
+    *,
+    prior: Named[AbstractPrior],
+    key: PRNGKeyArray,
+    energy: Named[AbstractEnergy] | None = None,
+    paths: Mapping[str, Named[AbstractPath]] | None = None,
+    folds: int | None = None,
+    finalists: int = 3,
+    training: Training | Mapping[str, object] | None = None,
+    solver_settings: Solver | Mapping[str, object] | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> Choice:
+    r"""Choose a path for `data` and `energy`, with its Hessian provider, shift and step, and the number
+    of training steps.
+
+    Candidates are optimal transport, isotropic end laws, `Relaxed` with the Hessian at the sample and at
+    the minimum, `Langevin` and `Saturating`. What is seen without training rules some of them out and
+    gives the others their numbers: how many points there are and how far apart, the share of negative
+    curvature, how likely points are under the end laws of the others, and the virial of the end laws
+    (from a thousand points on, one that is biased isn't tried). Without an energy, or with one that has
+    no Hessian, isotropic paths are left.
+
+    These are trained on parts of the data for a quarter of the `steps`, and judged by the mean NLL of
+    the points that were left out; the best few for all `steps`, of which fewer are taken if that is
+    better by more than a standard error. The lowest NLL is chosen; from a thousand points on the
+    simplest path, unless another is better by two standard errors.
+
+    The cost is that of some `folds` × (2 + `finalists`) trainings. Only `data` are seen: test points
+    stay good for a test.
+
+    ```python
+    import jax, hiflow as hf
+
+    energy, key = hf.energies.Ring(), jax.random.key(0)
+    few = hf.data.sample(energy, key=key, size=8, progress=False)
+    choice = hf.choose_path(
+        "mlp",
+        few,
+        prior="normal",
+        energy=energy,
+        key=key,
+        folds=2,
+        finalists=1,
+        steps=8,
+        solver_settings={"method": "Heun", "steps": 4},
+        progress=False,
+    )
+    print(choice)
+    flow = hf.fit(
+        "mlp", choice.path, few, prior="normal", key=key, steps=choice.steps, progress=False
+    )
+    ```
+
+    **Arguments:**
+
+    - `network`, `data`, `prior`, `energy`: as [`fit`][hiflow.fit]'s; `data` as an array or
+      [`Samples`][hiflow.data.Samples], whose chains are left out whole.
+    - `key`: makes the parts, and batches, times and prior samples. The same key makes the same choice.
+    - `paths`: candidates of your own in place of these, by their labels, the simplest first.
+    - `folds`: how many parts are left out in turn; by default 5, and from 200 points on 1, a fifth of
+      the data but at most 256 points.
+    - `finalists`: how many are trained for all steps.
+    - `training`, `settings`, `solver_settings`: as `fit`'s. A run that chooses its weights by validation
+      (`keep="best"`, `patience`) is given all `steps`.
+    - `progress`: show a progress bar, and print the choice.
+
+    **Raises:** `ValueError` before any work is spent, as `fit` does, and for fewer points than `folds`
+    or two; `RuntimeError` if every candidate fails.
+    """
+    choice = made_choice(
+        network,
+        data,
+        prior=prior,
+        key=key,
+        energy=energy,
+        paths=paths,
+        folds=folds,
+        finalists=finalists,
+        training=training,
+        solver_settings=solver_settings,
+        progress=progress,
+        **settings,
+    )
+    if progress:
+        Console().print(str(choice), markup=False, highlight=False, soft_wrap=True)
+    return choice
+
+
+def made_choice(
+    network: Named[AbstractVelocityField],
+    data: object,
+    *,
+    prior: Named[AbstractPrior],
+    key: PRNGKeyArray,
+    energy: Named[AbstractEnergy] | None,
+    paths: Mapping[str, Named[AbstractPath]] | None = None,
+    folds: int | None,
+    finalists: int,
+    training: Training | Mapping[str, object] | None,
+    solver_settings: Solver | Mapping[str, object] | None,
+    progress: bool,
+    **settings: Any,
+) -> Choice:
+    """`choose_path` without a word."""
+    points, chains = _points(data, "choose_path: `data`"), getattr(data, "chains", None)
+    chosen = as_training(training).changed(**settings)
+    parts = make_components(network, "optimal-transport", prior, energy, points.shape[1:], key)
+    ready = make_ready(*parts, chosen)
+    check_data(ready, {"data": points}, chains)
+    splits = list(splits_of(len(points), chains, folds, key))
+    trials = Trials(ready, points, splits, as_solver(solver_settings), key, progress)
+    inside, units = in_units(ready, points)
+    around = Surroundings(inside, points if units is None else jax.vmap(units)(points), key)
+    found = seen(around)
+    if paths is None:
+        rows = [Row(each) for each in candidates(around, found)]
+    else:
+        rows = [Row(Candidate(label, path)) for label, path in paths.items()]
+    trials.score(rows, max(1, chosen.steps // SHARE))
+    trials.score(sorted(rows, key=lambda row: row.least)[:finalists], chosen.steps)
+    return _choice(rows, trials, str(found))
+
+
+def _choice(rows: Sequence[Row], trials: Trials, evidence: str) -> Choice:
+    finite = [row for row in rows if np.isfinite(row.least)]
+    if not finite:
+        words = (f"{row.candidate.label}: {row.why_not or 'its NLL is not finite'}" for row in rows)
+        raise RuntimeError(f"choose_path: no candidate could be trained. {'; '.join(words)}")
+    best = min(finite, key=lambda row: row.least)
+    if len(trials.points) >= PLENTY:
+        best = next(row for row in finite if row is best or not _is_worse(row, best))
+    budget = trials.ready.training.steps
+    steps = budget if trials.ready.training.stops_or_keeps else best.steps
+    return Choice(
+        path=trials.path(best.candidate),
+        steps=steps,
+        label=best.candidate.label,
+        table=best.candidate.path,
+        tried=tuple(_tried(row) for row in rows),
+        evidence=evidence,
+        reason=_reason(best, finite, trials, steps),
+    )
+
+
+def _is_worse(row: Row, other: Row) -> bool:
+    """By two standard errors, paired over the points."""
+    more = row.best - other.best
+    return float(more.mean()) > 2 * standard_error(more)
+
+
+def _tried(row: Row) -> Tried:
+    nll = {steps: float(each.mean()) for steps, each in row.nll.items()}
+    return Tried(row.candidate.label, row.candidate.virial, row.why_not, nll)
+
+
+def _reason(best: Row, rows: Sequence[Row], trials: Trials, steps: int) -> str:
+    count, parts = sum(len(out) for _, out in trials.splits), len(trials.splits)
+    how = f"{count:,} points that were left out" + (f" in {parts} parts" if parts > 1 else "")
+    words = f"{steps:,} steps, a mean NLL of {best.least:.3f} nats of {how}"
+    others = [row for row in rows if row is not best]
+    if not others:
+        return f"{words}; nothing else could be trained."
+    next_one = min(others, key=lambda row: row.least)
+    more = next_one.best - best.best
+    error = f" ± {standard_error(more):.3f}" if len(more) > 1 else ""
+    told = f"{next_one.candidate.label} has {more.mean():+.3f}{error}"
+    if more.mean() < 0:
+        return f"{words}; the simplest from which none is better by two errors ({told})."
+    return f"{words}; of the others {told}."

@@ -1,0 +1,229 @@
+"""The choice of a path: what it looks at, what it leaves out, and that their least NLL decides."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+import hiflow as hf
+from hiflow.training._candidates import Candidate, candidates
+from hiflow.training._evidence import Surroundings, left_out, seen
+from hiflow.training._preflight import make_components, make_ready
+from hiflow.training._trials import Row, splits_of
+
+KEY = jax.random.key(0)
+RING = hf.energies.Ring()
+POINTS = hf.data.sample(RING, key=jax.random.key(1), size=12, progress=False).points
+FAST = {"solver_settings": {"method": "Heun", "steps": 3}, "progress": False, "prior": "normal"}
+SMALL = {"name": "mlp", "width": 8, "depth": 1}
+LESS = {"folds": 2, "finalists": 1, "steps": 8, "batch_size": 16, "key": KEY}
+TWO = {"straight": "optimal-transport", "wide": {"name": "optimal-transport", "sigma_min": 0.5}}
+
+
+def normal(x, mean, covariance: Any):
+    return multivariate_normal.logpdf(x, mean, covariance)
+
+
+def chosen(points=POINTS, **changes):
+    return hf.choose_path(SMALL, points, **{**FAST, **LESS, **changes})
+
+
+def around(points, energy: object = RING, **settings):
+    known: Any = energy
+    parts = make_components(SMALL, "optimal-transport", "normal", known, points.shape[1:], KEY)
+    ready = make_ready(*parts, hf.Training(**settings))
+    return Surroundings(ready, points, KEY)
+
+
+@pytest.fixture(scope="module")
+def ring_choice():
+    return chosen(energy=RING)
+
+
+def test_every_point_is_left_out_once_and_never_trained_on():
+    for folds, n in ((5, 13), (2, 4), (None, 30)):
+        parts = list(splits_of(n, None, folds, KEY))
+        assert sorted(np.concatenate([out for _, out in parts])) == list(range(n))
+        assert all(sorted([*train, *out]) == list(range(n)) for train, out in parts)
+    ((train, out),) = splits_of(400, None, None, KEY)
+    assert (len(out), len(train)) == (80, 320)
+    assert len(next(iter(splits_of(5_000, None, None, KEY)))[1]) == 256
+
+
+def test_chains_are_left_out_whole():
+    chains = np.repeat([7, 3, 9, 4], 5)
+    for train, out in splits_of(20, chains, 2, KEY):
+        assert not set(chains[train]) & set(chains[out])
+        assert len(out) == 10
+
+
+def test_left_out_points_are_scored_by_the_others_end_laws():
+    path = hf.paths.Relaxed(RING, curvature=hf.spectral.Absolute(2.0), step=0.7)
+    x, expected = np.asarray(POINTS, float), []
+    hessians = np.asarray(jax.vmap(jax.hessian(RING))(POINTS), float)
+    gradients = np.asarray(jax.vmap(jax.grad(RING))(POINTS), float)
+    variance = np.mean(np.sum((x - x.mean(0)) ** 2, axis=1)) / 2
+    for i in range(len(x)):
+        laws = []
+        for j in range(len(x)):
+            if j != i:
+                values, q = np.linalg.eigh(hessians[j])
+                c = q @ np.diag(1 / (np.abs(values) + 2)) @ q.T
+                laws.append(normal(x[i], x[j] - 0.7 * c @ gradients[j], 0.7 * 1.3 * c))
+        broad = normal(x[i], x.mean(0), variance * np.eye(2))
+        narrow = logsumexp(laws) - np.log(len(laws))
+        expected.append(-np.logaddexp(np.log(0.99) + narrow, np.log(0.01) + broad))
+    np.testing.assert_allclose(left_out(path, POINTS), np.mean(expected), rtol=1e-4)
+
+
+def test_the_evidence_is_that_of_the_points():
+    found = seen(around(POINTS))
+    x = np.asarray(POINTS)
+    apart = np.linalg.norm(x[:, None] - x, axis=-1) + 1e9 * np.eye(len(x))
+    np.testing.assert_allclose(found.spacing, np.median(apart.min(1)) / 2**0.5, rtol=1e-3)
+    eigenvalues = np.linalg.eigvalsh(np.asarray(jax.vmap(jax.hessian(RING))(POINTS)))
+    assert found.negative == pytest.approx((eigenvalues < -1e-3).mean())
+    virial = jax.vmap(lambda y: jnp.vdot(y, jax.grad(RING)(y)))(POINTS).mean() / 2
+    assert found.virial == pytest.approx(float(virial), rel=1e-4)
+    assert (found.size, found.dimensions) == (12, 2)
+
+
+def test_candidates_are_trained_briefly_and_the_best_to_the_end(ring_choice):
+    scores = {
+        (row.label, steps): nll for row in ring_choice.tried for steps, nll in row.nll.items()
+    }
+    assert (ring_choice.label, ring_choice.steps) in scores
+    assert {steps for _, steps in scores} == {2, 8}
+    assert sum(steps == 8 for _, steps in scores) == 1
+    labels = " ".join(row.label for row in ring_choice.tried)
+    for kind in ("optimal transport", "isotropic", "at the sample", "at the minimum", "Langevin"):
+        assert kind in labels
+    (saturating,) = (row for row in ring_choice.tried if row.label == "Saturating")
+    assert "there are 12 of them" in saturating.excluded
+    assert str(ring_choice).splitlines()[-1] == f"{ring_choice.label}: {ring_choice.reason}"
+
+
+def test_the_table_makes_the_path(ring_choice):
+    known = {"energy": RING, "prior_scale": 1.0}
+    assert eqx.tree_equal(hf.paths.registry.make(ring_choice.table, **known), ring_choice.path)
+
+
+def test_the_same_key_makes_the_same_choice():
+    first, again = (chosen(paths=TWO, finalists=2) for _ in range(2))
+    assert str(first) == str(again)
+    scores = {row.label: row.nll[8] for row in first.tried}
+    fewer = {row.label: row.nll[2] for row in first.tried}
+    assert first.label == min(TWO, key=lambda label: min(scores[label], fewer[label]))
+
+
+def test_the_least_decides_and_fewer_steps_only_if_they_are_told_apart():
+    a, b = Row(Candidate("a", None)), Row(Candidate("b", None))
+    a.nll = {2: np.array([1.0, 2.0, 3.0]), 8: np.array([1.5, 1.0, 4.0])}
+    b.nll = {2: np.array([1.0, 2.0, 3.0]), 8: np.array([1.5, 2.6, 3.5])}
+    assert (a.steps, b.steps) == (8, 2)
+    assert (a.least, b.least) == (pytest.approx(6.5 / 3), 2.0)
+    b.nll[8] = np.array([np.nan, 0.0, 0.0])
+    assert b.steps == 2
+
+
+class NoHessian(hf.energies.AbstractEnergy):
+    """Its gradient can't be differentiated, as a calculation's on another machine."""
+
+    @property
+    def event_shape(self):
+        return (2,)
+
+    @property
+    def group(self):
+        return hf.groups.Trivial()
+
+    def __call__(self, x):
+        @jax.custom_vjp
+        def value(x):
+            return jnp.sum(x**2) / 2
+
+        def backward(x, g):
+            return (jax.pure_callback(lambda y: np.asarray(y), x, x) * g,)
+
+        value.defvjp(lambda x: (value(x), x), backward)
+        return value(x)
+
+
+@pytest.mark.parametrize("energy", [None, NoHessian()], ids=["none", "no Hessian"])
+def test_without_hessians_the_data_alone_decide(energy):
+    found = seen(around(POINTS, energy))
+    assert found.negative is None
+    assert "no energy" in str(found) or "no Hessian" in str(found)
+    paths = [each.path for each in candidates(around(POINTS, energy), found)]
+    assert [path["name"] for path in paths] == ["optimal-transport"] * 4
+    widths = [path.get("sigma_min", 0) for path in paths]
+    np.testing.assert_allclose(widths, np.array([0, 0.3, 1, 3]) * found.spacing, rtol=1e-2)
+
+
+def test_with_plenty_of_points_an_end_law_has_to_be_unbiased():
+    energy = hf.energies.Gaussian(jnp.zeros(2), jnp.diag(jnp.array([1.0, 30.0])))
+    points = hf.data.sample(energy, key=KEY, size=1_000, progress=False).points
+    place = around(points, energy)
+    found = {each.label.split(",")[0]: each for each in candidates(place, seen(place))}
+    assert list(found) == ["optimal transport", "Relaxed at the sample", "Langevin", "Saturating"]
+    relaxed, langevin = found["Relaxed at the sample"], found["Langevin"]
+    assert relaxed.virial == pytest.approx(1, abs=0.25)
+    assert "twice" in str(langevin.excluded)
+    assert found["Saturating"].excluded is None
+
+
+def test_the_simplest_is_chosen_of_plenty_that_arent_told_apart():
+    points = jax.random.normal(KEY, (1_000, 2))
+    alike = {"simple": "optimal-transport", "other": {"name": "stable", "rate": 1.01}}
+    choice = chosen(points, paths=alike, steps=1, folds=1)
+    assert choice.label == "simple"
+    wrong = {
+        "simple": {"name": "optimal-transport", "sigma_min": 30.0},
+        "other": "optimal-transport",
+    }
+    better = chosen(points, paths=wrong, steps=60, learning_rate=0.03, ema=0.0, warmup=0)
+    assert better.label == "other"
+
+
+def test_one_that_fails_is_left_out_and_its_reason_told():
+    broken = {"name": "relaxed", "curvature": {"name": "shifted", "shift": 1.0}}
+    choice = chosen(paths={"broken": broken, "straight": "optimal-transport"}, energy=RING)
+    assert choice.label == "straight"
+    assert "broken: it fails: " in str(choice)
+    with pytest.raises(RuntimeError, match="no candidate could be trained"):
+        chosen(paths={"broken": broken}, energy=RING)
+
+
+def test_a_run_that_validation_ends_is_given_all_its_steps():
+    choice = chosen(paths=TWO, keep="best", validate_at=2)
+    assert choice.steps == 8
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"points": POINTS[:1]}, "`data` must have at least 2 points"),
+        ({"folds": 13}, "`data` must have at least 13 points"),
+        ({"folds": 0}, "`folds` must be a whole number, at least 1"),
+        ({"finalists": 2.5}, "`finalists` must be a whole number"),
+        ({"paths": {}}, "`paths` must be a table of paths by their labels"),
+        ({"points": POINTS.at[3].set(jnp.nan)}, "`data` holds NaN"),
+        ({"key": 3}, "`key` must be a PRNG key"),
+        ({"steps": 0}, "`steps` must be at least 1"),
+        ({"keep": "best"}, "`validate_at`"),
+    ],
+)
+def test_what_is_wrong_is_refused_by_name(changes, words):
+    with pytest.raises(ValueError, match=words):
+        chosen(**changes)
+
+
+def test_sources_are_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.asarray(POINTS))
+    with pytest.raises(ValueError, match="must be an array or Samples"):
+        chosen(np.load(tmp_path / "x.npy", mmap_mode="r"))
