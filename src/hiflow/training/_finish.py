@@ -14,6 +14,7 @@ from hiflow._border import border
 from hiflow._checks import Refused, number, whole
 from hiflow.flow import Flow
 from hiflow.metrics import negative_log_likelihood
+from hiflow.priors._density import refuse_without_density
 from hiflow.solver import as_solver
 from hiflow.training._history import History, checked_history
 
@@ -90,9 +91,11 @@ def finish(
       its fields; by default 16 steps of Heun's method, with the flow's divergence.
     - `history`: is filled with the validations.
 
-    **Raises:** `ValueError` for a wrong setting, or points of another shape; `FloatingPointError` if the
+    **Raises:** `ValueError` for a wrong setting, points of another shape, or a flow whose prior has no
+    density; `FloatingPointError` if the
     likelihood is no longer finite.
     """
+    refuse_without_density(flow.prior, "finish")
     for name, points in {"data": data, "validation": validation}.items():
         if points.shape[1:] != flow.prior.event_shape or points.shape[0] < 1:
             raise ValueError(
