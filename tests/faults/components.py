@@ -15,6 +15,18 @@ FAULTS = [
         "tests/priors/test_priors.py::test_density_is_the_gaussian_of_the_free_dimensions",
     ),
     Mutation(
+        "draws aren't moved by the group", "priors/_empirical.py",
+        "return self.group.project(self.group.act(self.group.sample(k_group, self.event_shape), x))",
+        "return self.group.project(x)",
+        "tests/priors/test_drawn_priors.py::"
+        "test_with_a_group_draws_are_spread_over_the_orbits_of_the_points",
+    ),
+    Mutation(
+        "densities of draws alone aren't refused", "flow.py",
+        'refuse_without_density(self.prior, "sample_and_log_prob")', "pass",
+        "tests/priors/test_drawn_priors.py::test_densities_are_refused_with_what_to_do",
+    ),
+    Mutation(
         "centred prior isn't centred", "priors/_centred_normal.py",
         "return self.scale * (x - x.mean(0))", "return self.scale * x",
         "tests/priors/test_priors.py::test_samples_lie_in_the_projected_subspace",
