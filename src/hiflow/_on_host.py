@@ -75,7 +75,7 @@ def _shapes(*arguments: Any, function: Function, like: Shapes) -> list[ShapedArr
 def _batched(
     arguments: Sequence[Array], axes: Sequence[Any], *, function: Function, like: Shapes
 ) -> tuple[list[Array], list[int]]:
-    mapped = [axis is not batching.not_mapped for axis in axes]
+    mapped = [axis is not None for axis in axes]
     given = [
         jnp.moveaxis(argument, axis, 0) if batched else argument[None]
         for argument, axis, batched in zip(arguments, axes, mapped, strict=True)

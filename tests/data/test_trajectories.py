@@ -193,7 +193,7 @@ needs_mdtraj = pytest.mark.skipif(
 
 @needs_mdtraj
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("suffix", ["pdb", "dcd", "xtc", "trr", "h5"])
+@pytest.mark.parametrize("suffix", ["pdb", "dcd", "xtc", "trr", "nc", "h5"])
 def test_files_of_mdtraj_come_back(tmp_path, suffix):
     import mdtraj
 
