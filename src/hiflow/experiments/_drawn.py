@@ -44,7 +44,8 @@ def write_drawn(
     arrays, frames = {}, []
     for (label, k), path in files.items():
         x, told = _drawn(load(path), jax.random.key(seed), size)
-        arrays |= {f"{label}-{k}/{name}": value for name, value in {"samples": x, **told}.items()}
+        arrays |= {f"{label}-{k}/samples": x}
+        arrays |= {f"{label}-{k}/{name}": value for name, value in told.items()}
         if atoms:
             info = {"arm": [label] * size, "seed": [k] * size, **told}
             frames += data.to_atoms(x, species_of(energy), units_of(energy), info, str(out))
