@@ -148,12 +148,12 @@ def test_broken_prior_is_refused(refuses, law, make):
 
 
 class Uncentred(networks.MLP):
-    def __call__(self, t, x):
+    def __call__(self, t, x, condition=None):
         return super().__call__(t, x) + 1.0
 
 
 class Exploding(networks.MLP):
-    def __call__(self, t, x):
+    def __call__(self, t, x, condition=None):
         return super().__call__(t, x) / (1 - t)
 
 
@@ -166,12 +166,12 @@ class SaysPermutations(networks.MLP):
 
 
 class Flattens(networks.MLP):
-    def __call__(self, t, x):
+    def __call__(self, t, x, condition=None):
         return super().__call__(t, x).ravel()
 
 
 class SaysVelocityAndDivergence(networks.MLP):
-    def velocity_and_divergence(self, t, x):
+    def velocity_and_divergence(self, t, x, condition=None):
         return 2 * self(t, x), jnp.sum(x) * 0
 
 
