@@ -10,6 +10,7 @@ from rich.console import Console
 import hiflow as hf
 from hiflow import experiments
 from hiflow.experiments._filed_prior import filed_prior
+from hiflow.registry import RegistryError
 
 CONFIG = """
 [data]
@@ -138,7 +139,7 @@ def test_particles_are_centred_by_the_group(tmp_path):
 def test_wrong_tables_are_refused(table, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", np.zeros((3, 2)))
-    with pytest.raises((ValueError, FileNotFoundError), match=words):
+    with pytest.raises((ValueError, FileNotFoundError, RegistryError), match=words):
         filed_prior(table, (2,), None)
 
 

@@ -10,7 +10,7 @@ STEP = "tests/training/test_training_step.py::test_training_is_plain_optax"
 FAULTS = [
     Mutation(
         "finishing is left out", "training/_fit.py",
-        "    return _finished(flow, run, given)", "    return flow",
+        "    return _finished(flow, run, unscaled)", "    return flow",
         "tests/training/test_finish.py::test_as_a_setting_it_follows_the_last_step",
     ),
     Mutation(

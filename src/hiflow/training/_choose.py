@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
-from rich.console import Console
 
 from hiflow import _border, energies, networks, priors
 from hiflow._border import border
@@ -153,6 +152,8 @@ def choose_path(
         **settings,
     )
     if progress:
+        from rich.console import Console
+
         Console().print(str(choice), markup=False, highlight=False, soft_wrap=True)
     return choice
 
