@@ -74,6 +74,7 @@ def test_the_choice_is_that_of_the_training_points_alone(run):
     folder, _ = run
     experiment = experiments.read(folder / "auto.toml")
     energy = experiments.make_energy(experiment)
+    assert energy is not None
     seen, _ = make_samples(experiment, energy, 0, progress=False)
     key_network, key_fit = jax.random.split(jax.random.key(0))
     arm = experiments.make_arm(

@@ -9,6 +9,7 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +25,9 @@ PRIOR = hf.priors.CentredNormal(4, 2)
 
 def main() -> None:
     """Train, score on the same held-out samples, and write what came out."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        description="One flow for all temperatures beside one for each."
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/dw4-temperatures"))
     parser.add_argument("--steps", type=int, default=2_000)
     parser.add_argument("--train", type=int, default=100, help="samples per temperature")
@@ -86,7 +89,8 @@ def fit(args: argparse.Namespace, data: dict, temperatures: list, *, conditional
         return jnp.concatenate(points), logs.astype(np.float32)
 
     (points, logs), (held_out, held_logs) = of_all("train"), of_all("validation")
-    given = {"condition": logs, "validation_condition": held_logs} if conditional else {}
+    both = {"condition": logs, "validation_condition": held_logs}
+    given: dict[str, Any] = both if conditional else {}
     return hf.fit(
         {"name": "egnn", "length": 2.0}, "optimal-transport", points, prior=PRIOR, key=KEY,
         validation=held_out, validate_at=args.steps // 10, keep="best", steps=args.steps,

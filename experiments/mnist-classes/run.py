@@ -13,6 +13,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +30,7 @@ def main() -> None:
     args = arguments()
     args.out.mkdir(parents=True, exist_ok=True)
     data = read(args)
-    results = {
+    results: dict[str, Any] = {
         "settings": {name: str(value) for name, value in vars(args).items() if name != "data"}
     }
     results["device"] = str(jax.devices()[0])
@@ -57,7 +58,7 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     """The command line's."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Flows of digits, with and without their classes.")
     parser.add_argument("--images", default="mnist", choices=["mnist", "fashion-mnist", "digits"])
     parser.add_argument(
         "--data", default=os.environ.get("HIFLOW_MNIST"), help="folder of IDX files"
@@ -98,7 +99,7 @@ def train(args: argparse.Namespace, points: jax.Array, condition: np.ndarray | N
     """A flow; its density is computed in single precision whatever it was trained in."""
     end = time.perf_counter() + args.most
     network: dict = {"name": "unet", "size": args.size}
-    conditional = {} if condition is None else {"condition": condition}
+    conditional: dict[str, Any] = {} if condition is None else {"condition": condition}
     flow = hf.fit(
         network, "optimal-transport", points, prior=hf.priors.Normal(points.shape[1:]), key=KEY,
         steps=args.steps, batch_size=args.batch, learning_rate=args.rate, ema=0.999,

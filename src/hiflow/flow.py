@@ -27,6 +27,7 @@ from hiflow.networks import AbstractVelocityField, Guided
 from hiflow.networks import registry as _networks
 from hiflow.priors import AbstractPrior
 from hiflow.priors import registry as _priors
+from hiflow.priors._density import refuse_without_density
 from hiflow.solver import Solver, SolverStats, as_solver
 from hiflow.standardisation import Standardised
 
@@ -37,7 +38,9 @@ class Flow(eqx.Module):
     Samples start at the prior and are carried to $t = 1$. The log density of $x$ is
     $\log p_0(x_0) - \int_0^1 \nabla\cdot v_\theta\,dt$ along the trajectory that ends in $x$, in
     nats, with respect to Lebesgue measure on the image of `prior.group.project` (for particles: the
-    centred subspace). It is differentiable in `x` and in the network's parameters.
+    centred subspace). It is differentiable in `x` and in the network's parameters. From a prior that is
+    known by its draws alone, as [`EmpiricalPrior`][hiflow.priors.EmpiricalPrior], there is none: what
+    needs a log density is refused.
 
     A network of conditions makes it a density of $x$ given $c$: every method then takes `condition`, one
     for all samples or one for each, and a vector is differentiated too.
@@ -208,6 +211,7 @@ class Flow(eqx.Module):
         self, key: PRNGKeyArray, size: int, *, condition: PyTree = None, **settings: Any
     ) -> tuple[Float[Array, "size *event"], Float[Array, " size"], SolverStats]:
         """`size` samples, their log densities and what the solver did."""
+        refuse_without_density(self.prior, "sample_and_log_prob")
         flow = self.with_settings(**settings)
         key_prior, key_probes = jax.random.split(key)
         x0 = prior_samples(flow, key_prior, size)
@@ -227,7 +231,8 @@ class Flow(eqx.Module):
     ) -> Float[Array, "*batch"]:
         """The log density in nats of one event or of a batch of events.
 
-        **Raises:** `ValueError` if `x` has neither the event's shape nor that of a batch of events.
+        **Raises:** `ValueError` if `x` has neither the event's shape nor that of a batch of events, or
+        if the prior has no density.
         """
         return self.log_prob_and_stats(x, key=key, condition=condition, **settings)[0]
 
@@ -241,6 +246,7 @@ class Flow(eqx.Module):
         **settings: Any,
     ) -> tuple[Float[Array, "*batch"], SolverStats]:
         """The log density in nats, and what the solver did."""
+        refuse_without_density(self.prior, "log_prob")
         flow = self.with_settings(**settings)
         batch, lead = as_batch(flow, x, "log_prob: `x`")
         keys = None if key is None else jax.random.split(key, batch.shape[0])

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PyTree
 from hiflow._checks import as_array, check_finite, check_positive
 from hiflow.energies import AbstractEnergy, Affine
 from hiflow.groups import AbstractGroup, SupportsPeriods
-from hiflow.priors import AbstractPrior
+from hiflow.priors import AbstractPrior, has_density
 
 T = TypeVar("T")
 
@@ -116,7 +116,10 @@ class Standardised(eqx.Module):
 
 
 def scale_complaint(points: Float[Array, "n *event"], prior: AbstractPrior) -> str | None:
-    """In words, if the points are far from the prior or of another width altogether."""
+    """In words, if the points are far from the prior or of another width altogether. A prior that is
+    known by its draws alone is a source where someone wants it."""
+    if not has_density(prior):
+        return None
     drawn = jax.vmap(prior.sample)(jax.random.split(jax.random.key(0), 256))
     start, data = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (drawn, points))
     width = np.sqrt(np.mean(start.var(axis=0))) + 1e-30

@@ -15,6 +15,48 @@ FAULTS = [
         "tests/priors/test_priors.py::test_density_is_the_gaussian_of_the_free_dimensions",
     ),
     Mutation(
+        "draws aren't moved by the group", "priors/_empirical.py",
+        "return self.group.project(self.group.act(self.group.sample(k_group, self.event_shape), x))",
+        "return self.group.project(x)",
+        "tests/priors/test_drawn_priors.py::"
+        "test_with_a_group_draws_are_spread_over_the_orbits_of_the_points",
+    ),
+    Mutation(
+        "densities of draws alone aren't refused", "flow.py",
+        'refuse_without_density(self.prior, "sample_and_log_prob")', "pass",
+        "tests/priors/test_drawn_priors.py::test_densities_are_refused_with_what_to_do",
+    ),
+    Mutation(
+        "a sampler's density is another's", "priors/_function.py", "return self.log_density(x)",
+        "return 2 * self.log_density(x)",
+        "tests/priors/test_drawn_priors.py::test_a_function_is_taken_at_its_word_and_checked",
+    ),
+    Mutation(
+        "draws alone count as a density", "priors/_density.py",
+        "return not isinstance(prior, SupportsDrawsAlone) or prior.has_density", "return True",
+        "tests/priors/test_drawn_priors.py::test_a_function_is_taken_at_its_word_and_checked",
+    ),
+    Mutation(
+        "diffusion starts at draws", "training/_draws_alone.py",
+        'if getattr(path, "approximate_start", False):', "if False:",
+        "tests/priors/test_drawn_priors.py::test_paths_that_need_a_normal_start_are_refused",
+    ),
+    Mutation(
+        "distance of a flow with a density", "metrics/_held_out.py", "if has_density(flow.prior):",
+        "if True:",
+        "tests/priors/test_drawn_priors.py::test_validation_tells_the_distance_of_samples",
+    ),
+    Mutation(
+        "moments of draws aren't held", "testing/_drawn_prior.py",
+        "change_of_moments(prior, prior.group, key, x.shape[0]),", "0.0,",
+        "tests/priors/test_drawn_priors.py::test_a_symmetry_that_the_draws_lack_is_refused",
+    ),
+    Mutation(
+        "points of a file aren't projected", "experiments/_filed_prior.py",
+        "jax.vmap(group.project)(found.points)", "jax.numpy.asarray(found.points)",
+        "tests/test_from_data.py::test_particles_are_centred_by_the_group",
+    ),
+    Mutation(
         "centred prior isn't centred", "priors/_centred_normal.py",
         "return self.scale * (x - x.mean(0))", "return self.scale * x",
         "tests/priors/test_priors.py::test_samples_lie_in_the_projected_subspace",

@@ -272,8 +272,8 @@ FAULTS = [
     ),
     Mutation(
         "evaluation ignores its settings", "experiments/_evaluate.py",
-        "negative_log_likelihood(flow, points, chains=chains, **settings)",
-        "negative_log_likelihood(flow, points, chains=chains)",
+        "held_out_score(flow, points, chains=chains, **settings)",
+        "held_out_score(flow, points, chains=chains)",
         "tests/test_compare.py::"
         "test_a_run_on_its_own_test_points_scores_what_it_scored_in_training",
     ),

@@ -121,6 +121,14 @@ class Undefined(priors.Normal):
         return jnp.log(x[0])
 
 
+def _off_centre(key):
+    return jax.random.normal(key, (3, 2)) + 1
+
+
+def _one_sided(key):
+    return jnp.abs(jax.random.normal(key, (2,)))
+
+
 @pytest.mark.parametrize(
     ("law", "make"),
     [
@@ -130,6 +138,9 @@ class Undefined(priors.Normal):
         ("invariance", lambda: Oblong((2,), group=groups.Rotation(2))),
         ("finite", lambda: Undefined((2,))),
         ("shape", lambda: Transposed(4, 2)),
+        ("finite draws", lambda: priors.FunctionPrior(lambda key: jnp.full(2, jnp.nan), 2)),
+        ("projection", lambda: priors.FunctionPrior(_off_centre, (3, 2), group="translation")),
+        ("moments", lambda: priors.FunctionPrior(_one_sided, 2, group=groups.Rotation(2))),
     ],
 )
 def test_broken_prior_is_refused(refuses, law, make):
@@ -137,12 +148,12 @@ def test_broken_prior_is_refused(refuses, law, make):
 
 
 class Uncentred(networks.MLP):
-    def __call__(self, t, x):
+    def __call__(self, t, x, condition=None):
         return super().__call__(t, x) + 1.0
 
 
 class Exploding(networks.MLP):
-    def __call__(self, t, x):
+    def __call__(self, t, x, condition=None):
         return super().__call__(t, x) / (1 - t)
 
 
@@ -155,12 +166,12 @@ class SaysPermutations(networks.MLP):
 
 
 class Flattens(networks.MLP):
-    def __call__(self, t, x):
+    def __call__(self, t, x, condition=None):
         return super().__call__(t, x).ravel()
 
 
 class SaysVelocityAndDivergence(networks.MLP):
-    def velocity_and_divergence(self, t, x):
+    def velocity_and_divergence(self, t, x, condition=None):
         return 2 * self(t, x), jnp.sum(x) * 0
 
 

@@ -1,5 +1,7 @@
 """Conditional flows: their densities, training, and couplings that leave the prior alone."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -54,7 +56,7 @@ def data(size=240):
     return jnp.asarray(points, jnp.result_type(float)), labels
 
 
-def fitted(network="mlp", **settings):
+def fitted(network: Any = "mlp", **settings):
     points, labels = data()
     known = {"condition": labels, "steps": 3, "batch_size": 32, "progress": False} | settings
     return hf.fit(network, "optimal-transport", points, prior=PRIOR, key=KEY, **known)

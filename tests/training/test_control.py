@@ -173,12 +173,12 @@ def test_a_callback_ends_a_run_and_ends_it_again_after_a_resume(rough, tmp_path,
 
 def scoring(monkeypatch, found):
     """Validations that find these NLLs."""
-    found, scored = iter(found), hf.metrics.negative_log_likelihood
+    found, scored = iter(found), hf.metrics.held_out_score
 
     def score(*arguments, **keywords):
         return dataclasses.replace(scored(*arguments, **keywords), nll=next(found))
 
-    monkeypatch.setattr("hiflow.training._run.negative_log_likelihood", score)
+    monkeypatch.setattr("hiflow.training._run.held_out_score", score)
 
 
 def test_what_is_not_finite_is_never_the_best(monkeypatch):

@@ -9,6 +9,7 @@ from jaxtyping import PRNGKeyArray
 from hiflow import couplings, energies, networks, paths, priors
 from hiflow._words import nearest
 from hiflow.experiments._auto_settings import Auto, auto_settings, is_auto
+from hiflow.experiments._filed_prior import filed_prior
 from hiflow.experiments._fitted import FittedEnergies
 from hiflow.experiments._fitted_prior import fitted_prior
 from hiflow.experiments._problems import Problems, worded
@@ -119,6 +120,8 @@ def _components(
     made = Components(event_shape, key)
     points = None if fitted.points is None else fitted.points[:size]
     table = problems.tried(where["prior"], fitted_prior, tables["prior"], event_shape, points)
+    if table is not None:
+        table = problems.tried(where["prior"], filed_prior, table, event_shape, energy)
     prior = None if table is None else problems.tried(where["prior"], made.prior, table)
     if prior is None:
         problems.note_all(where["network"], networks.registry.faults(tables["network"]))

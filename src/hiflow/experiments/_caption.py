@@ -7,6 +7,11 @@ from hiflow.energies import AbstractEnergy, units_of
 from hiflow.groups import SupportsPeriods
 from hiflow.metrics import Floor
 
+DISTANCE = (
+    "W₂: of samples from test points, and of other test points from them, for flows whose prior has no "
+    "density, in the points' unit (mean over seeds)."
+)
+
 
 def caption(energy: AbstractEnergy | None, seeds: int, pixels: PixelTransform | None = None) -> str:
     """What the NLLs of `seeds` seeds refer to.

@@ -75,6 +75,7 @@ def _compared(
     first, *others = (member.experiment for member in members)
     if any(each.tables.get("energy") != first.tables.get("energy") for each in others):
         raise ValueError("compare: the runs are of different energies.")
+    _check_density(members, sweep, samples)
     failures = [each for run in runs for each in RunFolder(run).failures()]
     failures = [each for each in failures if not only or each.label in only]
     members, energy = _chosen(members, only), make_energy(first)
@@ -124,6 +125,17 @@ def _check_settings(
             )
 
 
+def _check_density(members: Sequence[Member], sweep: int, samples: int) -> None:
+    """Raise `ValueError` for what needs the density of flows that have none."""
+    for name in [name for name, number in {"sweep": sweep, "samples": samples}.items() if number]:
+        for member in members:
+            if not member.has_density:
+                raise ValueError(
+                    f"compare: `{name}` needs densities, and {member.label!r} starts from a prior that "
+                    "is known by its draws alone. Leave it out, or say `only` the other arms."
+                )
+
+
 def _labels(members: Iterable[Member]) -> list[str]:
     return list(dict.fromkeys(member.label for member in members))
 
@@ -171,7 +183,7 @@ def _validate(group: list[Member], energy: AbstractEnergy | None) -> None:
         return
     points = functools.cache(lambda: make_validation(experiment, energy, seed, progress=False))
     for member in group:
-        if member.family:
+        if member.family and member.has_density:
             member.validation = _kept(
                 member,
                 "validation",

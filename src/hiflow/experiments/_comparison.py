@@ -9,7 +9,7 @@ import numpy as np
 from hiflow._statistics import Mean, Part, mean_over
 from hiflow.data import PixelTransform
 from hiflow.energies import AbstractEnergy
-from hiflow.experiments._caption import caption
+from hiflow.experiments._caption import DISTANCE, caption
 from hiflow.experiments._data import pixel_transform
 from hiflow.experiments._failures import Failure
 from hiflow.experiments._member import Member
@@ -60,7 +60,10 @@ class Comparison:
     @property
     def caption(self) -> str:
         """What the NLLs refer to."""
-        return caption(self.energy, len({member.seed for member in self.members}), self.pixels)
+        seeds = len({member.seed for member in self.members})
+        known = [member.has_density for member in self.members]
+        parts = [caption(self.energy, seeds, self.pixels)] if any(known) else []
+        return " ".join([*parts, *([DISTANCE] if not all(known) else [])])
 
     def rows(self) -> list[Row]:
         """One row per arm: NLL, its paired difference from the reference, NFE."""
@@ -148,15 +151,17 @@ class Comparison:
 
     def _row(self, group: list[Member]) -> Row:
         first, scores = group[0], [m.scores for m in group]
-        nll = _mean([m.nll for m in group], group)
+        nll = _mean([m.nll for m in group], group) if first.has_density else None
         row = {
             "label": first.label,
             "arm": first.arm,
             "variant": first.variant,
             "family": first.family,
             "seeds": len(group),
-            "nll": nll.value,
-            "se": nll.error,
+            "nll": None if nll is None else nll.value,
+            "se": None if nll is None else nll.error,
+            "distance": _mean_of(each.get("distance") for each in scores),
+            "distance_floor": _mean_of(each.get("distance_floor") for each in scores),
             "nfe": _mean_of(each["nfe"] for each in scores),
             "nfe_max": max(each["nfe_max"] for each in scores),
             "bits": _mean_of(each.get("bits") for each in scores),
@@ -169,7 +174,7 @@ class Comparison:
             "validation": _mean_of(m.validation for m in group),
             "failed": self._failed(first.label),
         }
-        if all(member.control is not None for member in group):
+        if nll is not None and all(member.control is not None for member in group):
             controlled = _controlled(group)
             row |= {"controlled": controlled.value, "controlled_se": controlled.error}
         return row | self._difference(group)
@@ -178,6 +183,8 @@ class Comparison:
         label = self._reference(group[0].variant)
         reference = {m.seed: m for m in self.members if m.label == label}
         pairs = [(m, reference[m.seed]) for m in group if m.seed in reference]
+        if not all(each.has_density for pair in pairs for each in pair):
+            pairs = []
         if label == group[0].label or not pairs:
             return {"difference": None, "difference_se": None}
         for mine, other in pairs:
@@ -192,6 +199,8 @@ class Comparison:
 
 
 def _nll_of(row: Row) -> str:
+    if row.get("distance") is not None:
+        return f"W₂ of samples {row['distance']:.3f}, {row['nfe']:.0f} NFE"
     if row["nll"] is None:
         return "failed"
     return f"NLL {row['nll']:.3f} ± {row['se']:.3f} nats, {row['nfe']:.0f} NFE"

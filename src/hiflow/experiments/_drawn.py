@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from jaxtyping import Array
 from rich.console import Console
 
 from hiflow import data
@@ -12,7 +13,8 @@ from hiflow._disk import write_arrays
 from hiflow.energies import species_of, units_of
 from hiflow.experiments._fitted import make_energy
 from hiflow.experiments._run_folder import RunFolder, check_drawn_file, flow_files
-from hiflow.flow import load
+from hiflow.flow import Flow, load
+from hiflow.priors import has_density
 
 
 def write_drawn(
@@ -24,8 +26,8 @@ def write_drawn(
     console: Console | None = None,
 ) -> None:
     """Draw `size` samples of each of a run's flows into one file: `.npz`, with `<arm>-<seed>/samples`
-    and `<arm>-<seed>/log_prob`, or frames of atoms, `.extxyz`, `.xyz` or `.pdb`, in Å, that tell `arm`,
-    `seed` and `log_prob`.
+    and, where the flow has a density, `<arm>-<seed>/log_prob`, or frames of atoms, `.extxyz`, `.xyz` or
+    `.pdb`, in Å, that tell `arm`, `seed` and `log_prob`.
 
     **Raises:** `ValueError` if the file exists, or for frames of atoms where the run's energy doesn't
     tell its elements.
@@ -41,10 +43,11 @@ def write_drawn(
         )
     arrays, frames = {}, []
     for (label, k), path in files.items():
-        x, log_prob = map(np.asarray, load(path).sample_and_log_prob(jax.random.key(seed), size))
-        arrays |= {f"{label}-{k}/samples": x, f"{label}-{k}/log_prob": log_prob}
+        x, told = _drawn(load(path), jax.random.key(seed), size)
+        arrays |= {f"{label}-{k}/samples": x}
+        arrays |= {f"{label}-{k}/{name}": value for name, value in told.items()}
         if atoms:
-            info = {"arm": [label] * size, "seed": [k] * size, "log_prob": log_prob}
+            info = {"arm": [label] * size, "seed": [k] * size, **told}
             frames += data.to_atoms(x, species_of(energy), units_of(energy), info, str(out))
         console.print(f"{label}, seed {k}: {size} samples")
     if atoms:
@@ -53,6 +56,14 @@ def write_drawn(
         write_arrays(out, arrays)
     units = units_of(energy)
     console.print(f"written: {out}{f' ({units}; in Å)' if units is not None else ''}")
+
+
+def _drawn(flow: Flow, key: Array, size: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Samples, and their log densities where they have some."""
+    if not has_density(flow.prior):
+        return np.asarray(flow.sample(key, size)), {}
+    x, log_prob = flow.sample_and_log_prob(key, size)
+    return np.asarray(x), {"log_prob": np.asarray(log_prob)}
 
 
 def _refuse_file(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:

@@ -19,7 +19,7 @@ from hiflow.experiments._record import bits_per_dim
 from hiflow.experiments._run_folder import RunFolder, flow_files
 from hiflow.experiments._toml import Experiment
 from hiflow.flow import load
-from hiflow.metrics import negative_log_likelihood
+from hiflow.metrics import NLL, held_out_score
 from hiflow.priors import AbstractPrior
 
 
@@ -31,7 +31,8 @@ def evaluate_file(
     *,
     trust: Sequence[str] = (),
 ) -> Comparison:
-    """A run's flows, or one flow's file, compared on the points in a file.
+    """A run's flows, or one flow's file, compared on the points in a file: by their NLL, or by the
+    distance of samples from the points where the prior has no density.
 
     Pixels are brought to the flow's numbers as training images are. Errors are over the chains that
     [`Samples.save`][hiflow.data.Samples.save] wrote beside the points.
@@ -67,9 +68,9 @@ def _evaluated(
     test = fingerprint(points=points).digest
     members = []
     for (label, seed), (place, flow) in flows.items():
-        found = negative_log_likelihood(flow, points, chains=chains, **settings)
+        found = held_out_score(flow, points, chains=chains, **settings)
         scores = dataclasses.asdict(found)
-        if pixels is not None:
+        if pixels is not None and isinstance(found, NLL):
             scores |= bits_per_dim(pixels, scores["log_prob"], points)
         if chains is not None:
             scores["chains"] = chains.tolist()

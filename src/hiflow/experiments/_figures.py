@@ -29,14 +29,15 @@ def figures_of(comparison: Comparison, console: Console) -> dict[str, Any]:
     first = {label: group[0] for label, group in shown.items()}
     figures: dict[str, Any] = {}
     # A curve takes two points.
-    if any(len(member.history) > 1 for group in shown.values() for member in group):
-        histories = {label: [m.history for m in group] for label, group in shown.items()}
+    known = {label: group for label, group in shown.items() if group[0].has_density}
+    if any(len(member.history) > 1 for group in known.values() for member in group):
+        histories = {label: [m.history for m in group] for label, group in known.items()}
         same = len({member.test for member in comparison.members}) == 1
         figures["learning"] = plotting.learning_curves(
             histories,
             floor=comparison.floor,
             same_points=same,
-            origins={label: [m.origins for m in group] for label, group in shown.items()},
+            origins={label: [m.origins for m in group] for label, group in known.items()},
         )
     if (pixels := comparison.pixels) is not None:
         images = {
@@ -44,13 +45,13 @@ def figures_of(comparison: Comparison, console: Console) -> dict[str, Any]:
             for label, member in first.items()
         }
         figures["images"] = plotting.image_grids(images, pixels.levels)
-    elif comparison.members[0].flow().prior.event_shape == (2,):
+    elif known and comparison.members[0].flow().prior.event_shape == (2,):
         points, _ = data_of(next(iter(first.values())), energy)
         figures["densities"] = plotting.densities_in_the_plane(
-            {label: member.flow() for label, member in first.items()},
+            {label: first[label].flow() for label in known},
             points,
             energy=energy,
-            nll={label: member.scores["nll"] for label, member in first.items()},
+            nll={label: first[label].scores["nll"] for label in known},
         )
     if swept := comparison.swept():
         figures["pareto"] = plotting.error_against_nfe(swept)

@@ -56,12 +56,19 @@ class Member:
 
     def __repr__(self) -> str:
         """In a line: which one, and its NLL."""
+        if not self.has_density:
+            return f"Member({self.label!r}, seed {self.seed}, W₂ {self.scores['distance']:.3f})"
         return f"Member({self.label!r}, seed {self.seed}, NLL {self.scores['nll']:.3f} nats)"
 
     @property
     def scores(self) -> Row:
         """The last row of its history: `nll`, `nll_se`, `nfe`, …"""
         return self.history[-1]
+
+    @property
+    def has_density(self) -> bool:
+        """Whether its flow has one; if not, its scores are those of samples."""
+        return "log_prob" in self.scores
 
     @property
     def nll(self) -> np.ndarray:
@@ -97,10 +104,14 @@ def members_of(folder: RunFolder) -> list[Member]:
     found = []
     for (label, seed), flow in folder.flows().items():
         rows = read_history(flow.parent)
-        history = [row for row in rows if isinstance(row.get("log_prob"), list)]
+        history = [
+            row for row in rows if isinstance(row.get("log_prob"), list) or "distance" in row
+        ]
         if not history or history[-1] is not rows[-1]:
             raise ValueError(f"{flow.parent}: its history has no test points; train it again.")
-        test, origins = _test_points(folder.root, seed, len(history[-1]["log_prob"]))
+        known = history[-1].get("log_prob")
+        number = None if known is None else len(known)
+        test, origins = _test_points(folder.root, seed, number)
         parts = parts_of(experiment, label)
         found.append(Member(label, *parts, seed, flow.parent, history, test, experiment, origins))
     return found
@@ -113,7 +124,7 @@ def parts_of(experiment: Experiment, label: str) -> tuple[str, str, str]:
     return table["arm"], table["variant"], table.get("family", "")
 
 
-def _test_points(root: Path, seed: int, number: int) -> tuple[str, np.ndarray | None]:
+def _test_points(root: Path, seed: int, number: int | None) -> tuple[str, np.ndarray | None]:
     """What tells the test points from others, and which points of a file or set they are."""
     file = root / f"seed-{seed}" / "data.json"
     cure = f"Remove it; then {resuming(root)} writes it anew."
@@ -126,7 +137,7 @@ def _test_points(root: Path, seed: int, number: int) -> tuple[str, np.ndarray | 
     origins = described.get("test_origins")
     if origins is None:
         return described["test_points"], None
-    if not isinstance(origins, list) or len(origins) != number:
+    if not isinstance(origins, list) or len(origins) != (number or len(origins)):
         raise ValueError(
             f"{file}: `test_origins` isn't one of each of {number} test points. {cure}"
         )

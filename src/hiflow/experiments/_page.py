@@ -103,6 +103,8 @@ def _pivot(rows: list[Row]) -> list[str]:
 
 
 def _pivot_cell(row: Row) -> str:
+    if row["nll"] is None:
+        return f"W₂ {row['distance']:.2f}"
     text = f"{row['nll']:.2f} ± {row['se']:.2f}"
     if row["difference"] is None:
         return text

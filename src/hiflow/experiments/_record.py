@@ -47,6 +47,8 @@ class Record:
         last = self.rows[-1:]
         if not last or (last[0]["step"] != step and last[0].get("ended") in (None, "steps")):
             return False
+        if "distance" in last[0]:
+            return True
         scores = last[0].get("log_prob")
         return isinstance(scores, list) and len(scores) == len(self.test)
 
@@ -54,7 +56,7 @@ class Record:
         """Add the row of a validation, and the losses before it."""
         if not moment.validated:
             return
-        losses = [row for row in moment.history.rows if "nll" not in row]
+        losses = [row for row in moment.history.rows if not {"nll", "distance"} & set(row)]
         if "best_step" not in moment.row:
             self.score(moment.row, losses)
             return
@@ -67,7 +69,15 @@ class Record:
         )
 
     def score(self, row: Row, losses: Sequence[Row] = ()) -> None:
-        """Add a row with the NLL of the test points."""
+        """Add a row with the NLL of the test points, or the distance of samples from them."""
+        if "distance" in row:
+            self._keep(row, losses)
+            self.console.print(
+                f"  step {row['step']:>6,}  loss {row['loss']:.4f}  W₂ of samples {row['distance']:.3f} "
+                f"({row['distance_floor']:.3f} within the test points)  NFE {row['nfe']:.1f}  "
+                f"({row['seconds']:.0f} s of training)"
+            )
+            return
         if self.pixels is not None:
             row = row | bits_per_dim(self.pixels, row["log_prob"], self.test.points)
         if self.test.chains is not None:

@@ -11,6 +11,7 @@ from hiflow.experiments._compare import compare
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._figures import figures_of, losses_of
 from hiflow.experiments._html import html
+from hiflow.experiments._member import members_of
 from hiflow.experiments._page import page
 from hiflow.experiments._run_folder import RunFolder
 
@@ -69,6 +70,7 @@ def write_report(
     """
     folder, console = RunFolder(run), console or Console()
     known = folder.experiment().tables.get("energy") is not None
+    known = known and all(member.has_density for member in members_of(folder))
     comparison = compare([run], samples=samples if known else 0, console=console)
     figures = figures_of(comparison, console)
     if figures:

@@ -11,6 +11,7 @@ from hiflow import energies, priors
 from hiflow._kinds import annotations
 from hiflow.experiments._auto_settings import NAME, AutoSettings
 from hiflow.experiments._check import kinds_of_data
+from hiflow.experiments._filed_prior import KEYS
 from hiflow.experiments._structure import MEMBERS, TOP
 from hiflow.registry import Registry, RegistryError, families
 from hiflow.solver import Solver
@@ -90,6 +91,8 @@ def _loadable(registry: Registry[Any]) -> Iterator[tuple[str, Any]]:
 
 def _arguments_of(component: Any) -> Schema:
     """Of its constructor, or of the fit to data that a file means by its name or by `fit = "data"`."""
+    if issubclass(component, priors.EmpiricalPrior):
+        return {name: _of(kind) for name, kind in KEYS.items()} | {"points": {"type": "array"}}
     if issubclass(component, energies.SupportsFitting):
         return _arguments(component.fit)
     if issubclass(component, priors.SupportsFitting):

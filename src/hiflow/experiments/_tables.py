@@ -21,6 +21,8 @@ LIKELIHOOD = (
     Column("seeds", "seeds", "{}"),
     Column("NLL", "nll"),
     Column("±", "se"),
+    Column("W₂", "distance"),
+    Column("W₂ of the data", "distance_floor"),
     Column("controlled", "controlled"),
     Column("±", "controlled_se"),
     Column("difference", "difference", "{:+.3f}"),
@@ -34,7 +36,7 @@ LIKELIHOOD = (
     Column("training s", "seconds", "{:.0f}"),
     Column("failed", "failed", "{}"),
 )
-_BRIEFLY = ("nll", "se", "difference", "difference_se", "nfe")
+_BRIEFLY = ("nll", "se", "distance", "distance_floor", "difference", "difference_se", "nfe")
 _CONTROLLED = ("controlled", "controlled_se")
 SCORES = tuple(
     c for c in LIKELIHOOD if c.key in ("label", *_BRIEFLY, *_CONTROLLED, "bits", "failed")

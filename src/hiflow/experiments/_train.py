@@ -41,7 +41,7 @@ from hiflow.experiments._record import Record, of_validation
 from hiflow.experiments._run_folder import RunFolder, readable_rows
 from hiflow.experiments._toml import Experiment
 from hiflow.flow import Flow, load
-from hiflow.metrics import negative_log_likelihood
+from hiflow.metrics import held_out_score
 from hiflow.training import History, fit
 from hiflow.training._rehearsal import rehearse
 
@@ -260,7 +260,7 @@ def _score_anew(arm: Arm, record: Record, weights: Path) -> None:
         row["taken"] = row.get("best_step") if arm.training.keep == "best" else row["step"]
     else:
         row["step"] = arm.training.steps
-    found = negative_log_likelihood(flow, record.test.points, chains=record.test.chains)
+    found = held_out_score(flow, record.test.points, chains=record.test.chains)
     record.score(row | dataclasses.asdict(found))
 
 

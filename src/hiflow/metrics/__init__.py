@@ -11,6 +11,8 @@ from hiflow.metrics._free_energy import free_energy_between as free_energy_betwe
 from hiflow.metrics._free_energy import free_energy_of_heating as free_energy_of_heating
 from hiflow.metrics._free_energy import free_energy_surface as free_energy_surface
 from hiflow.metrics._free_energy import ramachandran as ramachandran
+from hiflow.metrics._held_out import SampleDistance as SampleDistance
+from hiflow.metrics._held_out import held_out_score as held_out_score
 from hiflow.metrics._likelihood import NLL as NLL
 from hiflow.metrics._likelihood import Floor as Floor
 from hiflow.metrics._likelihood import HasDensity as HasDensity

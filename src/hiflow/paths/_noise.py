@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
 from hiflow.couplings import AbstractCoupling, Independent
 from hiflow.paths._base import AbstractGaussianPath, AbstractPath
-from hiflow.priors import AbstractPrior
+from hiflow.priors import AbstractPrior, has_density
 
 Noise = Literal["auto", "prior", "own"]
 _SAMPLES = 64
@@ -86,7 +86,7 @@ def draw_anchors(path: AbstractPath, anchors: PyTree, keys: Key[Array, " n"]) ->
 
 def is_normal(prior: AbstractPrior, scale: Float[Array, ""]) -> bool:
     r"""Whether the prior is $N(0, s^2P)$, by its density and score at samples of its own."""
-    return bool(_difference_from_normal(prior, scale) < 1e-3)
+    return has_density(prior) and bool(_difference_from_normal(prior, scale) < 1e-3)
 
 
 def is_for(path: AbstractGaussianPath, prior: AbstractPrior) -> bool:

@@ -6,6 +6,7 @@ from jaxtyping import Array, ArrayLike, PRNGKeyArray
 
 from hiflow.couplings import AbstractCoupling, SupportsPreparation
 from hiflow.priors import AbstractPrior, Normal
+from hiflow.priors._density import refuse_without_density
 from hiflow.testing._compiled import compiled
 from hiflow.testing._report import Findings, Report, largest, seed
 
@@ -38,6 +39,7 @@ def check_coupling(
     k_x0, k_x1, k_draw, k_prepare = jax.random.split(key, 4)
     if prior is None:
         prior = Normal((2,))  # pyright: ignore[reportCallIssue]
+    refuse_without_density(prior, "check_coupling")
     report = Report("check_coupling", coupling, key, prior)
     if points is None:
         x1 = jax.vmap(prior.sample)(jax.random.split(k_x1, batch))

@@ -9,7 +9,8 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 from hiflow.groups import AbstractGroup, linear_part
 from hiflow.paths import AbstractGaussianPath, AbstractPath, ConditionalLaw, SupportsNoise
 from hiflow.paths._noise import has_end_law, is_for, is_normal
-from hiflow.priors import AbstractPrior, SupportsCovariance
+from hiflow.priors import AbstractPrior, SupportsCovariance, has_density
+from hiflow.priors._density import refuse_without_density
 from hiflow.testing._compiled import compiled
 from hiflow.testing._gaussian_path import gaussian_violations, report_gaussian_laws
 from hiflow.testing._own_noise import drawn, own_noise_violations, report_own_noise
@@ -36,7 +37,7 @@ def check_path(
 
     Where the end law can have noise of its own, its draws are checked too: both ends, and, if `noise` is
     `"own"`, that the density and velocity are those of the draws. For a prior that isn't normal such
-    a path is checked by its draws alone.
+    a path is checked by its draws alone, as every Gaussian path is for a prior without a density.
 
     The group is the energy's if the path has an energy, else the prior's.
 
@@ -64,6 +65,9 @@ def check_path(
     )
     law = _shaped_law(path, prior)
     gaussian = law is None and isinstance(path, AbstractGaussianPath) and is_for(path, prior)
+    gaussian = gaussian and has_density(prior)
+    if not isinstance(path, AbstractGaussianPath):
+        refuse_without_density(prior, "check_path")
     found = _measure(path, prior, anchors, turned, turns, x0, inside, end_scale, gaussian, k_draws)
     if law is not None:
         found |= _of_shaped_prior(law, anchors, x0, inside, end_scale, k_draws)

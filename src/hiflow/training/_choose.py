@@ -16,6 +16,7 @@ from hiflow.energies import AbstractEnergy
 from hiflow.networks import AbstractVelocityField
 from hiflow.paths import AbstractPath
 from hiflow.priors import AbstractPrior
+from hiflow.priors._density import refuse_without_density
 from hiflow.registry import Named
 from hiflow.solver import Solver, as_solver
 from hiflow.training._candidates import PLENTY, Candidate, candidates
@@ -177,6 +178,7 @@ def made_choice(
     parts = make_components(network, "optimal-transport", prior, energy, points.shape[1:], key)
     ready = make_ready(*parts, chosen)
     check_data(ready, {"data": points}, chains)
+    refuse_without_density(ready.prior, "choose_path")
     splits = list(splits_of(len(points), chains, folds, key))
     trials = Trials(ready, points, splits, as_solver(solver_settings), key, progress)
     inside, units = in_units(ready, points)

@@ -15,6 +15,7 @@ from hiflow._checks import Refused, nearest, number, whole
 from hiflow.flow import Flow
 from hiflow.metrics import negative_log_likelihood
 from hiflow.networks import conditions_of
+from hiflow.priors._density import refuse_without_density
 from hiflow.solver import as_solver
 from hiflow.training._history import History, checked_history
 
@@ -108,7 +109,8 @@ def finish(
       its fields; by default 16 steps of Heun's method, with the flow's divergence.
     - `history`: is filled with the validations.
 
-    **Raises:** `ValueError` for a wrong setting, or points of another shape; `FloatingPointError` if the
+    **Raises:** `ValueError` for a wrong setting, points of another shape, or a flow whose prior has no
+    density; `FloatingPointError` if the
     likelihood is no longer finite.
     """
     if conditions_of(flow.network) is not None:
@@ -116,6 +118,7 @@ def finish(
             "finish: the flow is one of conditions, which `finish` doesn't take. Train it "
             "longer by `fit`."
         )
+    refuse_without_density(flow.prior, "finish")
     for name, points in {"data": data, "validation": validation}.items():
         if points.shape[1:] != flow.prior.event_shape or points.shape[0] < 1:
             raise ValueError(

@@ -98,8 +98,10 @@ def fit(
       [`Source`][hiflow.data.Source], a memory-mapped array or a Grain data set, of which the rows of
       coming batches are read while the device trains.
     - `key`: makes batches, times and prior samples, and the weights of a network that is only named.
-    - `validation`: held-out points, an array or [`Samples`][hiflow.data.Samples]; their NLL and NFE are
-      logged at the steps `validate_at` and at the end. With `patience` or `keep="best"` the weights are
+    - `validation`: held-out points, an array or [`Samples`][hiflow.data.Samples]; their NLL and NFE, or,
+      for a prior without a density, the distance of samples from them
+      ([`SampleDistance`][hiflow.metrics.SampleDistance]), are logged at the steps `validate_at` and at
+      the end. With `patience` or `keep="best"` the weights are
       chosen by them, and what the flow is worth has to be seen on other points.
     - `condition`: of every data point, for a flow of $x$ given $c$: labels from 0, of shape `(n,)`, or
       vectors, `(n, size)`. The network must take them; one that is only named is built for them. A
@@ -111,10 +113,11 @@ def fit(
       table of its fields.
     - `callbacks`: functions, each called with a dict after every validation, or at the end if there is
       none: step, seconds (training only), loss (its mean since the row before), and the fields of
-      [`NLL`][hiflow.metrics.NLL]; or objects of [`hiflow.callbacks`][hiflow.callbacks.Callback], which
-      see the flow too, and every `log_every` steps. One that raises
-      [`Stop`][hiflow.callbacks.Stop] ends the run. The state is saved before a validation; if a callback
-      raises anything else or the process dies, all are called again after a resume.
+      [`NLL`][hiflow.metrics.NLL] or `SampleDistance`; or objects of
+      [`hiflow.callbacks`][hiflow.callbacks.Callback], which see the flow too, and every `log_every`
+      steps. One that raises [`Stop`][hiflow.callbacks.Stop] ends the run. The state is saved before a
+      validation; if a callback raises anything else or the process dies, all are called again after a
+      resume.
     - `history`: a [`History`][hiflow.History] that is filled with all rows, and with losses every
       `log_every` steps.
     - `checkpoint_dir`: where the state is saved atomically every `checkpoint_every` steps, and where

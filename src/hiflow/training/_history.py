@@ -24,7 +24,8 @@ class History:
     for every arm.
 
     Every row has `step`, `seconds` (of training) and `loss`, the mean over the steps since the row
-    before. Rows of validations have the fields of [`NLL`][hiflow.metrics.NLL] too, and, where
+    before. Rows of validations have the fields of [`NLL`][hiflow.metrics.NLL] too, or those of
+    [`SampleDistance`][hiflow.metrics.SampleDistance] where the prior has no density; and, where
     validation chooses, `best_step` and `best_nll`. The last row has `ended`, the reason why the run did.
 
     ```python
@@ -51,7 +52,7 @@ class History:
         if not self.rows:
             return "History(no rows)"
         last = self.rows[-1]
-        said = {name: last[name] for name in ("loss", "nll", "ended") if name in last}
+        said = {name: last[name] for name in ("loss", "nll", "distance", "ended") if name in last}
         words = ", ".join(f"{name}={_short(value)}" for name, value in said.items())
         return f"History({len(self.rows)} rows to step {last['step']}: {words})"
 
@@ -60,8 +61,8 @@ class History:
 
     @property
     def validations(self) -> list[Row]:
-        """The rows that have an NLL."""
-        return [row for row in self.rows if "nll" in row]
+        """The rows that have an NLL, or a distance where there is no density."""
+        return [row for row in self.rows if "nll" in row or "distance" in row]
 
     def column(self, name: str) -> list[Any]:
         """The values of one name, of the rows that have it."""

@@ -39,6 +39,7 @@ from hiflow.targets import AbstractTarget, Parts
 from hiflow.time_samplers import AbstractTimeSampler
 from hiflow.training._components import make_components as make_components
 from hiflow.training._distinctions import check_distinctions
+from hiflow.training._draws_alone import check_draws_alone
 from hiflow.training._room import refuse_a_batch_without_room
 from hiflow.training._settings import Training
 from hiflow.training._step import Optimiser, Scheduled
@@ -112,6 +113,7 @@ def make_ready(
             f"fit: {_selecting(training)} judges by validations, and `validate_at` asks for none before "
             "the end. Say after how many steps, e.g. validate_at=250."
         )
+    check_draws_alone(prior, path, training)
     refuse_a_batch_without_room(training.batch_size, prior.event_shape)
     group = prior.group if energy is None else energy.group
     coupling = couplings.registry.make(training.coupling, group=group)

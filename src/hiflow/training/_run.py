@@ -18,7 +18,7 @@ from hiflow._disk import fingerprint, structure
 from hiflow._interrupts import Interrupts
 from hiflow.data import Source
 from hiflow.flow import Flow
-from hiflow.metrics import negative_log_likelihood
+from hiflow.metrics import NLL, held_out_score
 from hiflow.solver import Solver
 from hiflow.standardisation import Standardised
 from hiflow.training._checkpoints import Checkpoints, Progress
@@ -188,11 +188,11 @@ class Run:
             watch.bar.note("validating")
             weights = self._judged(state)
             flow = self._flow(weights, static)
-            found = negative_log_likelihood(
+            found = held_out_score(
                 flow, self.held_out, chains=self.chains, condition=self.given.held_out
             )
             row |= dataclasses.asdict(found)
-            if watch.best is not None:
+            if watch.best is not None and isinstance(found, NLL):
                 watch.best = self.layout.put(
                     self.selection.judged(watch.best, weights, found.nll, step)
                 )
