@@ -20,6 +20,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 HERE = Path(__file__).parent
+KT = 2.494  # kJ/mol, at 300 K
 NAMES = {"ot": "OT-FM, aligned", "force": "bridge, force", "relaxed": "HI-FM, Relaxed"}
 
 
@@ -30,14 +31,17 @@ def main(data: str, runs: str) -> None:
     energies = np.asarray(jax.vmap(energy)(jnp.asarray(frames["test"])))
     cells, pictures = [], {}
     places = [place.parent for place in Path(runs).glob("*/numbers.json")]
-    for place in sorted(places, key=lambda p: (p.name.split("-")[0], int(p.name.split("-")[1]))):
+    scores = {}
+    for place in sorted(places, key=order):
         found = json.loads((place / "numbers.json").read_text(encoding="utf-8"))
-        scores = -np.asarray(found.pop("test_log_prob", [np.nan]))
-        found |= {
-            "nll": scores.mean(),
-            "nll_se": scores.std() / np.sqrt(len(scores)),
-            "tests": len(scores),
-        }
+        key = found["arm"], found["frames"]
+        scores[key] = -np.asarray(found.pop("test_log_prob", [np.nan]))
+        found |= {"tests": len(scores[key])} | mean("nll", scores[key])
+        if (rival := scores.get(("ot", found["frames"]))) is not None and key[0] != "ot":
+            same = min(len(rival), len(scores[key]))
+            found |= mean("minus_ot", scores[key][:same] - rival[:same])
+        found["history"] = validations(found.get("history", []))
+        found["weights_of_step"] = weights_of_step(found)
         if (place / "samples.npz").exists():
             with np.load(place / "samples.npz") as held:
                 found |= looked_at(energy, dict(held), reference, energies)
@@ -49,6 +53,30 @@ def main(data: str, runs: str) -> None:
     )
     (HERE / "cells.md").write_text(table(cells), encoding="utf-8")
     draw(cells, pictures, reference)
+
+
+def order(place: Path) -> tuple[int, int]:
+    """OT-FM first, as the others are compared with it; then by frames."""
+    arm, frames, _ = place.name.split("-")
+    return list(NAMES).index(arm), int(frames)
+
+
+def mean(name: str, values: np.ndarray) -> dict[str, float]:
+    """Mean and its standard error over test frames, as if these were independent."""
+    return {name: values.mean(), f"{name}_se": values.std() / np.sqrt(len(values))}
+
+
+def validations(rows: list[dict]) -> list[dict]:
+    """The rows that have a validation, each once and by step."""
+    found = {row["step"]: row for row in rows if "nll" in row}
+    return [found[step] for step in sorted(found)]
+
+
+def weights_of_step(cell: dict) -> int:
+    """The step whose weights are evaluated: the last, or the one of the best validation."""
+    if cell["validation"] == cell["validation_last"]:
+        return cell["steps"]
+    return min(cell["history"], key=lambda row: row["nll"])["step"]
 
 
 def angles_of(energy, x) -> np.ndarray:
@@ -63,10 +91,12 @@ def looked_at(energy, held, reference, energies):
     torus = hf.metrics.torus_wasserstein(
         jnp.asarray(plain), jnp.asarray(reference), key=jax.random.key(2), size=1_500
     )
+    right = np.asarray(same_chirality(energy, held["plain"]))
     found = {
         "median_above": np.median(held["plain_energies"]) - np.median(energies),
-        "right_chirality": np.mean(same_chirality(energy, held["plain"])),
-        "phi_positive": np.mean(plain[:, 0] > 0),
+        "right_chirality": right.mean(),
+        # Of the right enantiomers: the mirror image of φ < 0 has φ > 0.
+        "phi_positive": np.mean(plain[right, 0] > 0),
         "torus_w2": torus.value,
         "torus_w2_floor": torus.floor,
     }
@@ -103,28 +133,41 @@ def looked_at(energy, held, reference, energies):
 
 def table(cells) -> str:
     lines = [
-        "| arm | frames | steps | NLL | ESS | clipped 0.2 % | k̂ | n | F(φ > 0) − F(φ < 0), kT (kJ/mol) "
-        "| torus W2 (reweighted) | right enantiomer | median V above, kT |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| arm | frames | steps (evaluated) | seconds (of steps) | NLL, nats | minus OT-FM | ESS "
+        "| clipped 0.2 % | k̂ | n | F(φ > 0) − F(φ < 0), kT (kJ/mol) | torus W2 (reweighted), rad "
+        "| right enantiomer | φ > 0 as sampled | median V above, kT |",
+        "|---|" + "---:|" * 14,
     ]
     for c in cells:
         get = c.get
         difference = "–"
         if "delta_f_clipped" in c:
             value, error = c["delta_f_clipped"], c["delta_f_clipped_se"]
-            difference = f"{value:.2f} ± {error:.2f} ({2.494 * value:.1f})"
+            difference = f"{signed(value)} ± {error:.2f} ({signed(KT * value)} ± {KT * error:.2f})"
             # Above, neither the value nor its error mean what they say.
-            difference += " (no trust: k̂ > 0.7)" if c["pareto_k"] > 0.7 else ""
+            difference += ", not to be trusted" if c["pareto_k"] > 0.7 else ""
         row = [
-            NAMES[c["arm"]], f"{c['frames']:,}", f"{c['steps']:,}",
-            f"{c['nll']:.1f} ± {c['nll_se']:.1f}", f"{get('ess', np.nan):.2%}",
-            f"{get('ess_clipped', np.nan):.2%}", f"{get('pareto_k', np.nan):.1f}",
+            NAMES[c["arm"]], f"{c['frames']:,}", f"{c['steps']:,} ({c['weights_of_step']:,})",
+            f"{c['seconds']:.0f} ({c['seconds_of_steps']:.0f})",
+            f"{signed(c['nll'])} ± {c['nll_se']:.2f}",
+            f"{signed(c['minus_ot'], '+')} ± {c['minus_ot_se']:.2f}" if "minus_ot" in c else "",
+            percent(get("ess")), percent(get("ess_clipped")), f"{get('pareto_k', np.nan):.1f}",
             f"{get('weighted', 0):,}", difference,
             f"{get('torus_w2', np.nan):.2f} ({get('torus_w2_weighted', np.nan):.2f})",
-            f"{get('right_chirality', np.nan):.1%}", f"{get('median_above', np.nan):.0f}",
+            percent(get("right_chirality"), 1), percent(get("phi_positive"), 1),
+            f"{get('median_above', np.nan):.0f}",
         ]  # fmt: skip
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
+
+
+def signed(value: float, sign: str = "-") -> str:
+    """With a true minus, and a plus if `sign` says so."""
+    return f"{value:{sign}.2f}".replace("-", "−")
+
+
+def percent(part: float | None, digits: int = 2) -> str:
+    return "–" if part is None else f"{100 * part:.{digits}f} %"
 
 
 def draw(cells, pictures, reference) -> None:
