@@ -159,7 +159,7 @@ def test_a_signal_ends_at_once_where_nothing_is_lost(whole, tmp_path, monkeypatc
         pytest.fail("went on")
 
     keywords = {"checkpoint_dir": tmp_path / "run", "validation": HELD_OUT, "validate_at": 6}
-    anchors, validation = "_anchors.make_anchors", "_run.negative_log_likelihood"
+    anchors, validation = "_anchors.make_anchors", "_run.held_out_score"
     for name in (anchors, validation):
         with monkeypatch.context() as patched:
             patched.setattr(f"hiflow.training.{name}", interrupted)
