@@ -316,7 +316,7 @@ def test_data_come_from_a_file(place):
         (
             "steps = 6",
             'steps = 6\nkeep = "best"',
-            "chooses its weights by validation (`patience`, `keep`), never by the test points",
+            "chooses its weights by validation (`patience`, `keep`, `finish`), never by the test points",
         ),
         ("validate_at = 3", "patience = 3", "`validate_at` asks for none before the end"),
         ("test = 8", "test = 1", "`test` must be at least 2"),
