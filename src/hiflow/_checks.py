@@ -113,6 +113,16 @@ def check_event(
         )
 
 
+def check_scalar(function: Callable[..., Any], event: jax.ShapeDtypeStruct, what: str) -> None:
+    """Raise `ValueError`, beginning with `what`, unless a function maps an event to a float scalar."""
+    value = eqx.filter_eval_shape(function, event)
+    if getattr(value, "shape", None) != () or not jnp.issubdtype(value.dtype, jnp.floating):
+        raise ValueError(
+            f"{what} must map an event of shape {event.shape} to a float scalar, got {value}. Sum over "
+            "the event's axes; the batch is added by jax.vmap."
+        )
+
+
 class Refused(ValueError):  # noqa: N818  what a check raises: the words between a field's name and its value
     """What a setting must be, for the message of whoever knows its name."""
 

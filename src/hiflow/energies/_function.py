@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hiflow import groups
-from hiflow._checks import as_shape, check_event
+from hiflow._checks import as_shape, check_event, check_scalar
 from hiflow._disk import function_of_configuration
 from hiflow.energies._base import AbstractEnergy, registry
 from hiflow.groups import AbstractGroup, Trivial
@@ -62,12 +62,7 @@ class FunctionEnergy(AbstractEnergy):
 
     def __check_init__(self):
         event = jax.ShapeDtypeStruct(self.shape, jnp.result_type(float))
-        value = eqx.filter_eval_shape(self.function, event)
-        if getattr(value, "shape", None) != () or not jnp.issubdtype(value.dtype, jnp.floating):
-            raise ValueError(
-                f"FunctionEnergy: `function` must map an event of shape {self.shape} to a float "
-                f"scalar, got {value}. Sum over the event's axes; the batch is added by jax.vmap."
-            )
+        check_scalar(self.function, event, "FunctionEnergy: `function`")
 
     @classmethod
     def example(cls) -> "FunctionEnergy":

@@ -12,7 +12,23 @@ from hiflow.networks._base import AbstractVelocityField, SupportsDivergence
 from hiflow.networks._conditions import AbstractConditions, SupportsConditions, conditions_of
 
 
-class Guided(AbstractVelocityField):
+class _AbstractOuter(AbstractVelocityField):
+    """A field made of another one: of its events, and with its symmetry."""
+
+    network: eqx.AbstractVar[AbstractVelocityField]
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """The network's."""
+        return self.network.event_shape
+
+    @property
+    def group(self) -> AbstractGroup:
+        """The network's."""
+        return self.network.group
+
+
+class Guided(_AbstractOuter):
     r"""Classifier-free guidance: $v_w(t, x, c) = v(t, x) + w\,(v(t, x, c) - v(t, x))$, with the field
     $v(t, x)$ that training with dropped conditions taught (Ho and Salimans 2022, arXiv:2207.12598).
 
@@ -48,16 +64,6 @@ class Guided(AbstractVelocityField):
         """The network's."""
         return conditions_of(self.network)
 
-    @property
-    def event_shape(self) -> tuple[int, ...]:
-        """The network's."""
-        return self.network.event_shape
-
-    @property
-    def group(self) -> AbstractGroup:
-        """The network's."""
-        return self.network.group
-
     def __call__(
         self, t: Float[Array, ""], x: Float[Array, "*event"], condition: PyTree = None
     ) -> Float[Array, "*event"]:
@@ -77,19 +83,10 @@ def told(network: AbstractVelocityField, condition: PyTree) -> AbstractVelocityF
     return cls(inner, terms)
 
 
-class _AbstractTold(AbstractVelocityField):
+class _AbstractTold(_AbstractOuter):
     r"""$\sum_k w_k\,v(t, x, c_k)$."""
 
-    network: eqx.AbstractVar[AbstractVelocityField]
     terms: eqx.AbstractVar[tuple[tuple[ArrayLike, PyTree], ...]]
-
-    @property
-    def event_shape(self) -> tuple[int, ...]:
-        return self.network.event_shape
-
-    @property
-    def group(self) -> AbstractGroup:
-        return self.network.group
 
     def __call__(self, t: Float[Array, ""], x: Float[Array, "*event"]) -> Float[Array, "*event"]:
         network = cast(SupportsConditions, self.network)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow import groups
-from hiflow._checks import as_shape, check_event
+from hiflow._checks import as_shape, check_event, check_scalar
 from hiflow.energies import as_function
 from hiflow.groups import AbstractGroup, Trivial
 from hiflow.priors._base import AbstractPrior, registry
@@ -66,14 +66,8 @@ class FunctionPrior(AbstractPrior):
                 f"FunctionPrior: `sampler` must give one float event of shape {self.shape} for a key, "
                 f"got {drawn}. The batch is added by jax.vmap."
             )
-        if self.log_density is None:
-            return
-        value = eqx.filter_eval_shape(self.log_density, drawn)
-        if getattr(value, "shape", None) != () or not jnp.issubdtype(value.dtype, jnp.floating):
-            raise ValueError(
-                f"FunctionPrior: `log_density` must map an event of shape {self.shape} to a float "
-                f"scalar, got {value}. Sum over the event's axes."
-            )
+        if self.log_density is not None:
+            check_scalar(self.log_density, drawn, "FunctionPrior: `log_density`")
 
     @classmethod
     def example(cls) -> "FunctionPrior":

@@ -11,14 +11,10 @@ def check_draws_alone(prior: AbstractPrior, path: AbstractPath, training: Traini
         return
     name = type(prior).__name__
     if training.selects:
-        setting = "`finish`"
-        if training.stops_or_keeps:
-            best = training.keep == "best"
-            setting = "keep='best'" if best else f"`patience` ({training.patience})"
         raise ValueError(
-            f"fit: {setting} judges by the NLL of held-out points, and `prior` ({name}) is known by its "
-            "draws alone, so that there is none. Leave it out; `validation` then tells how far samples "
-            "are from it."
+            f"fit: {training.selecting} judges by the NLL of held-out points, and `prior` ({name}) is "
+            "known by its draws alone, so that there is none. Leave it out; `validation` then tells how "
+            "far samples are from it."
         )
     if getattr(path, "approximate_start", False):
         raise ValueError(

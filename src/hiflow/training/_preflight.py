@@ -110,7 +110,7 @@ def make_ready(
     check_components(network, path, prior, energy)
     if training.stops_or_keeps and training.validate_at == ():
         raise ValueError(
-            f"fit: {_selecting(training)} judges by validations, and `validate_at` asks for none before "
+            f"fit: {training.selecting} judges by validations, and `validate_at` asks for none before "
             "the end. Say after how many steps, e.g. validate_at=250."
         )
     check_draws_alone(prior, path, training)
@@ -189,7 +189,7 @@ def check_selection(training: Training, validates: bool) -> None:
     """Raise `ValueError` if validation has a part in the weights and there are no points for it."""
     if training.selects and not validates:
         raise ValueError(
-            f"fit: {_selecting(training)} judges by the NLL of held-out points: pass `validation`, and "
+            f"fit: {training.selecting} judges by the NLL of held-out points: pass `validation`, and "
             "don't test on the same points."
         )
 
@@ -209,12 +209,6 @@ def _check_ignored(training: Training) -> None:
             f"fit: {by} leaves {words} without effect. Say them in it "
             "(optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))), or leave them out."
         )
-
-
-def _selecting(training: Training) -> str:
-    if training.keep == "best":
-        return "keep='best'"
-    return "`finish`" if training.patience is None else f"`patience` ({training.patience})"
 
 
 def check_mesh(mesh: Mesh | None, checkpoints: bool) -> bool:

@@ -201,6 +201,13 @@ class Training:
         """Whether validations on the way decide when training ends, or which weights it returns."""
         return self.patience is not None or self.keep == "best"
 
+    @property
+    def selecting(self) -> str:
+        """The setting that makes the weights depend on validation, in words."""
+        if self.keep == "best":
+            return "keep='best'"
+        return "`finish`" if self.patience is None else f"`patience` ({self.patience})"
+
     def changed(self, **settings: Any) -> "Training":
         """The same with other settings.
 
