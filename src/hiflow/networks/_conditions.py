@@ -172,8 +172,11 @@ def arguments_of(conditions: AbstractConditions | None) -> dict[str, Any]:
     }
 
 
-def asked_of(condition: PyTree) -> dict[str, Any]:
-    """The arguments by which a network that is only named takes such conditions, of many points."""
+def asked_of(condition: PyTree, classes: int | None = None) -> dict[str, Any]:
+    """The arguments by which a network that is only named takes such conditions, of many points; of
+    labels, how many `classes` there are may be known."""
+    if classes is not None:
+        return {"classes": classes}
     if not hasattr(condition, "dtype") or condition.size == 0:
         return {}
     if jnp.issubdtype(condition.dtype, jnp.integer):
