@@ -271,7 +271,21 @@ def _warn_if_shared(data: Array, held_out: Array) -> None:
 
 
 class ScaleWarning(UserWarning):
-    """Data far from the prior, in place or width: training would be wasted on getting there."""
+    """Data far from the prior, in place or width: training would be wasted on getting there.
+
+    **Example:**
+
+    ```pycon
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     far = hf.fit("mlp", "optimal-transport", 50 + points, prior="normal", key=key,
+    ...                  steps=1, progress=False)
+    ...
+    >>> caught[0].category.__name__  # take standardise=True
+    'ScaleWarning'
+    ```
+    """
 
 
 def warn_of_complaint(network: AbstractVelocityField, data: Array) -> None:

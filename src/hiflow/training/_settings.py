@@ -164,6 +164,20 @@ class Training:
       they are needed; `None` does so where they take more than a gibibyte.
 
     **Raises:** `ValueError` for a value of another type or out of range, with the field's name.
+
+    **Example:**
+
+    ```pycon
+    >>> settings = hf.Training(steps=40, batch_size=64, coupling="minibatch-ot")
+    >>> flow = hf.fit("mlp", "optimal-transport", points, prior="normal", key=key,
+    ...               training=settings, learning_rate=3e-3, progress=False)
+    >>> settings.changed(steps=2_000).steps
+    2000
+    >>> hf.Training(steps=0)
+    Traceback (most recent call last):
+        ...
+    ValueError: `steps` must be at least 1 and whole; got 0.
+    ```
     """
 
     # Run-time type checkers leave the constructor alone: the fields' own checks are its type checks.
