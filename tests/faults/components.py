@@ -112,6 +112,17 @@ FAULTS = [
         MAPS + "[saturating]",
     ),
     Mutation(
+        "all of a negative eigenvalue counts", "spectral/_affine_power.py",
+        "-self.negative * eigenvalues, eigenvalues", "-eigenvalues, eigenvalues",
+        MAPS + "[affine-power of six numbers]",
+    ),
+    Mutation(
+        "null modes without a derivative", "spectral/_affine_power.py",
+        "whole = jnp.where(soft, 1.0, s)", "whole = s",
+        "tests/spectral/test_spectral_maps.py::"
+        "test_numbers_of_affine_power_have_derivatives_even_at_null_modes",
+    ),
+    Mutation(
         "clamped from above", "spectral/_pointwise.py",
         "return jnp.maximum(eigenvalues, self.floor)",
         "return jnp.maximum(jnp.abs(eigenvalues), self.floor)",

@@ -14,6 +14,10 @@ def _half_a_turn(k):
     return np.array([k[(i - len(k) // 2) % len(k)] for i in range(len(k))])
 
 
+def _sigma(s):
+    return s / (1 + 0.02 * s)
+
+
 # Name: the map, its formula, its lower bound.
 MAPS = {
     "constant": (lambda: spectral.Constant(), lambda x: 1 + 0 * x, 1.0),
@@ -41,6 +45,12 @@ MAPS = {
         lambda: spectral.Saturating(kappa=-0.3, stiffness=2.0),
         lambda x: np.where(x > 0, 1 - 0.3 * x / (x + 2), 1),
         0.7,
+    ),
+    "affine-power": (lambda: spectral.AffinePower(), lambda x: abs(x) + 1, 1.0),
+    "affine-power of six numbers": (
+        lambda: spectral.AffinePower(0.3, 2.0, 0.7, negative=0.4, least=0.1, saturation=0.02),
+        lambda x: 0.3 + 2 * _sigma(np.maximum(np.where(x < 0, -0.4 * x, x), 0.1)) ** 0.7,
+        0.3 + 2 * (0.1 / 1.002) ** 0.7,
     ),
     "trace-normalised": (
         lambda: spectral.TraceNormalised(spectral.Absolute(h)),

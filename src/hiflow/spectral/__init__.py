@@ -1,5 +1,6 @@
 """Spectral maps: eigenvalues to positive numbers, as rates or as curvature."""
 
+from hiflow.spectral._affine_power import AffinePower as AffinePower
 from hiflow.spectral._base import AbstractSpectralMap as AbstractSpectralMap
 from hiflow.spectral._base import registry as registry
 from hiflow.spectral._pointwise import Absolute as Absolute
