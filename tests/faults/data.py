@@ -10,7 +10,9 @@ TRAJECTORIES = "tests/data/test_trajectories.py::"
 
 FAULTS = [
     Mutation(
-        "conditions stay behind their points", "data/_samples.py", "else self.condition[index]",
+        "conditions stay behind their points",
+        "data/_samples.py",
+        "else self.condition[index]",
         "else self.condition[: len(self.points[index])]",
         "tests/data/test_conditions_of_files.py::test_conditions_stay_with_their_points",
     ),
