@@ -24,6 +24,7 @@ from hiflow.energies import AbstractEnergy, SupportsFitting
 from hiflow.energies._gradient import refuse_bad_gradient
 from hiflow.groups import AbstractGroup
 from hiflow.networks import AbstractVelocityField, SupportsComplaint
+from hiflow.networks._low_products import refuse_without_effect
 from hiflow.paths import (
     AbstractGaussianPath,
     AbstractPath,
@@ -115,6 +116,7 @@ def make_ready(
         )
     check_draws_alone(prior, path, training)
     refuse_a_batch_without_room(training.batch_size, prior.event_shape)
+    refuse_without_effect(network, training.compute)
     group = prior.group if energy is None else energy.group
     coupling = couplings.registry.make(training.coupling, group=group)
     check_coupling(network, prior, coupling)
