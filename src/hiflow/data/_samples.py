@@ -32,6 +32,16 @@ class Samples:
     - `classes`: the names of the classes, in the order of their numbers.
 
     **Raises:** `ValueError` if there are no points, or not one label or condition per point.
+
+    **Example:**
+
+    ```pycon
+    >>> mine = hf.data.Samples(points, chains=[0] * 100 + [1] * 100)
+    >>> train, test = mine.split(50, key)  # no chain is on both sides
+    >>> mine.save("mine.npz")
+    >>> hf.data.load("mine.npz").chains.shape
+    (200,)
+    ```
     """
 
     points: Float[Array, "n *event"]
