@@ -25,8 +25,8 @@ FAULTS = [
         PICTURES + "::test_a_film_has_its_frames_and_nothing_is_left_of_one_that_is_refused",
     ),
     Mutation(
-        "only the system's ffmpeg", "plotting/_animation.py", "    with mpl.rc_context(_ffmpeg()):\n",
-        "    with mpl.rc_context({}):\n",
+        "films end at once", "plotting/_animation.py", "*[frames - 1] * round(frames / seconds)]",
+        "frames - 1]",
         PICTURES + "::test_a_film_is_an_mp4_of_its_frames",
     ),
     Mutation(
