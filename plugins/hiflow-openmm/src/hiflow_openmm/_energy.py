@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import openmm
-from hiflow.energies import AbstractEnergy, HostEnergy, Units
+from hiflow.energies import AbstractEnergy, HostEnergy, Units, as_event
 from hiflow.groups import Permutation, Product, Rotation, Translation
 from hiflow.registry import SupportsPresets
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -143,7 +143,7 @@ class OpenMMEnergy(AbstractEnergy, SupportsPresets):
         return system_of(self.molecule.xml)
 
     def __call__(self, x: Float[Array, "atoms 3"]) -> Float[Array, ""]:
-        event = self._event(x)
+        event = as_event(self, x)
         x = event.T
         value = jnp.zeros((), x.dtype) if self.rest is None else self.rest(event)
         for term in self.bonded:
@@ -166,15 +166,6 @@ class OpenMMEnergy(AbstractEnergy, SupportsPresets):
             return x
         behind = sides(len(self.masses), self.bonds, self.turning)
         return turn(self, self.turning, behind, key, x, _TURNS)
-
-    def _event(self, x: Any) -> Array:
-        x = jnp.asarray(x)
-        if x.shape != self.event_shape:
-            raise ValueError(
-                f"OpenMMEnergy: `x` must have the event shape {self.event_shape}, got {x.shape}. Use "
-                "jax.vmap for a batch."
-            )
-        return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
 
 
 def _as(term: Any, dtype: Any) -> Any:
