@@ -33,6 +33,17 @@ class DifferenceError(NamedTuple):
     - `noise`: $\max|R - R^\top| / 2$ of the differences $R$ before they are symmetrised: what rounding
       and unconverged forces do, divided by $h$.
     - `relative`: the larger of the two over the largest entry of the Hessian.
+
+    **Example:**
+
+    ```pycon
+    >>> def springs(x):
+    ...     return 50 * np.sum(x**2), -100 * x
+    ...
+    >>> energy = hf.energies.HostEnergy(springs, (4, 3))
+    >>> energy.difference_error(np.ones((4, 3))).relative < 1e-6
+    True
+    ```
     """
 
     displacement: float
@@ -64,13 +75,6 @@ class HostEnergy(AbstractEnergy):
     Under `vmap` all the points of a batch come at once to the function if `batch` is `True`, one after
     the other if it is `False`. Only one call runs at a time.
 
-    An example, of four particles on springs, that need not know JAX:
-
-        def energy_and_forces(x):                     # (4, 3), float64
-            return 50 * np.sum(x**2), -100 * x
-
-        energy = hf.energies.HostEnergy(energy_and_forces, (4, 3), group="rotation")
-
     **Arguments:**
 
     - `energy_and_forces`: from an event to a pair: the energy, a number, and the forces
@@ -97,6 +101,20 @@ class HostEnergy(AbstractEnergy):
     **Raises:** `ValueError` for arguments that don't fit. At run time `RuntimeError`, within a compiled
     program as JAX's subclass of it, with the function's name, the event and the original message: if
     the function fails, or gives another shape or NaN.
+
+    **Example:**
+
+    ```pycon
+    >>> def springs(x):  # any calculation on the host, with NumPy in float64
+    ...     return 50 * np.sum(x**2), -100 * x  # energy, forces
+    ...
+    >>> energy = hf.energies.HostEnergy(springs, (4, 3), group="rotation")
+    >>> x = jnp.ones((4, 3))
+    >>> energy(x)
+    Array(600., dtype=float32)
+    >>> jax.grad(energy)(x)[0], energy.hessian(x)[0, 0].round(1)
+    (Array([100., 100., 100.], dtype=float32), Array(100., dtype=float32))
+    ```
     """
 
     host: HostCalls = eqx.field(static=True)

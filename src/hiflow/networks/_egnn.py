@@ -26,6 +26,7 @@ from hiflow.networks._egnn_divergence import shift_and_divergence
 from hiflow.networks._egnn_handedness import Handedness
 from hiflow.networks._egnn_layer import Layer
 from hiflow.networks._egnn_pairs import Pairs
+from hiflow.networks._low_products import full_products
 from hiflow.networks._species import Bonds, bonds_of, check_species, kinds_of, species_or_none
 
 
@@ -170,7 +171,7 @@ class EGNN(AbstractVelocityField):
     ) -> Float[Array, "particles dim"]:
         check_event(x, self.event_shape, owner="EGNN")
         # TensorFloat-32 products would break equivariance at the third digit.
-        with jax.default_matmul_precision("highest"):
+        with full_products():
             now = clock(t, self.conditions, condition)
             start, shift = x / self.length, jnp.zeros_like(x)
             h = self.features(now)

@@ -23,6 +23,7 @@ from hiflow.networks._conditions import (
     clock_size,
     make_conditions,
 )
+from hiflow.networks._low_products import COMPUTE
 from hiflow.networks._unet_layers import (
     Attention,
     Block,
@@ -51,7 +52,6 @@ SIZES = {
     "small": Size(width=64, multipliers=(1, 2, 2), blocks=2, heads=4, patch=1),
     "base": Size(width=128, multipliers=(1, 2, 2), blocks=3, heads=4, patch=1),
 }
-COMPUTE = ("auto", "float32", "bfloat16")
 
 
 @registry.register("unet")
