@@ -151,3 +151,8 @@ def test_what_does_not_fit_is_refused(springs):
         vibrations(np.eye(3), x)
     with pytest.raises(ValueError, match=r"Measured: `x` must have the event shape \(3, 3\)"):
         Measured(springs, Units(300.0))(jnp.asarray(x))
+
+
+def test_an_event_is_of_floats_in_its_own_precision(springs):
+    assert hf.energies.as_event(springs, np.ones((3, 3), int)).dtype == jnp.result_type(float)
+    assert hf.energies.as_event(springs, jnp.ones((3, 3), jnp.float16)).dtype == jnp.float16
