@@ -327,6 +327,11 @@ FAULTS = [
         "tests/test_programs.py::test_a_forked_process_says_that_it_would_hang",
     ),
     Mutation(
+        "what is overwritten counts twice", "_programs.py", "return taken - says.alias_size",
+        "return taken - 0 * says.alias_size",
+        "tests/test_programs.py::test_a_measured_program_says_what_it_holds_and_is_compiled_once",
+    ),
+    Mutation(
         "a truth value has a number's program", "_programs.py", "return type(leaf), leaf  #",
         "return leaf  #",
         "tests/test_programs.py::test_values_that_are_equal_but_of_other_types_are_apart",

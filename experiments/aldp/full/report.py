@@ -44,8 +44,9 @@ def main(data: str, runs: str) -> None:
             found |= mean("minus_ot", scores[key][:same] - rival[:same])
         found["history"] = validations(found.get("history", []))
         found["weights_of_step"] = weights_of_step(found)
-        held = samples(place)
-        if held and held.get("solver_steps", 12) == steps:
+        if held := samples(place):
+            # They may be of another evaluation, with steps of its own.
+            found["solver_steps_of_samples"] = int(held.pop("solver_steps", 12))
             # An evaluation that was cut off has none without densities.
             held = {"plain": held.get("x"), "plain_energies": held.get("energies")} | held
             found |= looked_at(energy, held, reference, energies)
@@ -137,7 +138,7 @@ def looked_at(energy, held, reference, energies):
 
 def table(cells) -> str:
     lines = [
-        "| arm | frames | steps (evaluated) | seconds (of steps) | solver's steps | test frames "
+        "| arm | frames | steps (evaluated) | seconds (of steps) | solver's steps (of samples) | test frames "
         "| NLL, nats | minus OT-FM | ESS "
         "| clipped 0.2 % | k̂ | n | F(φ > 0) − F(φ < 0), kT (kJ/mol) | torus W2 (reweighted), rad "
         "| right enantiomer | φ > 0 as sampled | median V above, kT |",
@@ -154,7 +155,7 @@ def table(cells) -> str:
         row = [
             NAMES[c["arm"]], f"{c['frames']:,}", f"{c['steps']:,} ({c['weights_of_step']:,})",
             f"{c['seconds']:.0f} ({c['seconds_of_steps']:.0f})",
-            f"{c['solver_steps']}", f"{c['tests']}",
+            f"{c['solver_steps']} ({get('solver_steps_of_samples', '–')})", f"{c['tests']}",
             f"{signed(c['nll'])} ± {c['nll_se']:.2f}",
             f"{signed(c['minus_ot'], '+')} ± {c['minus_ot_se']:.2f}" if "minus_ot" in c else "",
             percent(get("ess")), percent(get("ess_clipped")), f"{get('pareto_k', np.nan):.1f}",

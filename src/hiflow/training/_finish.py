@@ -95,7 +95,8 @@ def finish(
     - `steps`, `batch_size`, `learning_rate`, `clip`: of Adam, with the gradient's largest global norm.
     - `patience`: end after so many validations without a better one.
     - `solver_settings`: of the solves that are differentiated, a [`Solver`][hiflow.Solver] or a table of
-      its fields; by default 16 steps of Heun's method, with the flow's divergence.
+      its fields; the flow's own by default. A few fixed steps cost less, but where they are too coarse
+      the weights learn their error instead of the data.
     - `history`: is filled with the validations.
 
     **Raises:** `ValueError` for a wrong setting, points of another shape, or a flow whose prior has no
@@ -122,9 +123,8 @@ def finish(
             raise ValueError(
                 f"finish: `{name}` must have shape (n, *{flow.prior.event_shape}), got {points.shape}."
             )
-    if solver_settings is None:
-        solver_settings = {"method": "Heun", "steps": 16, "divergence": flow.solver.divergence}
-    solving = Flow(flow.prior, flow.network, as_solver(solver_settings), units=flow.units)
+    solver = flow.solver if solver_settings is None else as_solver(solver_settings)
+    solving = Flow(flow.prior, flow.network, solver, units=flow.units)
     optimiser = optax.chain(optax.clip_by_global_norm(clip), optax.adam(learning_rate))
     weights, _ = eqx.partition(flow.network, eqx.is_inexact_array)
     memory, best, waited = optimiser.init(weights), weights, 0
