@@ -50,6 +50,14 @@ def animation(
 
     **Raises:** `ValueError` for another suffix, an MP4 without ffmpeg, a folder that isn't there, fewer
     than two frames, or coordinates that an event doesn't have.
+
+    **Example:**
+
+    ```pycon
+    >>> file = hf.plotting.animation(flow, "flow.gif", key=key, frames=3, size=50)
+    >>> file.name
+    'flow.gif'
+    ```
     """
     out = Path(out)
     events = math.prod(flow.prior.event_shape)
