@@ -175,6 +175,9 @@ def sample(
     run: Annotated[Path, typer.Argument(help="A run folder, or one flow's file.")],
     size: Annotated[int, typer.Option("--size", "--n", help="Number of samples per flow.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
+    condition: Annotated[
+        str | None, typer.Option(help="A class by its name, or the numbers of a vector, as 0.5,1.")
+    ] = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -189,7 +192,7 @@ def sample(
         experiments.check_drawn_file(out)
         experiments.flow_files(run)
         keep_compiled(cache)
-        experiments.write_drawn(run, out, size, seed=seed, console=console)
+        experiments.write_drawn(run, out, size, seed=seed, condition=condition, console=console)
 
 
 app.command()(_pictures.plot)
