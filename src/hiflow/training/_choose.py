@@ -190,8 +190,8 @@ def refuse_conditions(network: AbstractVelocityField, told: bool) -> None:
     if told or conditions_of(network) is not None:
         raise ValueError(
             "choose_path: no path is chosen for flows of conditions: candidates are judged by all "
-            "points together, which aren't those of one condition. Give a path, or choose one by those of "
-            "one condition, `samples.untold()`, with a network that takes none."
+            "points together, which aren't those of one condition. Give a path, or choose one by those "
+            "of one condition, `samples.untold()`, with a network that takes none."
         )
 
 
