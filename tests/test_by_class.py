@@ -128,6 +128,42 @@ def test_samples_are_drawn_under_a_condition_by_its_name(run, monkeypatch, tmp_p
     assert "free-1/condition" not in stored
 
 
+def test_own_points_are_scored_by_the_names_of_the_run(run, monkeypatch):
+    monkeypatch.chdir(run)  # The classes elm and oak alone, which the file numbers from 0.
+    result = hiflow("evaluate", "run", "--data", "test.npz")
+    assert result.exit_code == 0, result.output
+    assert "right by Bayes" in result.output
+    found = experiments.evaluate_file("run", "test.npz", {})
+    with np.load("test.npz") as stored:
+        points, names = stored["points"], stored["tree"]
+    classes = np.asarray([("ash", "elm", "oak").index(name) for name in names])
+    member = next(m for m in found.members if m.label == "told")
+    expected = member.flow().log_prob(points.astype("f4"), key=jax.random.key(0), condition=classes)
+    np.testing.assert_allclose(-member.nll, expected, rtol=1e-4)
+    assert {row["class"] for row in found.class_rows()} == {"elm", "oak"}
+    np.savez("numbers.npz", points=points, tree=classes)
+    alone = experiments.evaluate_file(
+        member.place / "flow.hiflow", "numbers.npz", {}, condition="tree"
+    )
+    np.testing.assert_allclose(-alone.members[0].nll, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("place", "file", "given", "words"),
+    [
+        ("run", "other.npz", {}, "no training point has the class 'fir'"),
+        ("run", "trees.npz", {"condition": "heat"}, "must be 3 classes"),
+        ("run/seed-0/told/flow.hiflow", "trees.npz", {}, "Name the array"),
+        ("run/seed-0/told/flow.hiflow", "trees.npz", {"condition": "tree"}, "have no names"),
+        ("run/seed-0/free/flow.hiflow", "trees.npz", {"condition": "tree"}, "no flow takes"),
+    ],
+)
+def test_own_points_of_other_conditions_are_refused(run, monkeypatch, place, file, given, words):
+    monkeypatch.chdir(run)
+    with pytest.raises(ValueError, match=words):
+        experiments.evaluate_file(place, file, {}, **given)
+
+
 @pytest.mark.parametrize(
     ("place", "said", "words"),
     [

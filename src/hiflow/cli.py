@@ -154,6 +154,13 @@ def evaluate(
     array: Annotated[
         str | None, typer.Option(help="Which array of an .npz file, if it holds several.")
     ] = None,
+    condition_array: Annotated[
+        str | None,
+        typer.Option(help="Which array holds the points' conditions; default the run's."),
+    ] = None,
+    condition_file: Annotated[
+        Path | None, typer.Option(help="Where conditions are: .csv, .npz or .npy.")
+    ] = None,
     rtol: Annotated[float | None, typer.Option(help="Solver's relative tolerance.")] = None,
     atol: Annotated[float | None, typer.Option(help="Solver's absolute tolerance.")] = None,
     cache: Cached = True,
@@ -167,7 +174,8 @@ def evaluate(
         keep_compiled(cache)
         settings = {"rtol": rtol, "atol": atol}
         given = {name: value for name, value in settings.items() if value is not None}
-        experiments.show(experiments.evaluate_file(run, data, given, array), console)
+        where = {"condition": condition_array, "condition_file": condition_file}
+        experiments.show(experiments.evaluate_file(run, data, given, array, **where), console)
 
 
 @app.command()
