@@ -293,6 +293,13 @@ FAULTS = [
         "tests/devices/test_devices.py::test_other_data_in_one_process_are_refused_in_all",
     ),
     Mutation(
+        "the first process alone may stop", "training/_run.py",
+        'next(filter(None, _processes.exchange(stopped or "")), None)',
+        '_processes.exchange(stopped or "")[0] or None',
+        "tests/devices/test_devices.py"
+        "::test_a_callback_that_stops_in_one_process_stops_all_at_its_step",
+    ),
+    Mutation(
         "what fills a batch up counts", "training/_placed_draws.py",
         "jnp.arange(room) < size", "jnp.arange(room) <= size", DEVICES,
     ),

@@ -12,6 +12,7 @@ from hiflow import groups
 from hiflow._checks import as_shape, check_event, check_positive
 from hiflow.energies import _host_derivatives as derivatives
 from hiflow.energies._base import AbstractEnergy, registry
+from hiflow.energies._events import as_event
 from hiflow.energies._function import as_function
 from hiflow.energies._host_calls import HostCalls
 from hiflow.energies._units import Units
@@ -166,11 +167,11 @@ class HostEnergy(AbstractEnergy):
         return self.host.shape
 
     def __call__(self, x: Float[Array, "*event"]) -> Float[Array, ""]:
-        return derivatives.energy(self.host, self.displacement, self._event(x))
+        return derivatives.energy(self.host, self.displacement, as_event(self, x))
 
     def hessian(self, x: Float[Array, "*event"]) -> Float[Array, "dim dim"]:
         r"""$\nabla^2 V(x)$ over the flattened event: the given one, or central differences of forces."""
-        return derivatives.hessian(self.host, self.displacement, self._event(x))
+        return derivatives.hessian(self.host, self.displacement, as_event(self, x))
 
     def difference_error(
         self, x: Float[Array | np.ndarray, "*event"], displacement: float | None = None
@@ -212,11 +213,6 @@ class HostEnergy(AbstractEnergy):
         )
         slope, expected = (up - down) / 2, np.sum(gradient * step)
         return float(abs(slope - expected) / max(abs(expected), np.finfo(float).tiny))
-
-    def _event(self, x: Any) -> Array:
-        x = jnp.asarray(x)
-        check_event(x, self.event_shape, owner="HostEnergy")
-        return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
 
     def _point(self, x: Any) -> np.ndarray:
         check_event(x, self.event_shape, owner="HostEnergy")

@@ -49,11 +49,6 @@ class EGNN(AbstractVelocityField):
     `reflections`, the features also hear of every particle's handedness, a triple product of its pair
     vectors that changes its sign in a mirror. `group` says which symmetry is left.
 
-    ```python
-    water = hf.networks.EGNN(3, 3, species=["O", "H", "H"], bonds=[(0, 1), (0, 2)], key=key)
-    molecule = hf.networks.EGNN(22, 3, species=range(22), reflections=False, key=key)
-    ```
-
     After Satorras, Hoogeboom and Welling, *E(n) Equivariant Graph Neural Networks* (2021,
     arXiv:2102.09844). Three details are ours: messages have one hidden layer and are summed before
     channels are mixed, distances enter through bumps, and the length of each channel's summed
@@ -81,6 +76,18 @@ class EGNN(AbstractVelocityField):
 
     **Raises:** `ValueError` if a size is below its least, if `species` or `bonds` don't fit the
     particles or each other, or if an event has another shape.
+
+    **Example:**
+
+    ```pycon
+    >>> water = hf.networks.EGNN(3, 3, species=["O", "H", "H"], bonds=[(0, 1), (0, 2)],
+    ...                          width=8, key=key)
+    >>> x = jax.random.normal(key, (3, 3))
+    >>> u = water(jnp.asarray(0.5), x)
+    >>> turn = hf.groups.Rotation(3).sample(key, (3, 3))
+    >>> bool(jnp.allclose(water(jnp.asarray(0.5), x @ turn.T), u @ turn.T, atol=1e-4))
+    True
+    ```
     """
 
     event_shape: tuple[int, int] = eqx.field(static=True)

@@ -92,6 +92,14 @@ class UNet(AbstractVelocityField):
     - `key`: for the initial weights.
 
     **Raises:** `ValueError` if an argument is none of these, or an event has another shape.
+
+    **Example:**
+
+    ```pycon
+    >>> images = hf.networks.UNet((8, 8), width=8, multipliers=(1,), classes=10, key=key)
+    >>> images(jnp.asarray(0.5), jnp.ones((8, 8)), 3).shape  # under label 3
+    (8, 8)
+    ```
     """
 
     event_shape: tuple[int, ...] = eqx.field(static=True)
