@@ -19,6 +19,7 @@ from hiflow.experiments._structure import heading
 from hiflow.experiments._toml import Experiment, Table
 from hiflow.solver import Solver
 from hiflow.training import Training
+from hiflow.training._choose import refuse_conditions
 from hiflow.training._components import Components
 from hiflow.training._conditions import check_exchange, check_told
 from hiflow.training._preflight import make_ready
@@ -107,6 +108,10 @@ def make_arm(
     network, path, prior, auto = parts
     where = heading("arm", arm["label"])
     problems.tried(place_of(experiment, arm, "network"), check_network, network, heard)
+    if auto is not None:
+        problems.tried(
+            place_of(experiment, arm, "path"), refuse_conditions, network, heard is not None
+        )
     problems.refuse()
     ready = problems.tried(where, make_ready, network, path, prior, energy, training)
     if ready is not None:

@@ -12,7 +12,7 @@ from hiflow._border import border
 from hiflow._statistics import standard_error
 from hiflow.data import as_source
 from hiflow.energies import AbstractEnergy
-from hiflow.networks import AbstractVelocityField
+from hiflow.networks import AbstractVelocityField, conditions_of
 from hiflow.paths import AbstractPath
 from hiflow.priors import AbstractPrior
 from hiflow.priors._density import refuse_without_density
@@ -167,6 +167,7 @@ def made_choice(
     chosen = as_training(training).changed(**settings)
     parts = make_components(network, "optimal-transport", prior, energy, points.shape[1:], key)
     ready = make_ready(*parts, chosen)
+    refuse_conditions(ready.network, getattr(data, "condition", None) is not None)
     check_data(ready, {"data": points}, chains)
     refuse_without_density(ready.prior, "choose_path")
     splits = list(splits_of(len(points), chains, folds, key))
@@ -181,6 +182,17 @@ def made_choice(
     trials.score(rows, max(1, chosen.steps // SHARE))
     trials.score(sorted(rows, key=lambda row: row.least)[:finalists], chosen.steps)
     return _choice(rows, trials, str(found))
+
+
+def refuse_conditions(network: AbstractVelocityField, told: bool) -> None:
+    """Raise `ValueError` for flows of conditions: what is seen of all points together, such as how far
+    they are apart, isn't what holds under one condition."""
+    if told or conditions_of(network) is not None:
+        raise ValueError(
+            "choose_path: no path is chosen for flows of conditions: candidates are judged by all "
+            "points together, which aren't those of one condition. Give a path, or choose one by those "
+            "of one condition, `samples.untold()`, with a network that takes none."
+        )
 
 
 def _choice(rows: Sequence[Row], trials: Trials, evidence: str) -> Choice:
