@@ -143,3 +143,9 @@ def test_what_is_no_condition_is_refused_by_name(place, given, words, tmp_path):
 def test_samples_refuse_conditions_of_other_points(condition, classes, words):
     with pytest.raises(ValueError, match=words):
         Samples(POINTS, condition=condition, classes=classes)
+
+
+def test_the_points_are_the_array_that_is_no_condition():
+    np.savez("two.npz", x=POINTS, heat=HEAT)
+    found = data.load("two.npz", condition="heat")
+    np.testing.assert_allclose(found.points, POINTS, rtol=1e-6)

@@ -10,6 +10,20 @@ TRAJECTORIES = "tests/data/test_trajectories.py::"
 
 FAULTS = [
     Mutation(
+        "negative numbers are classes",
+        "data/_conditions.py",
+        "raw.min() < 0",
+        "raw.min() < -9",
+        "tests/data/test_conditions_of_files.py::test_what_is_no_condition_is_refused_by_name",
+    ),
+    Mutation(
+        "a file's condition is taken for its points",
+        "data/_arrays.py",
+        "for each in names if each not in told",
+        "for each in names if each",
+        "tests/data/test_conditions_of_files.py::test_the_points_are_the_array_that_is_no_condition",
+    ),
+    Mutation(
         "an IDX file's axes turned",
         "data/_idx.py",
         ".view(dtype).reshape(shape)",
@@ -89,7 +103,7 @@ FAULTS = [
     Mutation(
         "labels are left in the file",
         "experiments/_evaluate.py",
-        "return data.Samples(points, samples.chains)",
+        "return samples.moved(points)",
         "return data.Samples(points)",
         f"{FILES}::test_errors_of_training_and_evaluation_are_over_chains",
     ),

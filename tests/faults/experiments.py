@@ -10,6 +10,22 @@ BEGINNINGS = "tests/test_beginnings.py::"
 
 FAULTS = [
     Mutation(
+        "the first seed alone must see every class", "experiments/_seen.py",
+        "seeds[:1] if fixed else seeds", "seeds[:1]",
+        "tests/test_conditional_experiments.py::test_every_seed_and_size_must_see_every_class",
+    ),
+    Mutation(
+        "a network of other classes than the data's", "experiments/_condition.py",
+        "if conditions.classes == len(condition.classes):", "if conditions.classes:",
+        "tests/test_conditional_experiments.py::"
+        "test_what_cannot_be_meant_is_refused_before_anything_is_written",
+    ),
+    Mutation(
+        "every class has all test points", "experiments/_by_class.py",
+        "each[where].astype(np.float64)", "each.astype(np.float64)",
+        "tests/test_by_class.py::test_classes_are_compared_over_seeds_and_their_points",
+    ),
+    Mutation(
         "the classes of a test file are numbered by themselves", "experiments/_files.py",
         "return renumbered(found, condition,", "return found or renumbered(found, condition,",
         "tests/test_conditional_experiments.py::test_conditions_travel_with_their_points",

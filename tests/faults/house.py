@@ -124,8 +124,8 @@ FAULTS = [
         "tests/test_compare.py::test_a_familys_best_is_chosen_by_validation",
     ),
     Mutation(
-        "a variant sees all data", "experiments/_train.py", "seen = train_set[: arm.size]",
-        "seen = train_set",
+        "a variant sees all data", "experiments/_train.py", "arm.seen(train_set[: arm.size])",
+        "arm.seen(train_set)",
         "tests/test_compare.py::test_variants_are_trained_and_set_in_one_table",
     ),
     Mutation(
@@ -143,8 +143,8 @@ FAULTS = [
         "tests/test_image_experiments.py::test_a_fit_sees_the_training_points_of_its_arm_only",
     ),
     Mutation(
-        "validation images are trained on", "experiments/_data.py", "train[order[held : held + size]]",
-        "train[order[:size]]",
+        "validation images are trained on", "experiments/_data.py", "(order[held : held + size], order",
+        "(order[:size], order",
         "tests/test_image_experiments.py::test_images_are_split_into_disjoint_parts",
     ),
     Mutation(
@@ -271,14 +271,14 @@ FAULTS = [
         "tests/test_compare.py::test_variants_change_what_they_name",
     ),
     Mutation(
-        "any test points are compared", "experiments/_member.py", ".digest != member.test:",
-        ".digest == 0:",
+        "any test points are compared", "experiments/_member.py", "!= (member.test, known):",
+        "== (0, 0):",
         "tests/test_compare.py::test_test_points_that_cant_be_made_again_are_refused",
     ),
     Mutation(
         "evaluation ignores its settings", "experiments/_evaluate.py",
-        "held_out_score(flow, points, chains=chains, **settings)",
-        "held_out_score(flow, points, chains=chains)",
+        "chains=chains, condition=condition, **settings)",
+        "chains=chains, condition=condition)",
         "tests/test_compare.py::"
         "test_a_run_on_its_own_test_points_scores_what_it_scored_in_training",
     ),

@@ -358,7 +358,7 @@ FAULTS = [
     ),
     Mutation(
         "optimal transport among conditions that all differ", "training/_conditions.py",
-        "len(different) > max(1, batch_size // 2)", "len(different) > 10**9",
+        "different > max(1, batch_size // 2)", "different > 10**9",
         "tests/training/test_conditional_flows.py::"
         "test_what_does_not_go_with_conditions_is_refused",
     ),
