@@ -76,6 +76,10 @@ def test_a_dry_run_says_what_would_run_and_writes_nothing(place):
         assert row["seconds"] == pytest.approx(row["step"] / 1e3 * 2000 * 3)
     # Of 20 points in the plane: the point; or the point, eigenvectors, and three numbers a mode.
     assert [row["anchors"] for row in rows] == pytest.approx([20 * 2 * 4e-6, 20 * 12 * 4e-6])
+    # Weights, their average and Adam's two moments at the least, in single precision.
+    for row in rows:
+        assert 4 * 4 * row["parameters"] < row["memory"] * 1e6 < 1e3 * row["parameters"]
+    assert "step MB" in result.output
     assert "2 arms × 3 seeds" in result.output
     assert not (place / "runs").exists()
 

@@ -112,16 +112,29 @@ def test_a_film_has_its_frames_and_nothing_is_left_of_one_that_is_refused(flow, 
     with image.open(out) as film:
         # The last stays for a second; Pillow joins equal pictures.
         assert film.n_frames >= 3
-    for name in ("a.avi", "a.mp4"):
-        if name == "a.mp4" and plotting._animation.FFMpegWriter.isAvailable():
-            continue
-        with pytest.raises(ValueError, match="animation: `out` is"):
-            plotting.animation(flow, tmp_path / name, key=KEY)
+    with pytest.raises(ValueError, match=r"animation: `out` is .*: its suffix must be"):
+        plotting.animation(flow, tmp_path / "a.avi", key=KEY)
     with pytest.raises(ValueError, match="no such folder"):
         plotting.animation(flow, tmp_path / "none" / "a.gif", key=KEY)
     with pytest.raises(ValueError, match="`coordinates` must be two of 0 to 1"):
         plotting.animation(flow, tmp_path / "b.gif", key=KEY, coordinates=(0, 2))
     assert [file.name for file in tmp_path.iterdir()] == ["a.gif"]
+
+
+def test_a_film_is_an_mp4_of_its_frames(flow, tmp_path):
+    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    out = plotting.animation(flow, tmp_path / "a.mp4", key=KEY, size=5, frames=4, seconds=1.0)
+    # Four, of which the last stays for a second: another four at this rate.
+    assert ffmpeg.count_frames_and_secs(str(out)) == (8, 2.0)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_an_mp4_without_ffmpeg_says_what_to_install(flow, tmp_path, monkeypatch):
+    monkeypatch.setattr(plotting._animation.FFMpegWriter, "isAvailable", lambda: False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ValueError, match=r"ffmpeg isn't there: .*pip install imageio-ffmpeg"):
+        plotting.animation(flow, tmp_path / "a.mp4", key=KEY)
+    assert not list(tmp_path.iterdir())
 
 
 def test_losses_need_one():

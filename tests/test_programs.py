@@ -11,7 +11,7 @@ import pytest
 from jax.extend import backend
 
 import hiflow as hf
-from hiflow._programs import compiled
+from hiflow._programs import compiled, measured
 
 KEY = jax.random.key(0)
 POINTS = jax.random.normal(KEY, (20, 2))
@@ -134,3 +134,28 @@ def test_a_forked_process_says_that_it_would_hang():
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert "Start workers by multiprocessing.get_context('spawn')" in done.stderr
+
+
+def test_a_measured_program_says_what_it_holds_and_is_compiled_once():
+    seen = []
+
+    @compiled(donate=(1,))
+    def added(x, y):
+        seen.append(x.shape)
+        return x + y
+
+    x = jnp.ones(1000)
+    with measured() as needs:
+        added(x, jnp.ones(1000))
+        added(x[:10], jnp.ones(10))
+    added(x, jnp.ones(1000))
+    assert seen == [(1000,), (10,)]
+    # Two arguments, of which one becomes the result; and of the larger of the two programs.
+    assert needs == {"added": 2 * 4 * 1000}
+
+
+def test_where_the_backend_says_nothing_of_memory_nothing_is_said(monkeypatch):
+    monkeypatch.setattr(jax.stages.Compiled, "memory_analysis", lambda _: None)
+    with measured() as needs:
+        compiled()(lambda x: x)(jnp.ones(3))
+    assert list(needs.values()) == [None]

@@ -402,6 +402,7 @@ def test_the_identity_is_of_all_that_the_weights_depend_on():
         "target": "force",
         "augment": True,
         "condition_dropout": 0.1,
+        "compute": "bfloat16",
         "anchor_dtype": "float16",
         "standardise": True,
         "patience": 7,

@@ -27,7 +27,7 @@ from hiflow.experiments._page import page
 HERE = Path(__file__).parent
 RUNS = HERE.parents[1] / "runs" / "few"
 FIVE, THREE = range(5), range(3)
-TOYS, PARTICLES = ("ring", "moons", "mixture10"), ("dw4", "chain8", "lj13")
+TOYS, PARTICLES = ("ring", "moons", "mixture10", "arm3", "arm7"), ("dw4", "chain8", "lj13")
 PLAN = {
     **{f"{name}-{size}": FIVE for size in (10, 30) for name in TOYS},
     **dict.fromkeys(("chain8-15", "dw4-10", "chain8-30", "dw4-30", "lj13-10", "lj13-30"), FIVE),
@@ -37,7 +37,7 @@ ARMS = ("kernel density", "OT-FM", "isotropic end law", "CDC-FM", "control, shuf
         "control, mean rate", "HI-FM, Langevin", "HI-FM, Relaxed")  # fmt: skip
 HERO = "HI-FM, Relaxed"
 TICKS = (-5, -2, -1, 0, 0.5, 1, 2, 5, 10, 20)
-WIDTHS = tuple(np.geomspace(0.02, 1.5, 18))
+WIDTHS = tuple(np.geomspace(0.02, 3.0, 20))
 
 
 def main(*wanted):

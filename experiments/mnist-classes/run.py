@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import hiflow as hf
+from hiflow._disk import write_json
 from hiflow.data import PixelTransform, images, labels, levels
 
 KEY = jax.random.key(0)
@@ -41,19 +42,19 @@ def main() -> None:
         flows[name] = train(args, data["train"], condition)
         results[name] = {"training_seconds": time.perf_counter() - began}
         print(f"{name}: trained in {results[name]['training_seconds']:.0f} s", flush=True)
+        flows[name].save(args.out / f"{name}.hiflow")
+        write_json(args.out / "results.json", results, indent=1)
     began = time.perf_counter()
-    scores = class_scores(args, flows["conditional"], data)
-    results["conditional"]["scoring_seconds"] = time.perf_counter() - began
-    print(f"scored in {results['conditional']['scoring_seconds']:.0f} s", flush=True)
     free = score(args, flows["unconditional"], data["test"], None)
     nothing = score(args, flows["conditional"], data["test"], None)
+    scores = class_scores(args, flows["conditional"], data)
+    results["scoring_seconds"] = time.perf_counter() - began
     results |= summary(scores, free, nothing, data)
-    (args.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    write_json(args.out / "results.json", results, indent=1)
     np.savez_compressed(args.out / "scores.npz", scores=scores, unconditional=free)
+    print(json.dumps(results, indent=1), flush=True)
     drawn = samples(args, flows["conditional"], data["transform"])
     np.savez_compressed(args.out / "samples.npz", **drawn)
-    flows["conditional"].save(args.out / "conditional.hiflow")
-    print(json.dumps(results, indent=1))
 
 
 def arguments() -> argparse.Namespace:

@@ -8,7 +8,15 @@ from jaxtyping import Array, Float
 def squared_distances(
     x: Float[Array, "n *event"], y: Float[Array, "m *event"]
 ) -> Float[Array, "n m"]:
-    r"""$\|x_i - y_j\|^2$ of all pairs, by one matrix product."""
+    r"""$\|x_i - y_j\|^2$ of all pairs, by one matrix product.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.couplings.squared_distances(jnp.zeros((1, 2)), jnp.array([[3.0, 4.0], [1.0, 0.0]]))
+    Array([[25.,  1.]], dtype=float32)
+    ```
+    """
     a, b = (z.reshape(z.shape[0], -1) for z in (x, y))
     # About their mean: far from the origin the squares would cancel to nothing.
     middle = jnp.mean(b, axis=0)
@@ -18,6 +26,15 @@ def squared_distances(
 
 
 def pair_distances(x: Float[Array, "particles dim"]) -> Float[Array, " pairs"]:
-    """The distances of all pairs of particles, in the coordinates' unit."""
+    """The distances of all pairs of particles, in the coordinates' unit.
+
+    **Example:**
+
+    ```pycon
+    >>> x = jnp.array([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]])
+    >>> hf.metrics.pair_distances(x)
+    Array([5.       , 1.       , 4.2426405], dtype=float32)
+    ```
+    """
     i, j = np.triu_indices(x.shape[0], 1)
     return jnp.linalg.norm(x[i] - x[j], axis=1)

@@ -15,6 +15,17 @@ class SupportsPresets:
 
     It gives `presets`, names to keyword arguments, and gets `preset`; in a table it is
     `{"name": ..., "preset": ...}`, with any other argument beside.
+
+    **Example:**
+
+    ```pycon
+    >>> sorted(hf.energies.LennardJones.presets)
+    ['lj13', 'lj13-eps1', 'lj55']
+    >>> hf.energies.LennardJones.preset("lj13", trap=2.0).trap
+    Array(2., dtype=float32)
+    >>> table = {"name": "lennard-jones", "preset": "lj13", "trap": 2.0}  # as in a file
+    >>> same = hf.energies.registry.make(table)
+    ```
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, object]]]

@@ -1,10 +1,12 @@
 """Compiled programs that are let go with the functions that they were compiled for."""
 
+import contextlib
 import functools
 import threading
 import types
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
 import equinox as eqx
@@ -13,6 +15,7 @@ import jax
 from hiflow._forks import refuse_fork
 
 F = TypeVar("F", bound=Callable[..., Any])
+_measures: ContextVar[dict[str, int | None] | None] = ContextVar("measures", default=None)
 
 
 def compiled(*, donate: tuple[int, ...] = ()) -> Callable[[F], F]:
@@ -46,6 +49,30 @@ def compiled(*, donate: tuple[int, ...] = ()) -> Callable[[F], F]:
     return decorate
 
 
+@contextlib.contextmanager
+def measured() -> Iterator[dict[str, int | None]]:
+    """The bytes that programs which are called within the block need on each device, by their functions'
+    names: arguments, results and what lies between, the most of those of one name. `None` where the
+    backend doesn't say."""
+    found: dict[str, int | None] = {}
+    token = _measures.set(found)
+    try:
+        yield found
+    finally:
+        _measures.reset(token)
+
+
+def _bytes(program: jax.stages.Compiled) -> int | None:
+    try:
+        says: Any = program.memory_analysis()
+    except jax.errors.JaxRuntimeError:  # Of a backend that has no such thing.
+        return None
+    if says is None:
+        return None
+    taken = says.argument_size_in_bytes + says.output_size_in_bytes + says.temp_size_in_bytes
+    return taken - says.alias_size_in_bytes  # Results in the place of arguments.
+
+
 class _Program:
     """A function compiled for what isn't an array among its arguments. It doesn't hold that: it is given
     at every call, and needed while JAX traces."""
@@ -56,16 +83,24 @@ class _Program:
         def run(*arrays: Any) -> Any:
             return function(*eqx.combine(arrays, given.static))
 
-        run.__name__ = function.__name__
+        run.__name__ = self._name = function.__name__
         self._run = jax.jit(run, donate_argnums=donate)
 
     def __call__(self, arrays: tuple[Any, ...], static: Any) -> Any:
         before = getattr(self._given, "static", None)
         self._given.static = static
         try:
+            if (measures := _measures.get()) is not None:
+                self._measure(arrays, measures)
             return self._run(*arrays)
         finally:
             self._given.static = before
+
+    def _measure(self, arrays: tuple[Any, ...], measures: dict[str, int | None]) -> None:
+        # JAX compiles it once for this and for the call.
+        name, taken = self._name, _bytes(self._run.lower(*arrays).compile())
+        before = measures.get(name)
+        measures[name] = taken if before is None or taken is None else max(before, taken)
 
 
 def _keep(

@@ -32,7 +32,19 @@ class Mean(NamedTuple):
 
 def standard_error(values: Values, chains: Labels | None = None) -> float:
     """The standard error of the mean of independent values, or of values of independent `chains`;
-    infinite for a single one."""
+    infinite for a single one.
+
+    **Example:**
+
+    ```pycon
+    >>> values = np.array([1.0, 1.1, 3.0, 2.9])
+    >>> round(hf.metrics.standard_error(values), 2)
+    0.55
+    >>> two = np.array([0, 0, 1, 1])  # chains
+    >>> round(hf.metrics.standard_error(values, two), 2)
+    0.95
+    ```
+    """
     n = values.shape[0]
     if chains is None:
         return float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else float("inf")

@@ -18,19 +18,19 @@ class CSV:
     """Writes the history so far to a file of comma-separated values, whole, after every validation and
     at the end, and every `log_every` steps if `often`.
 
-    ```python
-    import jax, hiflow as hf
-
-    points = jax.random.normal(jax.random.key(0), (100, 2)) + 3.0
-    flow = hf.fit(
-        "mlp", "optimal-transport", points, prior=hf.priors.Normal(2), key=jax.random.key(1),
-        steps=40, callbacks=[hf.callbacks.CSV("losses.csv")], progress=False,
-    )
-    ```
-
     **Arguments:**
 
     - `path`: the file; one that is there is replaced.
+
+    **Example:**
+
+    ```pycon
+    >>> from pathlib import Path
+    >>> flow = hf.fit("mlp", "optimal-transport", points, prior="normal", key=key, steps=40,
+    ...               callbacks=[hf.callbacks.CSV("losses.csv")], progress=False)
+    >>> Path("losses.csv").read_text().splitlines()[0]
+    'step,seconds,loss,ended'
+    ```
     """
 
     def __init__(self, path: str | os.PathLike[str], *, often: bool = False):
@@ -52,6 +52,15 @@ class TensorBoard:
     - `folder`: where TensorBoard looks for it.
 
     **Raises:** `ImportError` if tensorboardX isn't installed.
+
+    **Example:**
+
+    <!-- skip: needs tensorboardX -->
+    ```pycon
+    >>> logger = hf.callbacks.TensorBoard("runs/first")
+    >>> flow = hf.fit("mlp", "optimal-transport", points, prior="normal", key=key,
+    ...               callbacks=[logger])
+    ```
     """
 
     def __init__(self, folder: str | os.PathLike[str]):
@@ -78,6 +87,15 @@ class WandB:
       it.
 
     **Raises:** `ImportError` if wandb isn't installed.
+
+    **Example:**
+
+    <!-- skip: needs wandb -->
+    ```pycon
+    >>> logger = hf.callbacks.WandB(project="rings", name="first", mode="offline")
+    >>> flow = hf.fit("mlp", "optimal-transport", points, prior="normal", key=key,
+    ...               callbacks=[logger])
+    ```
     """
 
     def __init__(self, **settings: Any):
@@ -93,23 +111,21 @@ class WandB:
 class StopWhen:
     """Ends a run at the first row that a condition holds for.
 
-    ```python
-    import jax, hiflow as hf
-
-    points = jax.random.normal(jax.random.key(0), (100, 2)) + 3.0
-    enough = hf.callbacks.StopWhen(lambda row: row["seconds"] > 60, "a minute is enough")
-    history = hf.History()
-    flow = hf.fit(
-        "mlp", "optimal-transport", points, prior=hf.priors.Normal(2), key=jax.random.key(1),
-        steps=40, callbacks=[enough], history=history, progress=False,
-    )
-    assert history.rows[-1]["ended"] == "steps"
-    ```
-
     **Arguments:**
 
     - `condition`: of a row; not every row has every name, e.g. `lambda row: row.get("nll", 9) < 2.5`.
     - `reason`: what the history says of it.
+
+    **Example:**
+
+    ```pycon
+    >>> minute = hf.callbacks.StopWhen(lambda row: row["seconds"] > 60, "a minute is enough")
+    >>> history = hf.History()
+    >>> flow = hf.fit("mlp", "optimal-transport", points, prior="normal", key=key, steps=40,
+    ...               callbacks=[minute], history=history, progress=False)
+    >>> history.rows[-1]["ended"]
+    'steps'
+    ```
     """
 
     def __init__(self, condition: Callable[[Row], bool], reason: str = "a condition"):

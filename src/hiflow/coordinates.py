@@ -23,6 +23,14 @@ def bond_lengths(
     - `pairs`: `(k, 2)` indices of particles.
 
     **Raises:** `ValueError` for indices that aren't pairs of the particles.
+
+    **Example:**
+
+    ```pycon
+    >>> x = jnp.array([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 1.0]])
+    >>> hf.coordinates.bond_lengths(x, [(0, 1), (0, 2)])
+    Array([1.       , 1.4142135], dtype=float32)
+    ```
     """
     i, j = _columns(x, pairs, 2, "bond_lengths: `pairs`")
     return _norm(x[..., i, :] - x[..., j, :])
@@ -36,6 +44,14 @@ def angles(x: Float[Array, "*batch particles dim"], triples: object) -> Float[Ar
     - `triples`: `(k, 3)` indices of particles.
 
     **Raises:** `ValueError` for indices that aren't triples of the particles.
+
+    **Example:**
+
+    ```pycon
+    >>> x = jnp.array([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 1.0]])
+    >>> jnp.degrees(hf.coordinates.angles(x, [(0, 1, 2)]))
+    Array([90.], dtype=float32)
+    ```
     """
     i, j, k = _columns(x, triples, 3, "angles: `triples`")
     a, b = x[..., i, :] - x[..., j, :], x[..., k, :] - x[..., j, :]
@@ -56,6 +72,14 @@ def torsions(
     - `quadruples`: `(k, 4)` indices of particles.
 
     **Raises:** `ValueError` for indices that aren't quadruples of the particles, or outside of space.
+
+    **Example:**
+
+    ```pycon
+    >>> x = jnp.array([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 1.0]])
+    >>> jnp.degrees(hf.coordinates.torsions(x, [(0, 1, 2, 3)]))
+    Array([90.], dtype=float32)
+    ```
     """
     i, j, k, l = _columns(x, quadruples, 4, "torsions: `quadruples`")  # noqa: E741
     if x.shape[-1] != 3:

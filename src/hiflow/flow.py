@@ -58,6 +58,21 @@ class Flow(eqx.Module):
     `jax.jit` itself takes no bound methods of objects that hold arrays.
 
     **Raises:** `ValueError` for components of other events, or a wrong setting.
+
+    **Example:**
+
+    ```pycon
+    >>> network = hf.networks.MLP(2, width=32, key=key)
+    >>> new = hf.Flow(hf.priors.Normal(2), network, rtol=1e-5)  # untrained; `fit` trains
+    >>> x, log_p = new.sample_and_log_prob(key, 5)
+    >>> x.shape, log_p.shape
+    ((5, 2), (5,))
+    >>> flow.trajectory(key, 5, times=[0.0, 0.5, 1.0]).shape  # of samples, on their way
+    (5, 3, 2)
+    >>> x0 = flow.pull(points)  # where in the prior the data come from
+    >>> bool(jnp.allclose(flow.push(x0), points, atol=0.01))
+    True
+    ```
     """
 
     prior: AbstractPrior
@@ -296,6 +311,15 @@ def load(path: str | os.PathLike[str], *, trust: Sequence[str] = ()) -> Flow:
     **Raises:** `OSError` if it can't be opened; `ValueError` if the file is damaged, holds something
     else, or names classes of packages that are neither hiflow's, an installed plug-in's nor trusted;
     `ImportError` if a trusted package isn't installed.
+
+    **Example:**
+
+    ```pycon
+    >>> flow.save("ring.flow")
+    >>> again = hf.load("ring.flow")
+    >>> bool((again.sample(key, 3) == flow.sample(key, 3)).all())
+    True
+    ```
     """
     flow = _disk.load(path, trust)
     if not isinstance(flow, Flow):

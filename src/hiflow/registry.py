@@ -22,7 +22,17 @@ _families: dict[str, "Registry[Any]"] = known_families
 
 
 class RegistryError(LookupError):
-    """A component that can't be found, loaded or registered; the message says what to do."""
+    """A component that can't be found, loaded or registered; the message says what to do.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.spectral.registry.make("satuating")
+    Traceback (most recent call last):
+        ...
+    hiflow.registry.RegistryError: spectral: no component is called 'satuating'; ...
+    ```
+    """
 
     faults: list[Fault] | None = None
 
@@ -39,6 +49,13 @@ class Registry(Generic[T]):
     - `family`: the plural name of the family, also the entry-point group's suffix.
     - `base`: the family's abstract class; whatever is registered must be a concrete subclass.
     - `advice`: a sentence for whoever gives something of another kind, or nothing.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.spectral.registry.make("absolute") == hf.spectral.Absolute()  # or a table
+    Array(True, dtype=bool)
+    ```
     """
 
     def __init__(self, family: str, base: type[T], advice: Callable[[object], str] | None = None):

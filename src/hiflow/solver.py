@@ -39,6 +39,14 @@ class SolverStats(eqx.Module):
     - `accepted`, `rejected`: steps.
     - `probe_variance`: variance of the log density, in nats², that comes from estimating the divergence
       with probes; 0 if it is exact or wasn't asked for, NaN for a single probe.
+
+    **Example:**
+
+    ```pycon
+    >>> log_p, stats = flow.log_prob_and_stats(points[:3], method="Heun", steps=8)
+    >>> stats.nfe  # two velocities per step
+    Array([16, 16, 16], dtype=int32)
+    ```
     """
 
     nfe: Int[Array, "*batch"]
@@ -109,6 +117,14 @@ class Solver(eqx.Module):
       is differentiated, a chunk runs until its slowest is done.
 
     **Raises:** `ValueError` for a value of another kind or out of range, with the field's name.
+
+    **Example:**
+
+    ```pycon
+    >>> quick = hf.Solver("Heun", steps=8, divergence="hutchinson")
+    >>> flow.log_prob(points, key=key, solver=quick).shape
+    (200,)
+    ```
     """
 
     method: diffrax.AbstractSolver = eqx.field(

@@ -24,6 +24,17 @@ class Modes(eqx.Module):
     - `size`: how many directions are free.
     - `index`: which of the bases that the energy's points share this is. An anchor holds it in place of
       the vectors, and `frame` of a path puts them back.
+
+    **Example:**
+
+    ```pycon
+    >>> isotropic = hf.spectrum.Modes(size=3)
+    >>> isotropic.apply(jnp.array([2.0]), jnp.arange(3.0))
+    Array([0., 2., 4.], dtype=float32)
+    >>> modes = hf.spectrum.Modes(jnp.eye(3)[:, :1], has_rest=True, size=3)
+    >>> modes.apply(jnp.array([10.0, 1.0]), jnp.ones(3)), modes.total(jnp.array([10.0, 1.0]))
+    (Array([10.,  1.,  1.], dtype=float32), Array(12., dtype=float32))
+    ```
     """
 
     vectors: Float[Array, "dim k"] | Float[Array, "blocks b b"] | None = None
@@ -107,6 +118,16 @@ class Spectrum(eqx.Module):
     - `modes`: the eigenvectors ([`Modes`][hiflow.spectrum.Modes]).
     - `orbit`: which modes lie along the orbit of a symmetry and have no curvature for that reason
       alone, as rotations at a stationary point; `None` if none was looked for.
+
+    **Example:**
+
+    ```pycon
+    >>> H = jnp.array([[2.0, 0.5], [0.5, 1.0]])
+    >>> spectrum = hf.spectrum.dense(*jnp.linalg.eigh(H))
+    >>> root = spectrum.apply(jnp.sqrt, jnp.ones(2))  # √H times a vector
+    >>> spectrum.apply(jnp.sqrt, root).round(3), H @ jnp.ones(2)
+    (Array([2.5, 1.5], dtype=float32), Array([2.5, 1.5], dtype=float32))
+    ```
     """
 
     eigenvalues: Float[Array, " modes"]
@@ -147,7 +168,16 @@ class Spectrum(eqx.Module):
 
 
 def dense(eigenvalues: Float[Array, " k"], vectors: Float[Array, "dim k"]) -> Spectrum:
-    """A spectrum of all free directions: as many eigenpairs as there are."""
+    """A spectrum of all free directions: as many eigenpairs as there are.
+
+    **Example:**
+
+    ```pycon
+    >>> values, vectors = jnp.linalg.eigh(jnp.array([[2.0, 0.5], [0.5, 1.0]]))
+    >>> hf.spectrum.dense(values, vectors).map(hf.spectral.Absolute(shift=1.0)).round(2)
+    Array([1.79, 3.21], dtype=float32)
+    ```
+    """
     return Spectrum(eigenvalues, Modes(vectors, size=vectors.shape[1]))
 
 
@@ -157,15 +187,43 @@ def low_rank(
     rest: Float[Array, ""],
     size: int,
 ) -> Spectrum:
-    """`k` eigenpairs and one eigenvalue for the other `size - k` free directions."""
+    """`k` eigenpairs and one eigenvalue for the other `size - k` free directions.
+
+    **Example:**
+
+    ```pycon
+    >>> stiff = jnp.array([[1.0], [0.0], [0.0]])
+    >>> spectrum = hf.spectrum.low_rank(jnp.array([9.0]), stiff, jnp.asarray(1.0), size=3)
+    >>> spectrum.apply(jnp.sqrt, jnp.ones(3))
+    Array([3., 1., 1.], dtype=float32)
+    ```
+    """
     return Spectrum(jnp.append(eigenvalues, rest), Modes(vectors, has_rest=True, size=size))
 
 
 def diagonal(eigenvalues: Float[Array, " dim"]) -> Spectrum:
-    """The spectrum of a diagonal matrix, in the coordinates' own order."""
+    """The spectrum of a diagonal matrix, in the coordinates' own order.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.spectrum.diagonal(jnp.array([1.0, 4.0])).apply(jnp.sqrt, jnp.ones(2))
+    Array([1., 2.], dtype=float32)
+    ```
+    """
     return Spectrum(eigenvalues, Modes(size=eigenvalues.shape[0]))
 
 
 def blocks(eigenvalues: Float[Array, "blocks b"], vectors: Float[Array, "blocks b b"]) -> Spectrum:
-    """The spectrum of a block-diagonal matrix, of every block of `b` coordinates in their own order."""
+    """The spectrum of a block-diagonal matrix, of every block of `b` coordinates in their own order.
+
+    **Example:**
+
+    ```pycon
+    >>> H = jnp.array([[[2.0, 0.5], [0.5, 1.0]], [[3.0, 0.0], [0.0, 3.0]]])  # two blocks
+    >>> spectrum = hf.spectrum.blocks(*jnp.linalg.eigh(H))
+    >>> spectrum.apply(lambda values: values, jnp.ones(4)).round(3)
+    Array([2.5, 1.5, 3.0000002, 3.0000002], dtype=float32)
+    ```
+    """
     return Spectrum(eigenvalues.ravel(), Modes(vectors, size=eigenvalues.size))

@@ -31,6 +31,20 @@ class Standardised(eqx.Module):
     - `shift`: $b$, a number or of the event's shape.
 
     **Raises:** `ValueError` for a scale that isn't positive or a shift that isn't finite.
+
+    **Example:**
+
+    ```pycon
+    >>> far = 100.0 + 5.0 * points
+    >>> units = hf.Standardised.of(far, group=hf.groups.Trivial(), how="scalar")
+    >>> z = jax.vmap(units)(far)
+    >>> z.mean().round(3), z.std().round(2)
+    (Array(0., dtype=float32), Array(1., dtype=float32))
+    >>> trained = hf.fit("mlp", "optimal-transport", far, prior="normal", key=key,
+    ...                  standardise=True, steps=2, progress=False)
+    >>> trained.units.shift.round()  # samples and densities are in the data's own units
+    Array([100., 101.], dtype=float32)
+    ```
     """
 
     scale: Float[Array, "..."] = eqx.field(converter=as_array, default=1.0)

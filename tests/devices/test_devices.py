@@ -25,6 +25,14 @@ try:
 except ValueError as error:
     refusal = str(error)
 (place / f"refusal-{me}.txt").write_text(refusal)
+class Enough:
+    def see(self, moment):
+        if me == 1 and moment.row["step"] == 20:
+            raise hf.callbacks.Stop("process 1 has seen enough")
+history = hf.History()
+keep(f"stopped-{me}", *trained(callbacks=[Enough()], history=history, log_every=20))
+ended = [[str(row["step"]), row.get("ended", "")] for row in history.rows]
+np.savez(place / f"ended-{me}.npz", ended=np.array(ended))
 half = jax.sharding.Mesh(np.array(jax.local_devices()), ("mine",))
 keep(f"alone-{me}", *trained(mesh=half))
 """
@@ -93,6 +101,14 @@ def test_batches_paired_in_the_background_are_those_of_one_device(results):
 def test_all_processes_return_the_same_flow(results, name):
     for first, second in zip(results(f"{name}-0"), results(f"{name}-1"), strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_a_callback_that_stops_in_one_process_stops_all_at_its_step(place, results):
+    for process in range(2):
+        with np.load(place / f"ended-{process}.npz") as file:
+            ended = file["ended"].tolist()
+        assert ended == [["10", ""], ["20", "process 1 has seen enough"]]
+    np.testing.assert_array_equal(results("stopped-0")[1], results("stopped-1")[1])
 
 
 @pytest.mark.parametrize("devices", ["one", "eight"])

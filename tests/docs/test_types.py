@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from test_examples import PAGES, blocks, name_of
+from test_reference import PAGES as REFERENCE
+from test_reference import statements
 
 from built_in import own, package
 from hiflow.registry import families
@@ -89,4 +91,6 @@ def test_constructors_and_examples_are_clean_to_a_type_checker(tmp_path):
             code += "\n" * (line - code.count("\n")) + block
         if code:
             (tmp_path / f"{name_of(page).replace('/', '_').replace('-', '_')}.py").write_text(code)
+    for page in REFERENCE:
+        (tmp_path / f"examples_{page.stem.replace('-', '_')}.py").write_text(statements(page))
     assert complaints(tmp_path) == []

@@ -8,6 +8,15 @@ FORMULAS = "tests/energies/test_energy_formulas.py"
 
 FAULTS = [
     Mutation(
+        "vibrations that turn a molecule", "energies/_normal_modes.py",
+        "(np.sqrt(masses)[:, None] * motion).ravel()", "motion.ravel()",
+        "tests/energies/test_normal_modes.py::test_vibrations_neither_move_nor_turn_a_molecule",
+    ),
+    Mutation(
+        "events of whole numbers", "energies/_events.py", "x.astype(float)", "x.astype(jnp.float16)",
+        "tests/energies/test_normal_modes.py::test_an_event_is_of_floats_in_its_own_precision",
+    ),
+    Mutation(
         "torsions of two wells", "energies/_bead_chain.py", "4 * cosine**3 - 3 * cosine",
         "2 * cosine**2 - 1", VALUES + "[bead chain]",
     ),

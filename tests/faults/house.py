@@ -25,6 +25,11 @@ FAULTS = [
         PICTURES + "::test_a_film_has_its_frames_and_nothing_is_left_of_one_that_is_refused",
     ),
     Mutation(
+        "films end at once", "plotting/_animation.py", "*[frames - 1] * round(frames / seconds)]",
+        "frames - 1]",
+        PICTURES + "::test_a_film_is_an_mp4_of_its_frames",
+    ),
+    Mutation(
         "stiff is soft", "plotting/_conditional.py", "order = np.argsort(values, axis=1)",
         "order = np.argsort(-values, axis=1)",
         PICTURES + "::test_eigenspaces_of_a_ring_are_its_radii_and_tangents",

@@ -6,6 +6,12 @@ FORMULAS = "tests/networks/test_network_formulas.py"
 
 FAULTS = [
     Mutation(
+        "products that ask for more precision are rounded too", "networks/_low_products.py",
+        "precision in (None, default, (default, default))", "bool((precision, default))",
+        "tests/networks/test_low_products.py"
+        "::test_a_product_is_that_of_rounded_factors_and_nothing_else_is_rounded",
+    ),
+    Mutation(
         "EGNN's divergence lacks a term", "networks/_egnn_divergence.py",
         "felt + received[:, :, None] * by_message.sum(1)\n", "felt + 0 * received.sum()\n",
         "tests/networks/test_networks.py::test_egnn_divergence_is_trace_of_jacobian",

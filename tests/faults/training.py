@@ -321,6 +321,13 @@ FAULTS = [
         "tests/devices/test_devices.py::test_other_data_in_one_process_are_refused_in_all",
     ),
     Mutation(
+        "the first process alone may stop", "training/_run.py",
+        'next(filter(None, _processes.exchange(stopped or "")), None)',
+        '_processes.exchange(stopped or "")[0] or None',
+        "tests/devices/test_devices.py"
+        "::test_a_callback_that_stops_in_one_process_stops_all_at_its_step",
+    ),
+    Mutation(
         "what fills a batch up counts", "training/_placed_draws.py",
         "jnp.arange(room) < size", "jnp.arange(room) <= size", DEVICES,
     ),
@@ -353,6 +360,11 @@ FAULTS = [
         "a fork is told to fork", "_forks.py", "multiprocessing.get_context('spawn')",
         "multiprocessing.get_context('fork')",
         "tests/test_programs.py::test_a_forked_process_says_that_it_would_hang",
+    ),
+    Mutation(
+        "what is overwritten counts twice", "_programs.py", "return taken - says.alias_size",
+        "return taken - 0 * says.alias_size",
+        "tests/test_programs.py::test_a_measured_program_says_what_it_holds_and_is_compiled_once",
     ),
     Mutation(
         "a truth value has a number's program", "_programs.py", "return type(leaf), leaf  #",

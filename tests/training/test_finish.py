@@ -201,3 +201,18 @@ def test_an_experiments_arm_is_finished_by_validation_points_and_scored_on_test_
         last = hf.History.read(place / "history.jsonl")[0].rows[-1]
         np.testing.assert_allclose(last["log_prob"], flows[label].log_prob(test), rtol=1e-4)
     assert not eqx.tree_equal(flows["finished"].network, flows["plain"].network)
+
+
+@pytest.mark.parametrize("given", [None, {"method": "Heun", "steps": 2}])
+def test_what_is_minimised_is_the_likelihood_by_the_flows_own_solver_unless_another_is_given(given):
+    flow, history = flow_of({"rtol": 1e-6, "atol": 1e-6}), hf.History()
+    hf.finish(
+        flow, POINTS[:1], validation=OTHERS[:1], key=KEY, steps=1, batch_size=2,
+        solver_settings=given, history=history,
+    )  # fmt: skip
+    own, coarse = (
+        nll(flow_of(solver), POINTS[:1]) for solver in ({"rtol": 1e-6, "atol": 1e-6}, FEW)
+    )
+    assert abs(own - coarse) > 1e-4
+    expected = own if given is None else nll(flow_of(given), POINTS[:1])
+    assert history.rows[-1]["loss"] == pytest.approx(expected, abs=2e-5)

@@ -5,16 +5,15 @@
 """
 
 import argparse
-import json
-import os
 import time
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import evaluate
 import jax
 import jax.numpy as jnp
 import numpy as np
+from cell_files import note, shuffled, split, spread
 
 import hiflow as hf
 from hiflow.groups import Product, Rotation, Translation
@@ -22,7 +21,6 @@ from hiflow_openmm import OpenMMEnergy
 
 # An evaluation takes as many points at a time as a validation, so that programs are shared.
 AT_ONCE = 64
-STEPS = 12
 ALIGNED = {
     "name": "symmetry-aligned",
     "group": Product((Rotation(3, reflections=False), Translation())),
@@ -65,6 +63,7 @@ def main() -> None:
         ("batch", 256),
         ("samples", 10_000),
         ("plain", 4_000),
+        ("solver-steps", evaluate.STEPS),
     ]:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--rate", type=float, default=2e-3)
@@ -77,28 +76,10 @@ def main() -> None:
         left = given.train_until - time.time()
         ends = time.time() + left / 2 if k < len(given.frames) - 1 else given.train_until
         made.append(trained(given, energy, data, frames, ends))
+    value = evaluate.energies()
     for k, (out, flow) in enumerate(made):
-        ends = time.time() + (given.until - time.time()) / (len(made) - k)
-        evaluated(given, energy, data, out, flow, ends)
-
-
-def split(file: str) -> dict[str, np.ndarray]:
-    """Frames in Å: of 58 chains for training, 2 for validation and 4 for the test."""
-    with np.load(file) as held:
-        points, chains = held["points"] * held["unit"], held["chains"]
-    points = points.astype(np.float32)
-    points -= points.mean(axis=1, keepdims=True)
-    parts = {
-        "train": chains < 58,
-        "validation": (chains >= 58) & (chains < 60),
-        "test": chains >= 60,
-    }
-    return {name: points[which] for name, which in parts.items()}
-
-
-def spread(points: np.ndarray, size: int) -> np.ndarray:
-    """As many of the points, from all chains and all of their length alike."""
-    return points[np.linspace(0, len(points) - 1, min(size, len(points))).round().astype(int)]
+        clock = evaluate.Clock((given.until - time.time()) / (len(made) - k))
+        evaluated(given, value, data, out, flow, clock)
 
 
 class ByClock:
@@ -158,8 +139,8 @@ def trained(given, energy, data, frames, ends):
         key=jax.random.key(100 + given.seed), validation=spread(data["validation"], AT_ONCE),
         steps=2_000_000, batch_size=given.batch, learning_rate=ByClock(given.rate, ends), ema=0.999,
         time_sampler=given.times, validate_at=500 if frames < 5_000 else 2_500,
-        solver_settings={"steps": STEPS, "chunk_size": AT_ONCE}, callbacks=[watch], history=history,
-        progress=False, **settings,
+        solver_settings={"steps": given.solver_steps, "chunk_size": AT_ONCE}, callbacks=[watch],
+        history=history, progress=False, **settings,
     )  # fmt: skip
     last = hf.metrics.negative_log_likelihood(
         flow, jnp.asarray(spread(data["validation"], AT_ONCE))
@@ -167,10 +148,13 @@ def trained(given, energy, data, frames, ends):
     flow = flow if last <= watch.best else watch.flow
     assert flow is not None
     flow.save(out / "flow.hiflow")
+    # Of a flow that was here before.
+    (out / "samples.npz").unlink(missing_ok=True)
     rows = [{k: v for k, v in row.items() if k != "log_prob"} for row in history.rows]
     note(
         out, arm=given.arm, frames=len(points), seed=given.seed, width=given.width, depth=given.depth,
-        batch=given.batch, times=given.times, steps=rows[-1]["step"], seconds=time.time() - begun,
+        batch=given.batch, times=given.times, validation_solver_steps=given.solver_steps,
+        test_log_prob=[], steps=rows[-1]["step"], seconds=time.time() - begun,
         seconds_of_steps=rows[-1]["seconds"], validation=min(last, watch.best), validation_last=last,
         history=[row for row in rows if "nll" in row] + rows[:: max(1, len(rows) // 100)],
         device=jax.devices()[0].device_kind, jax=jax.__version__,
@@ -189,56 +173,15 @@ def affordable(energy, points, seconds):
     return min(len(points), max(100, int(size * seconds / taken)))
 
 
-def evaluated(given, energy, data, out, flow, ends):
+def evaluated(given, value, data, out, flow, clock):
     """NLL of test frames, samples without densities, then weighted ones until the time is over."""
-    score = partial(flow.log_prob, steps=STEPS, chunk_size=AT_ONCE)
-    test = spread(data["test"], 512)
-    log_prob = []
-    for at in range(0, len(test), AT_ONCE):
-        log_prob.append(np.asarray(score(jnp.asarray(test[at : at + AT_ONCE]))))
-        note(out, test_log_prob=np.concatenate(log_prob).tolist())
-    print(out.name, "NLL", -np.mean(np.concatenate(log_prob)), flush=True)
-    value = jax.jit(jax.vmap(energy))
-    plain = np.asarray(
-        flow.sample(jax.random.key(7), given.plain, steps=STEPS, chunk_size=min(1_000, given.plain))
-    )
-    kept: dict[str, Any] = {"plain": plain, "plain_energies": np.asarray(value(jnp.asarray(plain)))}
-    replace(out / "samples.npz", lambda file: np.savez(file, **kept))
-    x, density, energies, took = [], [], [], 0.0
-    size = 4 * AT_ONCE
+    cell = evaluate.Cell(flow, out, given.solver_steps, AT_ONCE)
+    evaluate.score(cell, shuffled(data["test"])[:512], clock)
+    evaluate.draw(cell, given.plain, value, clock)
+    larger = replace(cell, at_once=4 * AT_ONCE)
     # Of few frames no flow has weights to speak of.
-    wanted = given.samples if max(given.frames) > 5_000 else 3 * size
-    for k in range(-(-wanted // size)):
-        begun = time.time()
-        if begun + 1.3 * took > ends:
-            break
-        drawn, found = flow.sample_and_log_prob(
-            jax.random.fold_in(jax.random.key(8), k), size, steps=STEPS, chunk_size=size
-        )
-        x.append(np.asarray(drawn))
-        density.append(np.asarray(found))
-        energies.append(np.asarray(value(drawn)))
-        names = ("x", "log_prob", "energies")
-        parts = dict(zip(names, map(np.concatenate, (x, density, energies)), strict=True))
-        replace(out / "samples.npz", lambda file, parts=parts: np.savez(file, **kept, **parts))
-        took = time.time() - begun
-    note(out, sampled=sum(map(len, energies)))
-    print(out.name, "weighted samples", sum(map(len, energies)), flush=True)
-
-
-def note(out, **more):
-    """Adds to a cell's numbers."""
-    file = out / "numbers.json"
-    before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    text = json.dumps(before | more, indent=1, default=float).encode()
-    replace(file, lambda to: to.write(text))
-
-
-def replace(path, write):
-    """A file that is whole at any moment."""
-    with open(f"{path}.part", "wb") as file:
-        write(file)
-    os.replace(f"{path}.part", path)
+    wanted = given.samples if max(given.frames) > 5_000 else 3 * larger.at_once
+    evaluate.weigh(larger, wanted, value, clock)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib
 import numpy as np
-from cell import split
+from cell_files import numbers, samples, split
 
 import hiflow as hf
 from hiflow_openmm import OpenMMEnergy, same_chirality, torsions
@@ -33,19 +33,24 @@ def main(data: str, runs: str) -> None:
     places = [place.parent for place in Path(runs).glob("*/numbers.json")]
     scores = {}
     for place in sorted(places, key=order):
-        found = json.loads((place / "numbers.json").read_text(encoding="utf-8"))
-        key = found["arm"], found["frames"]
+        found = numbers(place)
+        # Files that don't say it are of 12 steps, and their test frames in another order.
+        steps = found.setdefault("solver_steps", 12)
+        key = found["arm"], found["frames"], found["seed"], steps
         scores[key] = -np.asarray(found.pop("test_log_prob", [np.nan]))
         found |= {"tests": len(scores[key])} | mean("nll", scores[key])
-        if (rival := scores.get(("ot", found["frames"]))) is not None and key[0] != "ot":
+        if (rival := scores.get(("ot", *key[1:]))) is not None and key[0] != "ot":
             same = min(len(rival), len(scores[key]))
             found |= mean("minus_ot", scores[key][:same] - rival[:same])
         found["history"] = validations(found.get("history", []))
         found["weights_of_step"] = weights_of_step(found)
-        if (place / "samples.npz").exists():
-            with np.load(place / "samples.npz") as held:
-                found |= looked_at(energy, dict(held), reference, energies)
-                pictures[place.name] = angles_of(energy, held["plain"])
+        if held := samples(place):
+            # They may be of another evaluation, with steps of its own.
+            found["solver_steps_of_samples"] = int(held.pop("solver_steps", 12))
+            # An evaluation that was cut off has none without densities.
+            held = {"plain": held.get("x"), "plain_energies": held.get("energies")} | held
+            found |= looked_at(energy, held, reference, energies)
+            pictures[place.name] = angles_of(energy, held["plain"])
         cells.append(found)
         print({k: v for k, v in found.items() if k != "history"}, flush=True)
     (HERE / "cells.json").write_text(
@@ -133,10 +138,11 @@ def looked_at(energy, held, reference, energies):
 
 def table(cells) -> str:
     lines = [
-        "| arm | frames | steps (evaluated) | seconds (of steps) | NLL, nats | minus OT-FM | ESS "
+        "| arm | frames | steps (evaluated) | seconds (of steps) | solver's steps (of samples) | test frames "
+        "| NLL, nats | minus OT-FM | ESS "
         "| clipped 0.2 % | k̂ | n | F(φ > 0) − F(φ < 0), kT (kJ/mol) | torus W2 (reweighted), rad "
         "| right enantiomer | φ > 0 as sampled | median V above, kT |",
-        "|---|" + "---:|" * 14,
+        "|---|" + "---:|" * 16,
     ]
     for c in cells:
         get = c.get
@@ -149,6 +155,7 @@ def table(cells) -> str:
         row = [
             NAMES[c["arm"]], f"{c['frames']:,}", f"{c['steps']:,} ({c['weights_of_step']:,})",
             f"{c['seconds']:.0f} ({c['seconds_of_steps']:.0f})",
+            f"{c['solver_steps']} ({get('solver_steps_of_samples', '–')})", f"{c['tests']}",
             f"{signed(c['nll'])} ± {c['nll_se']:.2f}",
             f"{signed(c['minus_ot'], '+')} ± {c['minus_ot_se']:.2f}" if "minus_ot" in c else "",
             percent(get("ess")), percent(get("ess_clipped")), f"{get('pareto_k', np.nan):.1f}",

@@ -13,6 +13,7 @@ import pytest
 from hiflow.groups import Permutation, Rotation
 
 from hiflow_openmm import OpenMMEnergy, dihedral, in_openmm, same_chirality, torsions
+from hiflow_openmm._maps import coefficients
 
 
 @pytest.fixture
@@ -48,6 +49,20 @@ def test_any_parameters_are_translated(x64, atoms):
     few atoms and many."""
     energy = OpenMMEnergy(system=odd_system(atoms), positions=odd_positions(atoms), length="nm")
     agree(energy, shaken(energy, 0.003, 5))
+
+
+def test_a_map_is_a_smooth_function_through_its_table():
+    table = np.random.default_rng(0).normal(size=(5, 5))
+    c = coefficients(table)
+    np.testing.assert_allclose(c[:, :, 0, 0], table, atol=1e-12)
+    ahead = np.arange(4)
+    # Values, slopes and curvatures at the end of a patch are those at the start of the next.
+    for ends in (np.ones(4), ahead, ahead * (ahead - 1)):
+        power = int(np.argmax(ends > 0))
+        starts = np.eye(4)[power] * ends[power]
+        for axis in (0, 1):
+            end, start = (np.tensordot(c, by, axes=([2 + axis], [0])) for by in (ends, starts))
+            np.testing.assert_allclose(end, np.roll(start, -1, axis=axis), atol=1e-10)
 
 
 def test_units_change_nothing_but_the_scale(x64):
@@ -143,9 +158,12 @@ def odd_system(atoms):
     system = openmm.System()
     forces = (
         openmm.HarmonicBondForce(), openmm.HarmonicAngleForce(), openmm.PeriodicTorsionForce(),
-        openmm.NonbondedForce(), openmm.GBSAOBCForce(), openmm.CMMotionRemover(),
+        openmm.NonbondedForce(), openmm.GBSAOBCForce(), openmm.CMAPTorsionForce(),
+        openmm.CMMotionRemover(),
     )  # fmt: skip
-    bonds, angles, torsion, pairs, solvent, _ = forces
+    bonds, angles, torsion, pairs, solvent, maps, _ = forces
+    for size in (3, 8, 5):
+        maps.addMap(size, 10 * rng.normal(size=size**2))
     for i in range(atoms):
         system.addParticle(12.0)
         charge = rng.uniform(-0.5, 0.5)
@@ -159,6 +177,8 @@ def odd_system(atoms):
         if i > 2:
             for n in (1, 2, 3, 6):
                 torsion.addTorsion(i - 3, i - 2, i - 1, i, n, rng.uniform(-3, 3), rng.normal())
+    for i in range(4, atoms):
+        maps.addTorsion(2 * (i % 2), *range(i - 4, i), *range(i - 3, i + 1))
     solvent.setSoluteDielectric(2.0)
     solvent.setSolventDielectric(40.0)
     solvent.setSurfaceAreaEnergy(3.0)

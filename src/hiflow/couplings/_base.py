@@ -21,6 +21,20 @@ class AbstractCoupling(eqx.Module):
     network that is equivariant under the group, and `fit` refuses others.
 
     A coupling that moves samples names that group as its field `group`.
+
+    **Example:**
+
+    ```pycon
+    >>> class Sorted(hf.couplings.AbstractCoupling):  # along the first coordinate
+    ...     def __call__(self, x0, x1, key):
+    ...         ranks = jnp.argsort(jnp.argsort(x1[:, 0]))
+    ...         return x0[jnp.argsort(x0[:, 0])[ranks]], x1
+    ...
+    >>> x0 = jax.random.normal(key, (8, 2))
+    >>> paired, _ = Sorted()(x0, points[:8], key)
+    >>> bool((jnp.argsort(paired[:, 0]) == jnp.argsort(points[:8, 0])).all())
+    True
+    ```
     """
 
     in_background: ClassVar[bool] = False
@@ -49,7 +63,18 @@ registry = Registry("couplings", AbstractCoupling)
 class SupportsKinds(Protocol):
     r"""A coupling that can pair within kinds alone: then $p(x_0|c)$ is the prior for every kind $c$, a
     batch at a time (conditional optimal transport, Chemseddine et al. 2024, arXiv:2403.18705; Kerrigan
-    et al. 2024, arXiv:2404.04240)."""
+    et al. 2024, arXiv:2404.04240).
+
+    **Example:**
+
+    ```pycon
+    >>> coupling = hf.couplings.MinibatchOT()
+    >>> isinstance(coupling, hf.couplings.SupportsKinds)
+    True
+    >>> x0, kinds = jax.random.normal(key, (8, 2)), jnp.array([0, 0, 0, 0, 1, 1, 1, 1])
+    >>> paired, _ = coupling.within(x0, points[:8], key, kinds)  # exchanged within each kind
+    ```
+    """
 
     def within(
         self,
@@ -72,7 +97,19 @@ def kept_apart(cost: Float[Array, "n n"], kinds: Int[Array, " n"] | None) -> Flo
 
 @runtime_checkable
 class SupportsPreparation(Protocol):
-    """A coupling that looks at the whole data set once, before training."""
+    """A coupling that looks at the whole data set once, before training.
+
+    **Example:**
+
+    ```pycon
+    >>> once = hf.couplings.Precomputed("minibatch-ot", per_point=8)
+    >>> isinstance(once, hf.couplings.SupportsPreparation)
+    True
+    >>> ready = once.prepare(hf.priors.Normal(2), points[:20], key)
+    >>> ready.pool.shape
+    (20, 8, 2)
+    ```
+    """
 
     def prepare(
         self, prior: AbstractPrior, points: Float[Array, "n *event"], key: PRNGKeyArray

@@ -13,7 +13,16 @@ from hiflow.registry import Named
 
 @runtime_checkable
 class SupportsJitter(Protocol):
-    r"""A coupling that pairs prior samples with copies $x_1' = x_1 + \rho\xi$ alone, and tells $\xi$."""
+    r"""A coupling that pairs prior samples with copies $x_1' = x_1 + \rho\xi$ alone, and tells $\xi$.
+
+    **Example:**
+
+    ```pycon
+    >>> noisy = hf.couplings.Jittered(hf.couplings.Independent(), width=0.1)
+    >>> isinstance(noisy, hf.couplings.SupportsJitter)
+    True
+    ```
+    """
 
     width: Float[Array, ""]
 
@@ -39,6 +48,16 @@ class Jittered(AbstractCoupling):
 
     **Raises:** `ValueError` for a `width` that isn't positive, or an `inner` that looks at all data
     before training, or draws prior samples of its own.
+
+    **Example:**
+
+    ```pycon
+    >>> noisy = hf.couplings.Jittered("symmetry-aligned", width=0.1, group="rotation")
+    >>> x0, x1 = jax.random.normal(key, (2, 8, 4, 3))
+    >>> paired, xi = noisy.with_jitter(x0, x1, key)
+    >>> paired.shape, xi.shape  # the prior samples, and the noise of the copies
+    ((8, 4, 3), (8, 4, 3))
+    ```
     """
 
     inner: AbstractCoupling

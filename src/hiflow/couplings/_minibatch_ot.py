@@ -17,6 +17,17 @@ class MinibatchOT(AbstractCoupling):
     finite, so this is optimal transport in the limit of large batches only; the marginals are kept at
     every size (Pooladian et al. 2023, arXiv:2304.14772; Tong et al. 2023,
     arXiv:2302.00482).
+
+    **Example:**
+
+    ```pycon
+    >>> x0 = jax.random.normal(key, (8, 2))
+    >>> paired, x1 = hf.couplings.MinibatchOT()(x0, points[:8], key)
+    >>> bool(((paired - x1) ** 2).sum() < ((x0 - x1) ** 2).sum())
+    True
+    >>> flow = hf.fit("mlp", "optimal-transport", points, prior="normal", key=key, steps=10,
+    ...               coupling="minibatch-ot", progress=False)
+    ```
     """
 
     in_background: ClassVar[bool] = True

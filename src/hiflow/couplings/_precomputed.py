@@ -31,6 +31,14 @@ class Precomputed(AbstractCoupling):
 
     **Raises:** `ValueError` if `per_point` is below 1, if it is called before `prepare`, or if
     data points times `per_point` are more than 8,192, where an assignment takes minutes.
+
+    **Example:**
+
+    ```pycon
+    >>> once = hf.couplings.Precomputed("minibatch-ot", per_point=8)
+    >>> flow = hf.fit("mlp", "optimal-transport", points[:20], prior="normal", key=key,
+    ...               steps=10, coupling=once, progress=False)  # pairs all before training
+    ```
     """
 
     inner: AbstractCoupling = eqx.field(converter=registry.make, default="minibatch-ot")

@@ -40,6 +40,16 @@ class SymmetryAligned(AbstractCoupling):
       finds a local optimum.
 
     **Raises:** `ValueError` if a factor of the group can't align events, or `starts` is below 1.
+
+    **Example:**
+
+    ```pycon
+    >>> group = hf.groups.Product((hf.groups.Permutation(), hf.groups.Rotation(3)))
+    >>> x0, x1 = jax.random.normal(key, (2, 8, 4, 3))
+    >>> paired, _ = hf.couplings.SymmetryAligned(group)(x0, x1, key)
+    >>> bool(((paired - x1) ** 2).sum() < ((x0 - x1) ** 2).sum())
+    True
+    ```
     """
 
     group: groups.AbstractGroup = eqx.field(converter=_as_group)
@@ -85,6 +95,17 @@ class EquivariantOT(AbstractCoupling):
       smaller block.
 
     **Raises:** `ValueError` if a factor of the group can't align events, or `block` is below 1.
+
+    **Example:**
+
+    ```pycon
+    >>> group = hf.groups.Product((hf.groups.Permutation(), hf.groups.Rotation(3)))
+    >>> x0, x1 = jax.random.normal(key, (2, 8, 4, 3))
+    >>> aligned, _ = hf.couplings.SymmetryAligned(group)(x0, x1, key)
+    >>> paired, _ = hf.couplings.EquivariantOT(group)(x0, x1, key)
+    >>> bool(((paired - x1) ** 2).sum() <= ((aligned - x1) ** 2).sum())
+    True
+    ```
     """
 
     group: groups.AbstractGroup = eqx.field(converter=_as_group)

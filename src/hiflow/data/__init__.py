@@ -3,7 +3,8 @@
 from hiflow._disk import cache_folder
 from hiflow.data._atoms import are_atoms, to_atoms, write_atoms
 from hiflow.data._cache import clear_cache
-from hiflow.data._images import PixelTransform, images, labels, levels, load_idx
+from hiflow.data._idx import load_idx
+from hiflow.data._images import PixelTransform, images, labels, levels
 from hiflow.data._load import load
 from hiflow.data._report import SamplingReport
 from hiflow.data._sampler import SamplingWarning, sample

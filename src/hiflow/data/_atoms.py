@@ -17,7 +17,15 @@ _FORMATS = {".extxyz": "extxyz", ".xyz": "extxyz", ".pdb": "proteindatabank"}
 
 
 def are_atoms(path: str | os.PathLike[str]) -> bool:
-    """Whether frames of atoms are written to a file of this name."""
+    """Whether frames of atoms are written to a file of this name.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.data.are_atoms("samples.extxyz"), hf.data.are_atoms("samples.npz")
+    (True, False)
+    ```
+    """
     return Path(path).suffix in _FORMATS
 
 
@@ -31,6 +39,16 @@ def to_atoms(
     """An `ase.Atoms` of every point, in Å, with what is told of it in `info`.
 
     **Raises:** `ValueError` for points that aren't positions of these atoms; `ImportError` without ASE.
+
+    **Example:**
+
+    <!-- skip: needs ASE -->
+    ```pycon
+    >>> x = np.array([[[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]]])
+    >>> units = hf.energies.Units(300.0, "Å")
+    >>> frames = hf.data.to_atoms(x, (8, 1, 1), units, {"energy": [0.1]}, "samples")
+    >>> frames[0].get_chemical_formula()
+    ```
     """
     points = np.asarray(points, np.float64)
     if species is None:
@@ -60,7 +78,17 @@ def to_atoms(
 
 def write_atoms(path: str | os.PathLike[str], frames: Sequence[Any]) -> None:
     """Write frames to `.extxyz`, `.xyz` (in the extended format) or `.pdb` (positions alone), whole or
-    not at all."""
+    not at all.
+
+    **Example:**
+
+    <!-- skip: needs ASE -->
+    ```pycon
+    >>> x = np.array([[[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]]])
+    >>> frames = hf.data.to_atoms(x, (8, 1, 1), hf.energies.Units(300.0, "Å"), {}, "samples")
+    >>> hf.data.write_atoms("water.extxyz", frames)
+    ```
+    """
     ase_io = _ase("write_atoms", "ase.io")
     text = io.StringIO()
     ase_io.write(text, frames, format=_FORMATS[Path(path).suffix])

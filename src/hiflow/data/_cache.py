@@ -14,7 +14,16 @@ from hiflow.data._samples import Samples
 
 
 def clear_cache() -> None:
-    """Delete all cached samples."""
+    """Delete all cached samples.
+
+    **Example:**
+
+    ```pycon
+    >>> first = hf.data.sample(ring, key=key, size=200, progress=False)  # kept on disk
+    >>> hf.data.clear_cache()
+    >>> anew = hf.data.sample(ring, key=key, size=200, progress=False)
+    ```
+    """
     shutil.rmtree(cache_folder() / "samples", ignore_errors=True)
 
 

@@ -1,13 +1,8 @@
 """Images from local files or the user's cache, and pixels as real numbers and back."""
 
-import gzip
-import io
-import math
 import os
-import struct
-import zlib
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -16,10 +11,9 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._checks import as_scalar, check_finite, check_positive
-from hiflow._disk import inflated, open_file
 from hiflow.data._cache import cache_folder
+from hiflow.data._idx import load_idx
 
-_IDX_TYPES = {0x08: np.uint8, 0x09: np.int8, 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _OPENML = {"mnist": "mnist_784", "fashion-mnist": "Fashion-MNIST"}
 _LEVELS = {"digits": 17, "mnist": 256, "fashion-mnist": 256}
 
@@ -41,6 +35,19 @@ class PixelTransform(eqx.Module):
 
     **Raises:** `ValueError` for fewer than two levels, an `alpha` outside $(0, ½)$, or a `scale` that
     isn't positive.
+
+    **Example:**
+
+    ```pycon
+    >>> pixels = hf.data.images("digits")[0][:50]
+    >>> transform = hf.data.PixelTransform(levels=17)
+    >>> z = transform.forward(transform.dequantise(pixels, key=key))
+    >>> float((transform.to_pixels(z) == pixels).mean().round(2))
+    1.0
+    >>> log_p = jax.scipy.stats.norm.logpdf(z[0]).sum()
+    >>> transform.bits_per_dim(log_p, z[0]).shape
+    ()
+    ```
     """
 
     levels: int = eqx.field(static=True, default=256)
@@ -136,36 +143,17 @@ def levels(name: str) -> int:
     """How many values a pixel takes in a set of images by name: 17 for `"digits"`, 256 for the others.
 
     **Raises:** `ValueError` for another name.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.data.levels("digits"), hf.data.levels("mnist")
+    (17, 256)
+    ```
     """
     if name not in _LEVELS:
         raise ValueError(f"images: `name` must be digits, {' or '.join(_OPENML)}, got {name!r}.")
     return _LEVELS[name]
-
-
-def load_idx(path: str | os.PathLike[str]) -> np.ndarray:
-    """An array from an IDX file, the format of MNIST and its kin, gzipped or not.
-
-    **Raises:** `OSError` if the file can't be opened; `ValueError` if it is truncated or something else.
-    """
-    path = Path(path)
-    with open_file(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        stream = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
-        try:
-            return _read_idx(cast(io.BufferedIOBase, stream), size)
-        except (OSError, EOFError, zlib.error, struct.error, ValueError) as error:
-            raise ValueError(
-                f"{path}: not an IDX file, truncated or corrupt ({error}). Get it anew."
-            ) from error
-
-
-def _read_idx(stream: io.BufferedIOBase, size: int) -> np.ndarray:
-    zeros, kind, rank = struct.unpack(">HBB", stream.read(4))
-    if zeros != 0 or kind not in _IDX_TYPES:
-        raise ValueError("its first bytes are others")
-    shape = struct.unpack(f">{rank}I", stream.read(4 * rank))
-    dtype = np.dtype(_IDX_TYPES[kind])
-    return inflated(stream, dtype.itemsize * math.prod(shape), size).view(dtype).reshape(shape)
 
 
 def images(
@@ -187,6 +175,14 @@ def images(
     **Raises:** `ValueError` for another name, a `side` that doesn't divide, or a `side` for images that
     aren't square; `FileNotFoundError` if the folder lacks a file; `ImportError` without scikit-learn
     where it is needed; `OSError` if the download fails.
+
+    **Example:**
+
+    ```pycon
+    >>> train, test = hf.data.images("digits")
+    >>> train.shape, test.shape, int(train.max())
+    ((1437, 8, 8), (360, 8, 8), 16)
+    ```
     """
     train, test = _whole(name, folder)
     if side is None:
@@ -214,6 +210,14 @@ def labels(
     - `name`, `folder`: as for `images`; the files of labels lie beside those of images.
 
     **Raises:** as `images`.
+
+    **Example:**
+
+    ```pycon
+    >>> train, test = hf.data.labels("digits")
+    >>> train[:5]
+    array([0, 1, 2, 3, 4], dtype=int32)
+    ```
     """
     levels(name)
     if name == "digits":

@@ -61,6 +61,15 @@ def load(
     of another shape or type, for NaN or infinity, and for an array `chains` beside `points` that isn't
     one label per point; for atoms of other elements or in another order, lengths that no atoms have, and
     a periodic cell whose atoms don't make up a molecule.
+
+    **Example:**
+
+    ```pycon
+    >>> np.save("points.npy", points)
+    >>> samples = hf.data.load("points.npy", energy=ring)
+    >>> samples.shape, samples.event_shape
+    ((200, 2), (2,))
+    ```
     """
     shape = energy.event_shape if event_shape is None and energy is not None else event_shape
     paths = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(each) for each in path]

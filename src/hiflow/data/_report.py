@@ -36,6 +36,17 @@ class SamplingReport:
     - `virial`: see [`check_virial`][hiflow.data.check_virial].
     - `seconds`: wall time, compilation included.
     - `units`: what one kT and one unit of length are, of the energy of a real system.
+
+    **Example:**
+
+    ```pycon
+    >>> samples = hf.data.sample(ring, key=key, size=200, progress=False)
+    >>> report = samples.report
+    >>> report.free_dimensions, report.converged  # print(report) says it in words
+    (2, True)
+    >>> abs(report.mean_energy - 0.5) < 5 * report.energy_error
+    True
+    ```
     """
 
     energy: str

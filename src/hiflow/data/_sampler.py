@@ -86,6 +86,17 @@ def sample(
     that isn't finite, or whose gradient isn't, where the chains start. Warns if the virial is more than
     four standard errors off, and by a [`SamplingWarning`][hiflow.data.SamplingWarning] if the chains
     haven't forgotten where they started.
+
+    **Example:**
+
+    ```pycon
+    >>> well = hf.energies.DoubleWell()
+    >>> samples = hf.data.sample(well, key=key, size=400, chains=100, progress=False)
+    >>> samples.shape, samples.report.method
+    ((400, 2), 'hmc')
+    >>> 0.5 < samples.report.acceptance < 1
+    True
+    ```
     """
     settings = HMCSettings(
         chains=min(chains, size),
@@ -146,7 +157,18 @@ def sample(
 
 
 class SamplingWarning(UserWarning):
-    """Chains haven't forgotten where they started: their samples aren't the density's."""
+    """Chains haven't forgotten where they started: their samples aren't the density's.
+
+    **Example:**
+
+    ```pycon
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", hf.data.SamplingWarning)  # rather stop
+    ...     samples = hf.data.sample(ring, key=key, size=200, progress=False)
+    ...
+    ```
+    """
 
 
 def _make(

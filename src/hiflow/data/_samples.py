@@ -28,6 +28,16 @@ class Samples:
     - `origin`: where points of files are from, in a sentence: particles, units, what was done to them.
 
     **Raises:** `ValueError` if there are no points, or not one label per point.
+
+    **Example:**
+
+    ```pycon
+    >>> mine = hf.data.Samples(points, chains=[0] * 100 + [1] * 100)
+    >>> train, test = mine.split(50, key)  # no chain is on both sides
+    >>> mine.save("mine.npz")
+    >>> hf.data.load("mine.npz").chains.shape
+    (200,)
+    ```
     """
 
     points: Float[Array, "n *event"]

@@ -18,7 +18,23 @@ _ARRAYS = ("__array__", "__jax_array__", "__array_interface__", "__dlpack__")
 @runtime_checkable
 class SupportsRows(Protocol):
     """What a [`Source`][hiflow.data.Source] reads: Grain's `RandomAccessDataSource` protocol, which its
-    sources and `MapDataset` follow, and so do memory-mapped arrays and the arrays of h5py and Zarr."""
+    sources and `MapDataset` follow, and so do memory-mapped arrays and the arrays of h5py and Zarr.
+
+    **Example:**
+
+    ```pycon
+    >>> class Squares:
+    ...     def __len__(self):
+    ...         return 100
+    ...     def __getitem__(self, index):
+    ...         return np.array([index / 100, (index / 100) ** 2])
+    ...
+    >>> isinstance(Squares(), hf.data.SupportsRows)
+    True
+    >>> hf.data.Source(Squares()).event_shape
+    (2,)
+    ```
+    """
 
     def __len__(self) -> int:
         """How many points there are."""
@@ -45,6 +61,17 @@ class Source:
 
     **Raises:** `TypeError` for data without random access, such as Grain's `DataLoader` and
     `IterDataset`; `ValueError` if there are no points, or they aren't arrays.
+
+    **Example:**
+
+    ```pycon
+    >>> np.save("points.npy", points)
+    >>> source = hf.data.Source(np.load("points.npy", mmap_mode="r"))  # its rows stay on disk
+    >>> len(source), source.event_shape
+    (200, (2,))
+    >>> flow = hf.fit("mlp", "optimal-transport", source, prior="normal", key=key, steps=10,
+    ...               progress=False)
+    ```
     """
 
     def __init__(self, rows: object, field: str | None = None):
@@ -123,7 +150,18 @@ class Source:
 
 def as_source(data: object) -> Source | None:
     """A source of what isn't in memory: itself, a memory-mapped array, or rows that are no array of
-    NumPy or JAX; `None` for anything else."""
+    NumPy or JAX; `None` for anything else.
+
+    **Example:**
+
+    ```pycon
+    >>> np.save("points.npy", points)
+    >>> hf.data.as_source(np.load("points.npy", mmap_mode="r")).event_shape
+    (2,)
+    >>> hf.data.as_source(points) is None  # it is in memory
+    True
+    ```
+    """
     if isinstance(data, Source):
         return data
     on_disk = isinstance(data, np.memmap) or type(data).__module__.split(".")[0] in _ON_DISK

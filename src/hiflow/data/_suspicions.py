@@ -16,7 +16,18 @@ _AMONG = 10_000
 
 
 class SuspiciousDataWarning(UserWarning):
-    """Points are hardly what they are taken for: independent, distinct, and with all their digits."""
+    """Points are hardly what they are taken for: independent, distinct, and with all their digits.
+
+    **Example:**
+
+    ```pycon
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", hf.data.SuspiciousDataWarning)  # they are meant so
+    ...     hf.data.warn_if_suspicious(jnp.repeat(points[:20], 10, axis=0))
+    ...
+    ```
+    """
 
 
 def warn_if_suspicious(
@@ -31,6 +42,18 @@ def warn_if_suspicious(
     - `points`: `(n, *event)`, an array or [`Samples`][hiflow.data.Samples].
     - `chains`: the Markov chain that each comes from; `Samples` know theirs.
     - `subject`: what the points are, for the message.
+
+    **Example:**
+
+    ```pycon
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     hf.data.warn_if_suspicious(jnp.repeat(points[:20], 10, axis=0))
+    ...
+    >>> caught[0].category.__name__
+    'SuspiciousDataWarning'
+    ```
     """
     labels = getattr(points, "chains", None) if chains is None else chains
     array = np.asarray(points)
@@ -44,7 +67,15 @@ def warn_if_suspicious(
 
 
 def shared_points(points: object, others: object) -> int:
-    """How many of the others are among the points, digit for digit."""
+    """How many of the others are among the points, digit for digit.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.data.shared_points(points[:100], points[90:])
+    10
+    ```
+    """
     known = {row.tobytes() for row in np.asarray(points)}
     return sum(row.tobytes() in known for row in np.asarray(others))
 

@@ -30,6 +30,14 @@ class Trajectory:
     - `species`: atomic numbers; `None` if the file doesn't tell them.
     - `cells`: the vectors of the periodic cell of every frame, as rows; `None` without one.
     - `chains`: the chain of each frame, if the file tells.
+
+    **Example:**
+
+    ```pycon
+    >>> frames = hf.data.Trajectory(np.zeros((10, 3, 3)), length="Å", species=(8, 1, 1))
+    >>> frames.positions.shape, frames.species
+    ((10, 3, 3), (8, 1, 1))
+    ```
     """
 
     positions: Float[np.ndarray, "frames atoms 3"]
@@ -54,7 +62,15 @@ def is_trajectory(path: Path) -> bool:
 
 
 def needs_topology(path: str | os.PathLike[str]) -> bool:
-    """Whether a trajectory of this name doesn't tell its atoms itself."""
+    """Whether a trajectory of this name doesn't tell its atoms itself.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.data.needs_topology("run.xtc"), hf.data.needs_topology("run.pdb")
+    (True, False)
+    ```
+    """
     return Path(path).suffix in (".dcd", ".xtc", ".trr", ".nc")
 
 

@@ -24,6 +24,16 @@ class VirialReport(NamedTuple):
     - `mean`: the average of $Px \cdot \nabla V(x)$ over the samples.
     - `standard_error`: of that average, over independent chains where they are known.
     - `expected`: the number of free dimensions, by integration by parts.
+
+    **Example:**
+
+    ```pycon
+    >>> found = hf.data.check_virial(ring, points)
+    >>> found.expected  # two dimensions
+    2
+    >>> abs(found.mean - found.expected) == abs(found.z) * found.standard_error
+    True
+    ```
     """
 
     mean: float
@@ -52,6 +62,17 @@ def check_virial(
       taken over chains. Without it samples count as independent. `Samples` know theirs.
 
     **Raises:** `ValueError` if the shapes don't fit the energy.
+
+    **Example:**
+
+    ```pycon
+    >>> found = hf.data.check_virial(ring, points)
+    >>> found.expected, abs(found.z) < 4
+    (2, True)
+    >>> wrong = hf.energies.Affine(ring, scale=1.1)  # another unit of length
+    >>> abs(hf.data.check_virial(wrong, points).z) > 4
+    True
+    ```
     """
     labels = getattr(points, "chains", None) if chains is None else chains
     x = np.asarray(points)
@@ -75,7 +96,20 @@ def warn_if_inconsistent(
     energy: AbstractEnergy, points: object, chains: Sized | None = None
 ) -> VirialReport:
     """[`check_virial`][hiflow.data.check_virial], with a `UserWarning` when the mean is more than
-    four standard errors off."""
+    four standard errors off.
+
+    **Example:**
+
+    ```pycon
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     found = hf.data.warn_if_inconsistent(hf.energies.Affine(ring, scale=1.1), points)
+    ...
+    >>> len(caught)
+    1
+    ```
+    """
     report = check_virial(energy, points, chains)
     if not report.z <= 4:  # NaN is inconsistent too
         name = getattr(energy, "convention", None) or type(energy).__name__

@@ -14,6 +14,19 @@ class AbstractDivergence(eqx.Module):
 
     `draw` is called once per sample, before the solve: noise that changed inside the right-hand side
     would make the integrand discontinuous, and adaptive solvers would thrash.
+
+    **Example:**
+
+    ```pycon
+    >>> class ByJacobian(hf.divergences.AbstractDivergence):
+    ...     def draw(self, key, x):
+    ...         return None  # no noise
+    ...     def __call__(self, field, t, x, drawn):
+    ...         jacobian = jax.jacobian(lambda x: field(t, x).ravel())(x)
+    ...         return field(t, x), jnp.trace(jacobian.reshape(x.size, x.size))
+    ...
+    >>> found = hf.testing.check_divergence(ByJacobian())  # its laws hold
+    ```
     """
 
     @abc.abstractmethod

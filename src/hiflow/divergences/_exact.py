@@ -11,7 +11,16 @@ from hiflow.networks import AbstractVelocityField, SupportsDivergence
 @registry.register("exact")
 class Exact(AbstractDivergence):
     """The exact trace: by the field's own method if it has one, else by D products with one
-    linearisation."""
+    linearisation.
+
+    **Example:**
+
+    ```pycon
+    >>> log_p = flow.log_prob(points, divergence=hf.divergences.Exact())  # the default
+    >>> log_p.shape
+    (200,)
+    ```
+    """
 
     def draw(self, key: PRNGKeyArray | None, x: Float[Array, "*event"]) -> None:
         return None

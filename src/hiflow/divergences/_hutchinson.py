@@ -14,7 +14,17 @@ class Hutchinson(AbstractDivergence):
     r"""$\frac1k\sum_i \varepsilon_i^\top (\partial v/\partial x)\,\varepsilon_i$ with $k$ `probes` of
     random signs (Hutchinson 1989; Grathwohl et al. 2019, arXiv:1810.01367). Unbiased for the log
     density, not for the density. Each probe's integral is kept apart through the solve, so two or more
-    give the log density's error too (`probe_variance` of [`SolverStats`][hiflow.SolverStats])."""
+    give the log density's error too (`probe_variance` of [`SolverStats`][hiflow.SolverStats]).
+
+    **Example:**
+
+    ```pycon
+    >>> two = hf.divergences.Hutchinson(probes=2)
+    >>> log_p, stats = flow.log_prob_and_stats(points, divergence=two, key=key)
+    >>> bool((stats.probe_variance >= 0).all())
+    True
+    ```
+    """
 
     probes: int = eqx.field(static=True, default=1)
 

@@ -23,6 +23,14 @@ class HutchPlusPlus(AbstractDivergence):
 
     - `products`: with the Jacobian, for each estimate; at least 3.
     - `repeats`: estimates.
+
+    **Example:**
+
+    ```pycon
+    >>> estimate = hf.divergences.HutchPlusPlus(products=3)
+    >>> flow.log_prob(points, divergence=estimate, key=key).shape
+    (200,)
+    ```
     """
 
     products: int = eqx.field(static=True, default=9)
@@ -57,6 +65,14 @@ class XTrace(AbstractDivergence):
     - `products`: with the Jacobian, for each estimate; at least 4 and at most twice the dimension.
     - `repeats`: estimates with independent draws, as in
       [`HutchPlusPlus`][hiflow.divergences.HutchPlusPlus].
+
+    **Example:**
+
+    ```pycon
+    >>> estimate = hf.divergences.XTrace(products=4)
+    >>> flow.log_prob(points, divergence=estimate, key=key).shape
+    (200,)
+    ```
     """
 
     products: int = eqx.field(static=True, default=6)

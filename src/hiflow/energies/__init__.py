@@ -19,6 +19,7 @@ from hiflow.energies._descent import quench, relax
 from hiflow.energies._double_well import DoubleWell
 from hiflow.energies._double_well_particles import DoubleWellParticles
 from hiflow.energies._energy_network import EnergyNetwork
+from hiflow.energies._events import as_event
 from hiflow.energies._files import load, save
 from hiflow.energies._fitted_gaussian import FittedGaussian
 from hiflow.energies._fitted_mixture import FittedMixture
@@ -29,6 +30,14 @@ from hiflow.energies._gaussian_mixture import GaussianMixture
 from hiflow.energies._host_energy import DifferenceError, HostEnergy
 from hiflow.energies._kernel_density import KernelDensity
 from hiflow.energies._lennard_jones import LennardJones
+from hiflow.energies._normal_modes import (
+    NormalModes,
+    Thermodynamics,
+    normal_modes,
+    thermodynamics,
+    vibrations,
+    wave_numbers,
+)
 from hiflow.energies._pairs import AbstractPairEnergy
 from hiflow.energies._ring import Ring
 from hiflow.energies._units import (
@@ -60,6 +69,7 @@ __all__ = [
     "KernelDensity",
     "Length",
     "LennardJones",
+    "NormalModes",
     "Ring",
     "SupportsEntropy",
     "SupportsFitting",
@@ -71,13 +81,19 @@ __all__ = [
     "SupportsSharedBasis",
     "SupportsSpecies",
     "SupportsUnits",
+    "Thermodynamics",
     "Units",
+    "as_event",
     "as_function",
     "load",
+    "normal_modes",
     "quench",
     "registry",
     "relax",
     "save",
     "species_of",
+    "thermodynamics",
     "units_of",
+    "vibrations",
+    "wave_numbers",
 ]

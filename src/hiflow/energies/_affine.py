@@ -30,6 +30,15 @@ class Affine(AbstractEnergy):
     - `shift`: $b$, likewise.
 
     **Raises:** `ValueError` for a scale that isn't positive, a shift that isn't finite, or other shapes.
+
+    **Example:**
+
+    ```pycon
+    >>> seen = hf.energies.Affine(ring, scale=10.0)  # the ring in units of ten
+    >>> x = jnp.array([0.2, 0.0])
+    >>> seen(x), seen.hessian(x)[0, 0] / ring.hessian(10 * x)[0, 0]
+    (Array(0., dtype=float32), Array(100., dtype=float32))
+    ```
     """
 
     inner: AbstractEnergy

@@ -47,6 +47,17 @@ class BeadChain(AbstractEnergy, SupportsPresets):
 
     **Raises:** `ValueError` for fewer than 4 beads, a constant that is negative (a length or a bond's
     that isn't positive), or a `rest_angle` that isn't between 0 and 180.
+
+    **Example:**
+
+    ```pycon
+    >>> chain = hf.energies.BeadChain(beads=6)
+    >>> x = hf.testing.relaxed_points(chain, key, 1)[0]
+    >>> hf.coordinates.bond_lengths(x, [(0, 1), (1, 2)]).round(1)
+    Array([1., 1.], dtype=float32)
+    >>> chain.group.groups
+    (Rotation(reflections=True), Translation())
+    ```
     """
 
     beads: int = eqx.field(static=True, default=8)

@@ -18,6 +18,16 @@ class AbstractBenchmarkEnergy(AbstractPairEnergy, SupportsPresets):
 
     Subclasses give `presets`, the known `entropies` of some, and the static field `convention`: the
     preset that the parameters belong to, or `None`. Other parameters than its preset's are refused.
+
+    **Example:**
+
+    ```pycon
+    >>> sorted(hf.energies.LennardJones.presets)
+    ['lj13', 'lj13-eps1', 'lj55']
+    >>> softer = hf.energies.LennardJones.preset("lj13", trap=2.0)
+    >>> softer.convention is None, hf.energies.LennardJones.preset("lj13").convention
+    (True, 'lj13')
+    ```
     """
 
     if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.

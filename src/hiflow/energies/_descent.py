@@ -38,6 +38,17 @@ def quench(
 
     **Raises:** `RuntimeError`, when it runs, where the energy is finite and its gradient isn't: the
     search would stay there and look like a minimum.
+
+    **Example:**
+
+    ```pycon
+    >>> well = hf.energies.DoubleWell()
+    >>> hf.energies.quench(well, jnp.array([1.0, 0.5])).round(2)
+    Array([1.5, 0. ], dtype=float32)
+    >>> lane = jax.vmap(lambda x: hf.energies.quench(well, x))(points[:5])
+    >>> jnp.abs(lane[:, 0]).round(2)
+    Array([1.5, 1.5, 1.5, 1.5, 1.5], dtype=float32)
+    ```
     """
     # Free of translations: far from the origin single precision has no digits left for a minimum.
     centred = energy.group.project(x)
@@ -80,6 +91,15 @@ def relax(
 
     For one event. From overlapping particles, where `quench`'s model of the curvature leads it
     nowhere, this gets down; near a minimum it is the slower of the two.
+
+    **Example:**
+
+    ```pycon
+    >>> argon = hf.energies.LennardJones.preset("lj13")
+    >>> x = jax.random.normal(key, (13, 3)) * 0.3  # overlapping particles
+    >>> float(argon(x)) > 1e5, float(argon(hf.energies.relax(argon, x))) < 0
+    (True, True)
+    ```
     """
     value_and_grad = jax.value_and_grad(energy)
 

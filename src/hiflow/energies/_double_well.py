@@ -23,6 +23,17 @@ class DoubleWell(AbstractEnergy):
     - `stiffness`: $k$, in kT per squared length.
 
     **Raises:** `ValueError` if one of them isn't positive and finite.
+
+    **Example:**
+
+    ```pycon
+    >>> well = hf.energies.DoubleWell(barrier=3.0)
+    >>> well(jnp.zeros(2)), well(jnp.array([1.5, 0.0]))
+    (Array(3., dtype=float32), Array(0., dtype=float32))
+    >>> well.hessian(jnp.zeros(2)).round(2)  # negative on the barrier
+    Array([[-5.33,  0.  ],
+           [ 0.  , 10.  ]], dtype=float32)
+    ```
     """
 
     barrier: Float[Array, ""] = eqx.field(converter=as_scalar, default=3.0)

@@ -29,6 +29,17 @@ class DoubleWellParticles(AbstractBenchmarkEnergy):
 
     **Raises:** `ValueError` for fewer than two particles, for a `c` or `d0` that isn't positive, or
     parameters that aren't those of the `convention`.
+
+    **Example:**
+
+    ```pycon
+    >>> dw4 = hf.energies.DoubleWellParticles.preset("dw4")
+    >>> dw4.event_shape
+    (4, 2)
+    >>> x = 4.0 * jnp.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    >>> dw4(x).round(2)
+    Array(-8.4, dtype=float32)
+    ```
     """
 
     particles: int = eqx.field(static=True)

@@ -47,6 +47,15 @@ class EnergyNetwork(AbstractEnergy):
     - `scale`: $s$, the blurred data's standard deviation over all coordinates.
 
     **Raises:** `ValueError` if a scale isn't positive, or the layers don't fit the event.
+
+    **Example:**
+
+    ```pycon
+    >>> energy = hf.energies.EnergyNetwork.fit(points, sigma=0.2, width=32, steps=50, key=key)
+    >>> jax.grad(energy)(points[0]).shape  # minus the score of the blurred data
+    (2,)
+    >>> path = hf.paths.Langevin(energy)
+    ```
     """
 
     layers: tuple[eqx.nn.Linear, ...]

@@ -15,6 +15,15 @@ def save(energy: AbstractEnergy, path: str | os.PathLike[str]) -> None:
     """Write an energy to one file, atomically. [`load`][hiflow.energies.load] reads it.
 
     **Raises:** `TypeError` if it holds something that can't be stored, such as a lambda.
+
+    **Example:**
+
+    ```pycon
+    >>> fitted = hf.energies.FittedGaussian.fit(points, rank=1)
+    >>> hf.energies.save(fitted, "fitted.energy")
+    >>> hf.energies.load("fitted.energy")(points[0]) == fitted(points[0])
+    Array(True, dtype=bool)
+    ```
     """
     _disk.save(energy, path)
 
@@ -27,6 +36,15 @@ def load(path: str | os.PathLike[str], *, trust: Sequence[str] = ()) -> Abstract
     - `trust`: packages of your own whose classes and functions the file may hold; they are imported.
 
     **Raises:** as [`hiflow.load`][hiflow.load].
+
+    **Example:**
+
+    ```pycon
+    >>> hf.energies.save(ring, "ring.energy")
+    >>> again = hf.energies.load("ring.energy")
+    >>> bool(again(points[0]) == ring(points[0]))
+    True
+    ```
     """
     energy = _disk.load(path, trust)
     if not isinstance(energy, AbstractEnergy):

@@ -45,6 +45,17 @@ class FittedMixture(AbstractEnergy):
 
     **Raises:** `ValueError` if shapes don't fit, a variance or weight isn't positive, or the vectors
     aren't orthonormal.
+
+    **Example:**
+
+    ```pycon
+    >>> moons = hf.energies.GaussianMixture.preset("two-moons")
+    >>> x = jax.vmap(moons.sample)(jax.random.split(key, 300))
+    >>> fitted = hf.energies.FittedMixture.fit(x, components=8, rank=1, key=key)
+    >>> fitted.means.shape
+    (8, 2)
+    >>> path = hf.paths.Langevin(fitted, hessian="low-rank")  # data in place of physics
+    ```
     """
 
     means: Float[Array, "m *event"] = eqx.field(converter=as_array)

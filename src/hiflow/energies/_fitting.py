@@ -24,6 +24,15 @@ class HeldOut:
 
     - `what`: what is measured, and in what.
     - `value`, `se`: the mean over the points and its standard error.
+
+    **Example:**
+
+    ```pycon
+    >>> density = hf.energies.KernelDensity.fit(points[:100], bandwidth=0.2)
+    >>> found = density.held_out(points[100:])
+    >>> found.value > 0, found.se < 0.2
+    (True, True)
+    ```
     """
 
     what: str

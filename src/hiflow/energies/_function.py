@@ -20,6 +20,18 @@ def as_function(value: object, argument: str) -> Callable[..., Any]:
     a package that it may name (`trust`). For energies of your own that take functions or classes.
 
     **Raises:** `ValueError` that begins with `argument`.
+
+    **Example:**
+
+    ```pycon
+    >>> square = hf.energies.as_function(jnp.square, "function")
+    >>> float(square(3.0))
+    9.0
+    >>> hf.energies.as_function(3.0, "function")
+    Traceback (most recent call last):
+        ...
+    ValueError: function must be a callable or a string 'module:function', got 3.0.
+    ```
     """
     if callable(value):
         return value
@@ -54,6 +66,17 @@ class FunctionEnergy(AbstractEnergy):
     - `group`: the group that the function is invariant under; you vouch for it.
 
     **Raises:** `ValueError` if the function doesn't map an event of this shape to one float.
+
+    **Example:**
+
+    ```pycon
+    >>> quartic = hf.energies.FunctionEnergy(lambda x: jnp.sum(x**4), shape=(2,))
+    >>> x = jnp.array([1.0, 2.0])
+    >>> quartic(x), jax.grad(quartic)(x)
+    (Array(17., dtype=float32), Array([ 4., 32.], dtype=float32))
+    >>> hf.hessians.Dense().spectrum(quartic, x).eigenvalues
+    Array([12., 48.], dtype=float32)
+    ```
     """
 
     function: Callable[..., Any] = eqx.field(converter=_as_function)

@@ -25,6 +25,18 @@ class Gaussian(AbstractEnergy):
 
     **Raises:** `ValueError` if the shapes don't fit, or the precision isn't symmetric and positive
     definite.
+
+    **Example:**
+
+    ```pycon
+    >>> normal = hf.energies.Gaussian(mean=jnp.zeros(2), precision=jnp.array([1.0, 100.0]))
+    >>> normal(jnp.array([1.0, 0.1]))
+    Array(1., dtype=float32)
+    >>> normal.sample(key).shape  # exact
+    (2,)
+    >>> round(normal.entropy()[0], 3)  # the least NLL, in nats
+    0.535
+    ```
     """
 
     mean: Float[Array, "*event"] = eqx.field(converter=as_array)

@@ -35,6 +35,17 @@ class GaussianMixture(AbstractEnergy, SupportsPresets):
 
     **Raises:** `ValueError` if the shapes don't fit, a precision isn't symmetric and positive
     definite, or a weight isn't positive.
+
+    **Example:**
+
+    ```pycon
+    >>> two = hf.energies.GaussianMixture([[-2.0, 0.0], [2.0, 0.0]], precisions=4.0)
+    >>> two(jnp.array([2.0, 0.0])).round(3)
+    Array(1.145, dtype=float32)
+    >>> moons = hf.energies.GaussianMixture.preset("two-moons")
+    >>> hf.data.sample(moons, key=key, size=100, progress=False).shape
+    (100, 2)
+    ```
     """
 
     means: Float[Array, "components *event"] = eqx.field(converter=as_array)

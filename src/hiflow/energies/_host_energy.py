@@ -12,6 +12,7 @@ from hiflow import groups
 from hiflow._checks import as_shape, check_event, check_positive
 from hiflow.energies import _host_derivatives as derivatives
 from hiflow.energies._base import AbstractEnergy, registry
+from hiflow.energies._events import as_event
 from hiflow.energies._function import as_function
 from hiflow.energies._host_calls import HostCalls
 from hiflow.energies._units import Units
@@ -32,6 +33,17 @@ class DifferenceError(NamedTuple):
     - `noise`: $\max|R - R^\top| / 2$ of the differences $R$ before they are symmetrised: what rounding
       and unconverged forces do, divided by $h$.
     - `relative`: the larger of the two over the largest entry of the Hessian.
+
+    **Example:**
+
+    ```pycon
+    >>> def springs(x):
+    ...     return 50 * np.sum(x**2), -100 * x
+    ...
+    >>> energy = hf.energies.HostEnergy(springs, (4, 3))
+    >>> energy.difference_error(np.ones((4, 3))).relative < 1e-6
+    True
+    ```
     """
 
     displacement: float
@@ -63,13 +75,6 @@ class HostEnergy(AbstractEnergy):
     Under `vmap` all the points of a batch come at once to the function if `batch` is `True`, one after
     the other if it is `False`. Only one call runs at a time.
 
-    An example, of four particles on springs, that need not know JAX:
-
-        def energy_and_forces(x):                     # (4, 3), float64
-            return 50 * np.sum(x**2), -100 * x
-
-        energy = hf.energies.HostEnergy(energy_and_forces, (4, 3), group="rotation")
-
     **Arguments:**
 
     - `energy_and_forces`: from an event to a pair: the energy, a number, and the forces
@@ -96,6 +101,20 @@ class HostEnergy(AbstractEnergy):
     **Raises:** `ValueError` for arguments that don't fit. At run time `RuntimeError`, within a compiled
     program as JAX's subclass of it, with the function's name, the event and the original message: if
     the function fails, or gives another shape or NaN.
+
+    **Example:**
+
+    ```pycon
+    >>> def springs(x):  # any calculation on the host, with NumPy in float64
+    ...     return 50 * np.sum(x**2), -100 * x  # energy, forces
+    ...
+    >>> energy = hf.energies.HostEnergy(springs, (4, 3), group="rotation")
+    >>> x = jnp.ones((4, 3))
+    >>> energy(x)
+    Array(600., dtype=float32)
+    >>> jax.grad(energy)(x)[0], energy.hessian(x)[0, 0].round(1)
+    (Array([100., 100., 100.], dtype=float32), Array(100., dtype=float32))
+    ```
     """
 
     host: HostCalls = eqx.field(static=True)
@@ -148,11 +167,11 @@ class HostEnergy(AbstractEnergy):
         return self.host.shape
 
     def __call__(self, x: Float[Array, "*event"]) -> Float[Array, ""]:
-        return derivatives.energy(self.host, self.displacement, self._event(x))
+        return derivatives.energy(self.host, self.displacement, as_event(self, x))
 
     def hessian(self, x: Float[Array, "*event"]) -> Float[Array, "dim dim"]:
         r"""$\nabla^2 V(x)$ over the flattened event: the given one, or central differences of forces."""
-        return derivatives.hessian(self.host, self.displacement, self._event(x))
+        return derivatives.hessian(self.host, self.displacement, as_event(self, x))
 
     def difference_error(
         self, x: Float[Array | np.ndarray, "*event"], displacement: float | None = None
@@ -194,11 +213,6 @@ class HostEnergy(AbstractEnergy):
         )
         slope, expected = (up - down) / 2, np.sum(gradient * step)
         return float(abs(slope - expected) / max(abs(expected), np.finfo(float).tiny))
-
-    def _event(self, x: Any) -> Array:
-        x = jnp.asarray(x)
-        check_event(x, self.event_shape, owner="HostEnergy")
-        return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
 
     def _point(self, x: Any) -> np.ndarray:
         check_event(x, self.event_shape, owner="HostEnergy")

@@ -42,6 +42,16 @@ class KernelDensity(AbstractEnergy):
 
     **Raises:** `ValueError` without centres, for NaN, a `bandwidth` that isn't positive, or no
     neighbours.
+
+    **Example:**
+
+    ```pycon
+    >>> half, rest = points[:100], points[100:]
+    >>> density = hf.energies.KernelDensity.fit(half, bandwidth=0.2)
+    >>> score = density.held_out(rest)
+    >>> score.what, round(score.value, 1)
+    ('NLL, nats', 2.1)
+    ```
     """
 
     centres: Float[Array, "n *event"] = eqx.field(converter=as_array)

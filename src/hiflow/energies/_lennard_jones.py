@@ -34,6 +34,17 @@ class LennardJones(AbstractBenchmarkEnergy):
 
     **Raises:** `ValueError` for fewer than two particles, for an `epsilon` or `r_m` that isn't
     positive, a negative `trap`, or parameters that aren't those of the `convention`.
+
+    **Example:**
+
+    ```pycon
+    >>> argon = hf.energies.LennardJones.preset("lj13")
+    >>> argon.event_shape, argon.epsilon
+    ((13, 3), Array(2., dtype=float32))
+    >>> pair = hf.energies.LennardJones(2, epsilon=1.0, trap=0.0)
+    >>> pair(jnp.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]))
+    Array(-1., dtype=float32)
+    ```
     """
 
     particles: int = eqx.field(static=True)

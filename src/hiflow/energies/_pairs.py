@@ -26,6 +26,24 @@ class AbstractPairEnergy(AbstractEnergy):
     Below the distance `core` the potential goes on as its tangent in the squared distance, so that
     overlapping particles (a normal draw from a prior) have a large finite energy and a finite
     gradient in single precision. A subclass chooses a core that no thermal sample ever enters.
+
+    **Example:**
+
+    ```pycon
+    >>> class Repelling(hf.energies.AbstractPairEnergy):
+    ...     particles: int = 4
+    ...     dim: int = 3
+    ...     trap = jnp.asarray(1.0)
+    ...     @property
+    ...     def core(self):
+    ...         return jnp.asarray(0.01)
+    ...     def pair(self, s):  # of the squared distance
+    ...         return jnp.exp(-s)
+    ...     def pair_derivatives(self, s):
+    ...         return -jnp.exp(-s), jnp.exp(-s)
+    ...
+    >>> found = hf.testing.check_energy(Repelling())
+    ```
     """
 
     if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.

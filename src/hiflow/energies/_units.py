@@ -26,6 +26,16 @@ class Units(eqx.Module):
     - `length`: the unit of an event's positions: `"Å"`, `"nm"` or `"bohr"`.
 
     **Raises:** `ValueError` for a temperature that isn't positive or another unit.
+
+    **Example:**
+
+    ```pycon
+    >>> units = hf.energies.Units(temperature=300.0, length="nm")
+    >>> round(units.kT("kJ/mol"), 3), round(units.kT("eV"), 5)
+    (2.494, 0.02585)
+    >>> units.lengths_in("Å")
+    10.0
+    ```
     """
 
     temperature: float = eqx.field(static=True)
@@ -55,7 +65,19 @@ class Units(eqx.Module):
 
 @runtime_checkable
 class SupportsUnits(Protocol):
-    """An energy of a real system, which knows its temperature and the unit of its positions."""
+    """An energy of a real system, which knows its temperature and the unit of its positions.
+
+    **Example:**
+
+    ```pycon
+    >>> def springs(x):
+    ...     return 50 * np.sum(x**2), -100 * x
+    ...
+    >>> real = hf.energies.HostEnergy(springs, (4, 3), units=hf.energies.Units(300.0, "Å"))
+    >>> isinstance(real, hf.energies.SupportsUnits), real.units.length
+    (True, 'Å')
+    ```
+    """
 
     @property
     def units(self) -> Units:
@@ -65,7 +87,23 @@ class SupportsUnits(Protocol):
 
 @runtime_checkable
 class SupportsSpecies(Protocol):
-    """An energy of atoms, which knows their elements."""
+    """An energy of atoms, which knows their elements.
+
+    **Example:**
+
+    ```pycon
+    >>> class Water(hf.energies.AbstractEnergy):
+    ...     event_shape = (3, 3)
+    ...     group = hf.groups.Rotation(3)
+    ...     species = (8, 1, 1)
+    ...     def __call__(self, x):
+    ...         d = hf.coordinates.bond_lengths(x, [(0, 1), (0, 2)])
+    ...         return 500 * jnp.sum((d - 0.96) ** 2)
+    ...
+    >>> isinstance(Water(), hf.energies.SupportsSpecies)
+    True
+    ```
+    """
 
     @property
     def species(self) -> tuple[int, ...]:
@@ -74,11 +112,27 @@ class SupportsSpecies(Protocol):
 
 
 def species_of(energy: object) -> tuple[int, ...] | None:
-    """The atomic numbers of an energy of atoms; `None` for others."""
+    """The atomic numbers of an energy of atoms; `None` for others.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.energies.species_of(ring) is None  # no atoms
+    True
+    ```
+    """
     return tuple(energy.species) if isinstance(energy, SupportsSpecies) else None
 
 
 def units_of(energy: object) -> Units | None:
-    """What one kT and one unit of length are of this energy; `None` if it is of no real system."""
+    """What one kT and one unit of length are of this energy; `None` if it is of no real system.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.energies.units_of(ring) is None  # reduced units
+    True
+    ```
+    """
     units = getattr(energy, "units", None)
     return units if isinstance(units, Units) else None

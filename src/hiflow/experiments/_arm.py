@@ -37,7 +37,18 @@ _Parts = tuple[
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """All that `fit` takes for one arm and seed."""
+    """All that `fit` takes for one arm and seed.
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> what = experiments.read("ring-quick")
+    >>> arm = experiments.make_arm(what, what.arms[0], ring, (2,), key)
+    >>> flow = hf.fit(arm.network, arm.path, points, prior=arm.prior, key=key,
+    ...               training=arm.training, steps=10, validate_at=(), progress=False)
+    ```
+    """
 
     label: str
     network: networks.AbstractVelocityField
@@ -66,6 +77,16 @@ def make_arm(
     - `fitted`: fits energies to data where a table asks for it; by default they are blanks.
 
     **Raises:** `ConfigError` with all wrong settings, and what doesn't fit together.
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> what = experiments.read("ring-quick")
+    >>> arm = experiments.make_arm(what, what.arms[0], ring, (2,), key)
+    >>> arm.label, type(arm.path).__name__
+    ('OT-FM', 'OptimalTransport')
+    ```
     """
     problems = Problems()
     fitted = FittedEnergies(event_shape) if fitted is None else fitted

@@ -58,6 +58,15 @@ def compare(
 
     **Raises:** `ValueError` if the runs have different energies or test points, a label is unknown, or a
     file is damaged.
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> found = experiments.compare(["run"], against="OT-FM")  # the run that `train` made
+    >>> [row["label"] for row in found.rows()]
+    ['OT-FM', 'isotropic end law', 'HI-FM (Langevin)']
+    ```
     """
     with trusting(*trust):
         return _compared(runs, against, only, sweep, samples, console or Console())

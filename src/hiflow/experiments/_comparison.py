@@ -28,6 +28,17 @@ class Comparison:
     - `energy`: of their data, if it is known.
     - `against`: label of the reference arm, by default the first (of every variant).
     - `failures`: the arms and seeds that have no flow because they failed.
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> found = experiments.compare(["run"])
+    >>> round(found.floor.low, 3)
+    1.424
+    >>> list(found.shown())
+    ['OT-FM', 'isotropic end law', 'HI-FM (Langevin)']
+    ```
     """
 
     members: Sequence[Member]

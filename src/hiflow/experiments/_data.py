@@ -49,7 +49,16 @@ def from_file(experiment: Experiment) -> bool:
 
 
 def pixel_transform(experiment: Experiment) -> data.PixelTransform | None:
-    """How the experiment's points came of pixels, if they are images."""
+    """How the experiment's points came of pixels, if they are images.
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> experiments.pixel_transform(experiments.read("ring-quick")) is None  # no images
+    True
+    ```
+    """
     table = experiment.tables.get("data", {})
     if "images" not in table:
         return None
@@ -68,6 +77,16 @@ def make_data(
     `folder` and `side` of [`hiflow.data.images`][hiflow.data.images] and `alpha`, `shift` and `scale` of
     [`PixelTransform`][hiflow.data.PixelTransform], or the keywords of
     [`hiflow.data.sample`][hiflow.data.sample].
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> what = experiments.read("ring-quick", [("data.test", 50)])
+    >>> train, test = experiments.make_data(what, ring, seed=0, progress=False)
+    >>> train.shape, test.shape
+    ((20, 2), (50, 2))
+    ```
     """
     train, test = make_samples(experiment, energy, seed, progress=progress)
     return train.points, test.points
@@ -76,7 +95,18 @@ def make_data(
 def make_samples(
     experiment: Experiment, energy: energies.AbstractEnergy | None, seed: int, *, progress: bool
 ) -> tuple[data.Samples, data.Samples]:
-    """As `make_data`, with the chains that the points come from: none is on both sides."""
+    """As `make_data`, with the chains that the points come from: none is on both sides.
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> what = experiments.read("ring-quick", [("data.test", 50)])
+    >>> train, test = experiments.make_samples(what, ring, seed=0, progress=False)
+    >>> type(train).__name__, test.shape
+    ('Samples', (50, 2))
+    ```
+    """
     table = dict(experiment.tables.get("data", {}))
     if "images" in table:
         train, _, test = _from_images(experiment, seed)
@@ -131,6 +161,15 @@ def make_validation(
     points of the file or images that are left out of the training set.
 
     **Raises:** `ConfigError` if `[data]` asks for none.
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> what = experiments.read("ring-quick", [("data.validation", 30)])
+    >>> experiments.make_validation(what, ring, seed=0, progress=False).shape
+    (30, 2)
+    ```
     """
     table = dict(experiment.tables.get("data", {}))
     size = table.get("validation", 0)

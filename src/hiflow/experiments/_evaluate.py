@@ -45,6 +45,16 @@ def evaluate_file(
     - `array`: which array of an `.npz` file, where it holds several.
     - `settings`: the solver's, as every method of [`Flow`][hiflow.Flow] takes them.
     - `trust`: packages of your own that the run's files may name.
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> np.save("points.npy", points)
+    >>> found = experiments.evaluate_file("run", "points.npy", {"method": "Heun", "steps": 4})
+    >>> [row["label"] for row in found.rows()]
+    ['OT-FM', 'isotropic end law', 'HI-FM (Langevin)']
+    ```
     """
     with trusting(*trust):
         return _evaluated(run, file, settings, array)

@@ -29,7 +29,17 @@ def is_fitted(table: object) -> bool:
 
 def make_energy(experiment: Experiment) -> energies.AbstractEnergy | None:
     """The energy that the experiment's data have, if it has one. One that is fitted to the data is none:
-    [`make_arm`][hiflow.experiments.make_arm] gives it to the paths."""
+    [`make_arm`][hiflow.experiments.make_arm] gives it to the paths.
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> energy = experiments.make_energy(experiments.read("ring-quick"))
+    >>> type(energy).__name__
+    'Ring'
+    ```
+    """
     table = experiment.tables.get("energy")
     if table is None or is_fitted(table):
         return None
@@ -46,6 +56,15 @@ class FittedEnergies:
 
     - `points`, `test`: what to fit to, and what to judge the fit by.
     - `seed`: of the fits.
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> fitted = experiments.FittedEnergies((2,), points)
+    >>> type(fitted.make({"name": "fitted-gaussian", "rank": 1})).__name__
+    'FittedGaussian'
+    ```
     """
 
     def __init__(

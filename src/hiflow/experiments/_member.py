@@ -33,7 +33,17 @@ class Control:
 
 @dataclasses.dataclass
 class Member:
-    """One trained arm and seed, with what was computed of its flow."""
+    """One trained arm and seed, with what was computed of its flow.
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> member = experiments.compare(["run"]).members[0]
+    >>> member.label, member.seed, member.flow().sample(key, 3).shape
+    ('OT-FM', 0, (3, 2))
+    ```
+    """
 
     label: str
     arm: str
@@ -166,5 +176,15 @@ def samples_of(member: Member, energy: AbstractEnergy | None) -> tuple[Samples, 
 
 
 def test_points(member: Member, energy: AbstractEnergy | None) -> jax.Array:
-    """The test points of the member's run and seed."""
+    """The test points of the member's run and seed.
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> found = experiments.compare(["run"])
+    >>> experiments.test_points(found.members[0], found.energy).shape
+    (20, 2)
+    ```
+    """
     return data_of(member, energy)[1]

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from hiflow._programs import measured
 from hiflow.experiments._arm import Arm
 from hiflow.experiments._check import checked
 from hiflow.experiments._run_folder import Row
@@ -15,6 +16,7 @@ from hiflow.experiments._tables import Column, console_table
 from hiflow.experiments._toml import Experiment
 from hiflow.paths import anchor_bytes
 from hiflow.training import History, fit
+from hiflow.training._step import advance
 
 _COLUMNS = (
     Column("arm", "label", "{}"),
@@ -22,6 +24,7 @@ _COLUMNS = (
     Column("steps", "steps", "{:,}"),
     Column("batch", "batch_size", "{:,}"),
     Column("anchors MB", "anchors", "{:,.1f}"),
+    Column("step MB", "memory", "{:,.1f}"),
     Column("ms a step", "step", "{:,.2f}"),
     Column("seconds", "seconds", "{:,.0f}"),
 )
@@ -30,9 +33,13 @@ _POINTS, _STEPS, _APART = 256, 9, 3
 
 
 def plan(experiment: Experiment, seeds: Sequence[int] | None = None) -> list[Row]:
-    """One row per arm: `label`, `parameters`, `steps`, `batch_size`, `anchors` (megabytes), `step`
-    (milliseconds) and `seconds` of the training of all `seeds`; and `unknown`, why there is no time, if
-    there is none.
+    """One row per arm: `label`, `parameters`, `steps`, `batch_size`, `anchors` (megabytes), `memory`
+    (megabytes of each device), `step` (milliseconds) and `seconds` of the training of all `seeds`; and
+    `unknown`, why there is no time, if there is none.
+
+    `memory` is what the compiled steps need beside the anchors: weights, their average, the optimiser's
+    memory, the draws of 50 steps, and what lies between; `None` where JAX's backend doesn't say. The
+    likelihoods of the evaluation aren't in it.
 
     Times are of a few steps on points of the prior in place of data: neither drawing data, nor anchors,
     compilation and scores are in them. Nothing is written.
@@ -58,6 +65,10 @@ def show_plan(
     for row in rows:
         if row["unknown"] is not None:
             console.print(f"{row['label']}: no time ({row['unknown']})", markup=False)
+        elif row["memory"] is None:
+            console.print(
+                f"{row['label']}: the memory of a step is not available here", markup=False
+            )
     known = [row["seconds"] for row in rows if row["seconds"] is not None]
     console.print(
         f"{len(rows)} arms × {number} seeds, {sum(known):,.0f} seconds of training by a few steps on "
@@ -77,14 +88,18 @@ def _row(arm: Arm, size: int | None, seeds: int) -> Row:
         "steps": arm.training.steps,
         "batch_size": arm.training.batch_size,
         "anchors": None,
+        "memory": None,
         "step": None,
         "seconds": None,
         "unknown": None,
     }
     try:
-        each = anchor_bytes(arm.path, points, arm.training.anchor_dtype) / number
-        row["anchors"] = None if size is None else each * size / 1e6
-        seconds = _seconds_a_step(arm, points)
+        anchors = anchor_bytes(arm.path, points, arm.training.anchor_dtype)
+        row["anchors"] = None if size is None else anchors / number * size / 1e6
+        with measured() as needs:
+            seconds = _seconds_a_step(arm, points)
+        taken = needs.get(advance.__name__)
+        row["memory"] = None if taken is None else (taken - anchors) / 1e6
         row |= {"step": 1e3 * seconds, "seconds": seconds * arm.training.steps * seeds}
     except (ValueError, RuntimeError, FloatingPointError) as error:
         # Points of the prior are no data: an energy may be infinite there, or an end law unfitted.

@@ -18,6 +18,16 @@ class ConfigError(ValueError):
     **Arguments:**
 
     - `problems`: one or several, each a line.
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> experiments.read("ring-quick", [("trainig.steps", 500)])
+    Traceback (most recent call last):
+        ...
+    hiflow.experiments._problems.ConfigError: ring-quick: unknown name 'trainig'; ...
+    ```
     """
 
     def __init__(self, *problems: str, source: str = ""):

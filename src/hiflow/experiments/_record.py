@@ -29,6 +29,21 @@ class Record:
     - `place`: the arm's folder.
     - `test`: the test points.
     - `pixels`: how they came of pixels, if they are images: then bits per dimension are recorded too.
+
+    **Example:**
+
+    ```pycon
+    >>> from pathlib import Path
+    >>> from rich.console import Console
+    >>> from hiflow import experiments
+    >>> Path("arm").mkdir(exist_ok=True)
+    >>> test = hf.data.Samples(points[150:])
+    >>> record = experiments.Record(Path("arm"), test, None, Console(quiet=True))
+    >>> flow = hf.fit("mlp", "optimal-transport", points[:150], prior="normal", key=key, steps=4,
+    ...               validation=test, callbacks=[record], progress=False)
+    >>> len(record.rows)
+    1
+    ```
     """
 
     place: Path

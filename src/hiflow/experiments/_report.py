@@ -22,6 +22,17 @@ def write(
     """Write `comparison.md`, `comparison.json` and the figures into a folder; the files written.
 
     Without matplotlib there are no figures, and the console is told how to get it.
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> from rich.console import Console
+    >>> found = experiments.compare(["run"])
+    >>> files = experiments.write(found, "out", console=Console(quiet=True))
+    >>> sorted(file.name for file in files)
+    ['comparison.json', 'comparison.md', 'densities.png']
+    ```
     """
     root = Path(out)
     root.mkdir(parents=True, exist_ok=True)
@@ -38,6 +49,16 @@ def draw(
     """Draw the figures of a run folder, its losses with them, into a folder; the files written.
 
     **Raises:** `ValueError` if it is no run folder, or no arm of it has finished.
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> from rich.console import Console
+    >>> files = experiments.draw("run", "pictures", Console(quiet=True))
+    >>> "losses.png" in [file.name for file in files]
+    False
+    ```
     """
     console = console or Console()
     comparison = compare([run], console=console)
@@ -67,6 +88,16 @@ def write_report(
     **Returns:** the file.
 
     **Raises:** `ValueError` if it is no run folder, or no arm of it has finished.
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> from rich.console import Console
+    >>> file = experiments.write_report("run", samples=0, console=Console(quiet=True))
+    >>> file.name
+    'report.html'
+    ```
     """
     folder, console = RunFolder(run), console or Console()
     known = folder.experiment().tables.get("energy") is not None

@@ -39,7 +39,18 @@ _PACKAGES = ["hiflow-jax", "jax", "jaxlib", "equinox", "diffrax", "optax", "line
 
 class RunFolder:
     """`<root>/config.toml`, `run.json`, the run's own comparison, and for every seed and arm
-    `seed-<k>/<arm>/` with `flow.hiflow`, `history.jsonl` and checkpoints."""
+    `seed-<k>/<arm>/` with `flow.hiflow`, `history.jsonl` and checkpoints.
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> folder = experiments.RunFolder("run")  # that `train` made
+    >>> sorted(folder.flows())
+    [('HI-FM (Langevin)', 0), ('OT-FM', 0), ('isotropic end law', 0)]
+    >>> flow = hf.load(folder.flows()["OT-FM", 0])
+    ```
+    """
 
     def __init__(self, root: str | os.PathLike[str]):
         self.root = Path(root)

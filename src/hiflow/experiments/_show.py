@@ -27,7 +27,17 @@ class Shown(Protocol):
 
 
 def show(comparison: Shown, console: Console | None = None) -> None:
-    """Print the table, and what its numbers refer to."""
+    """Print the table, and what its numbers refer to.
+
+    **Example:**
+
+    ```pycon
+    >>> from rich.console import Console
+    >>> from hiflow import experiments
+    >>> page = Console(record=True, width=120, quiet=True)  # without one, the screen
+    >>> experiments.show(experiments.compare(["run"]), page)
+    ```
+    """
     console = console or Console()
     console.print(console_table(SCORES, [*comparison.rows(), *comparison.failed_rows()]))
     console.print(comparison.caption, soft_wrap=True, highlight=False)

@@ -24,7 +24,17 @@ Table = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """One TOML file: what the arms share, and the arms."""
+    """One TOML file: what the arms share, and the arms.
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> experiment = experiments.read("ring-quick")
+    >>> experiment.name, sorted(experiment.tables), experiment.seeds
+    ('ring-quick', ['arm', 'data', 'energy', 'evaluation', 'network', 'prior', 'training'], [0])
+    ```
+    """
 
     name: str
     text: str
@@ -58,6 +68,15 @@ def read(source: str | os.PathLike[str], settings: Sequence[tuple[str, Any]] = (
 
     **Raises:** `ConfigError` for a missing file, broken TOML, unknown tables or keys and values of
     another kind: all of them at once; for a plug-in that lacks the file, or two that claim the name.
+
+    **Example:**
+
+    ```pycon
+    >>> from hiflow import experiments
+    >>> experiment = experiments.read("ring-quick", [("training.steps", 500)])  # or a path
+    >>> [arm["label"] for arm in experiment.arms], experiment.tables["training"]["steps"]
+    (['OT-FM', 'isotropic end law', 'HI-FM (Langevin)'], 500)
+    ```
     """
     packaged = packaged_experiments()
     path, where = Path(source), str(source)

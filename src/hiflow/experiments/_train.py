@@ -74,6 +74,19 @@ def train(
 
     **Raises:** `ValueError` for what is wrong, if another process trains into the folder, or if every
     arm failed; `KeyboardInterrupt` and `SystemExit` as [`fit`][hiflow.fit] does.
+
+    **Example:**
+
+    ```pycon
+    >>> from rich.console import Console
+    >>> from hiflow import experiments
+    >>> tiny = [("training.steps", 4), ("data.test", 20),  # ten seconds, to try
+    ...         ("evaluation.method", "Heun"), ("evaluation.steps", 4)]
+    >>> what = experiments.read("ring-quick", tiny)
+    >>> found = experiments.train(what, "run", seeds=[0], console=Console(quiet=True))
+    >>> [row["label"] for row in found.rows()]
+    ['OT-FM', 'isotropic end law', 'HI-FM (Langevin)']
+    ```
     """
     with trusting(*trust):
         return _trained(experiment, root, seeds, resume, console or Console())

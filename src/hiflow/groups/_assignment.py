@@ -17,6 +17,14 @@ def assignment(cost: Float[Array, "n n"]) -> Int[Array, " n"]:
     algorithm, which stays on the device.
 
     **Raises:** at run time, on a CPU, if a cost isn't finite.
+
+    **Example:**
+
+    ```pycon
+    >>> cost = jnp.array([[4.0, 1.0, 3.0], [2.0, 0.0, 5.0], [3.0, 2.0, 2.0]])
+    >>> hf.couplings.assignment(cost)
+    Array([1, 0, 2], dtype=int32)
+    ```
     """
     cost = jax.lax.stop_gradient(cost)
     return jax.lax.platform_dependent(cost, cpu=_called_back, default=_compiled)

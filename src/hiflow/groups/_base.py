@@ -24,6 +24,22 @@ class AbstractGroup(eqx.Module, Generic[Element]):
     density can be normalised, so densities live on the image of `project`. A group without
     continuous directions needs four methods only: subclass
     [`AbstractDiscreteGroup`][hiflow.groups.AbstractDiscreteGroup].
+
+    **Example:**
+
+    ```pycon
+    >>> class Flip(hf.groups.AbstractDiscreteGroup):  # a continuous one has `project` and more
+    ...     def sample(self, key, event_shape):
+    ...         return jax.random.rademacher(key, ())
+    ...     def act(self, g, x):
+    ...         return g * x
+    ...     def inverse(self, g):
+    ...         return g
+    ...     def compose(self, g, h):
+    ...         return g * h
+    ...
+    >>> found = hf.testing.check_group(Flip(), event_shape=(3,))
+    ```
     """
 
     @abc.abstractmethod
@@ -66,7 +82,25 @@ registry = Registry("groups", AbstractGroup)
 
 
 class AbstractDiscreteGroup(AbstractGroup[Element]):
-    """A group without continuous directions: it removes none, and its orbits have no tangents."""
+    """A group without continuous directions: it removes none, and its orbits have no tangents.
+
+    **Example:**
+
+    ```pycon
+    >>> class Shifts(hf.groups.AbstractDiscreteGroup):
+    ...     def sample(self, key, event_shape):
+    ...         return jax.random.randint(key, (), 0, event_shape[0])
+    ...     def act(self, g, x):
+    ...         return jnp.roll(x, g, axis=0)
+    ...     def inverse(self, g):
+    ...         return -g
+    ...     def compose(self, g, h):
+    ...         return g + h
+    ...
+    >>> Shifts().act(1, jnp.arange(4.0))
+    Array([3., 0., 1., 2.], dtype=float32)
+    ```
+    """
 
     def project(self, x: Float[Array, "*event"]) -> Float[Array, "*event"]:
         """`x`: every direction is free."""
@@ -85,6 +119,15 @@ class AbstractSymmetric(eqx.Module):
     """What is for events of one shape, and has a symmetry: an energy, a prior, a velocity field.
 
     Subclasses give both as fields or properties.
+
+    **Example:**
+
+    ```pycon
+    >>> isinstance(ring, hf.groups.AbstractSymmetric)  # as priors and networks are
+    True
+    >>> ring.event_shape, ring.group
+    ((2,), Rotation(dim=2, reflections=True))
+    ```
     """
 
     if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.
@@ -97,7 +140,19 @@ class AbstractSymmetric(eqx.Module):
 
 @runtime_checkable
 class SupportsAlignment(Protocol):
-    """A group that can bring one event near to another, as symmetry-aligned couplings need."""
+    """A group that can bring one event near to another, as symmetry-aligned couplings need.
+
+    **Example:**
+
+    ```pycon
+    >>> turn = hf.groups.Rotation(2)
+    >>> isinstance(turn, hf.groups.SupportsAlignment)
+    True
+    >>> g = turn.align(jnp.array([1.0, 0.0]), jnp.array([0.0, 2.0]))
+    >>> turn.act(g, jnp.array([1.0, 0.0])).round(3)
+    Array([0., 1.], dtype=float32)
+    ```
+    """
 
     def align(self, x: Float[Array, "*event"], y: Float[Array, "*event"]) -> PyTree:
         r"""An element $g$ that makes $\|gx - y\|$ small: the least for a single factor, a fixed point
@@ -110,6 +165,25 @@ class SupportsPeriods(Protocol):
     """A group that shifts coordinates by whole periods, as joints that turn all the way round.
 
     Densities are normalised over one period of such a coordinate.
+
+    **Example:**
+
+    ```pycon
+    >>> class Turns(hf.groups.AbstractDiscreteGroup):
+    ...     def sample(self, key, event_shape):
+    ...         return jax.random.randint(key, event_shape, -2, 3)
+    ...     def act(self, g, x):
+    ...         return x + 2 * jnp.pi * g
+    ...     def inverse(self, g):
+    ...         return -g
+    ...     def compose(self, g, h):
+    ...         return g + h
+    ...     def periods(self, event_shape):
+    ...         return 2 * jnp.pi * jnp.ones(event_shape)
+    ...
+    >>> isinstance(Turns(), hf.groups.SupportsPeriods)
+    True
+    ```
     """
 
     def periods(self, event_shape: tuple[int, ...]) -> Float[Array, "*event"]:
@@ -120,12 +194,32 @@ class SupportsPeriods(Protocol):
 def linear_part(
     group: AbstractGroup, g: PyTree, x: Float[Array, "*event"]
 ) -> Float[Array, "*event"]:
-    """`x` under the linear part of $g$, as it acts on velocities: translations do nothing."""
+    """`x` under the linear part of $g$, as it acts on velocities: translations do nothing.
+
+    **Example:**
+
+    ```pycon
+    >>> g = jnp.array([1.0, 2.0])
+    >>> x = jnp.array([[0.0, 0.0], [2.0, 4.0]])
+    >>> shift = hf.groups.Translation()
+    >>> hf.groups.linear_part(shift, g, x)  # velocities aren't shifted
+    Array([[0., 0.],
+           [2., 4.]], dtype=float32)
+    ```
+    """
     return group.act(g, x) - group.act(g, jnp.zeros_like(x))
 
 
 def reference_measure(group: AbstractGroup, event_shape: tuple[int, ...]) -> str:
-    """In words, the measure that densities on events of this shape refer to."""
+    """In words, the measure that densities on events of this shape refer to.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.groups.reference_measure(hf.groups.Translation(), (13, 3))
+    'Lebesgue measure on the 36-dimensional image of Translation.project in R^39'
+    ```
+    """
     x = jnp.zeros(event_shape)
     free = x.size - group.null_modes(x).shape[1]
     if isinstance(group, SupportsPeriods):

@@ -13,7 +13,20 @@ from hiflow.groups._base import AbstractDiscreteGroup
 
 
 class AbstractFiniteGroup(AbstractDiscreteGroup[Array]):
-    """A group of few elements. A subclass gives its multiplication table and the orbit of an event."""
+    """A group of few elements. A subclass gives its multiplication table and the orbit of an event.
+
+    **Example:**
+
+    ```pycon
+    >>> class Sign(hf.groups.AbstractFiniteGroup):
+    ...     table = np.array([[0, 1], [1, 0]])
+    ...     def orbit(self, x):
+    ...         return jnp.stack([x, -x])
+    ...
+    >>> Sign().act(jnp.asarray(1), jnp.array([2.0, 1.0]))
+    Array([-2., -1.], dtype=float32)
+    ```
+    """
 
     if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.
         table = cast(Int[np.ndarray, "order order"], ...)

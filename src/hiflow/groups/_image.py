@@ -21,6 +21,18 @@ class Cyclic(AbstractFiniteGroup):
     - `axes`: the image's height and width among the event's axes.
 
     **Raises:** `ValueError` for another order, or for quarter turns of an image that isn't square.
+
+    **Example:**
+
+    ```pycon
+    >>> quarter = hf.groups.Cyclic(order=4)
+    >>> image = jnp.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> quarter.act(jnp.asarray(1), image)
+    Array([[2., 4.],
+           [1., 3.]], dtype=float32)
+    >>> quarter.orbit(image).shape
+    (4, 2, 2)
+    ```
     """
 
     order: int = eqx.field(static=True, default=4)
@@ -44,6 +56,15 @@ class Dihedral(AbstractFiniteGroup):
     r"""$D_n$ acting on images: the turns of `Cyclic` and their mirror images, $2n$ in all.
 
     **Arguments and errors:** as `Cyclic`'s.
+
+    **Example:**
+
+    ```pycon
+    >>> square = hf.groups.Dihedral(order=4)
+    >>> image = jnp.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> square.orbit(image).shape  # four turns, and their mirror images
+    (8, 2, 2)
+    ```
     """
 
     order: int = eqx.field(static=True, default=4)

@@ -31,6 +31,19 @@ class Permutation(AbstractDiscreteGroup[Array]):
       swapped. `None` if all are alike.
 
     **Raises:** `ValueError` if an event has no axis, or not as many particles as `species`.
+
+    **Example:**
+
+    ```pycon
+    >>> alike = hf.groups.Permutation(species=("O", "H", "H"))  # only the hydrogens are alike
+    >>> x = jnp.array([[0.0], [1.0], [2.0]])
+    >>> alike.act(jnp.array([0, 2, 1]), x)
+    Array([[0.],
+           [2.],
+           [1.]], dtype=float32)
+    >>> alike.align(x, jnp.array([[0.0], [2.1], [0.9]]))
+    Array([0, 2, 1], dtype=int32)
+    ```
     """
 
     species: tuple[int | float | str, ...] | None = eqx.field(

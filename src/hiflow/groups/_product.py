@@ -45,6 +45,18 @@ class Product(AbstractGroup[tuple]):
     - `rounds`: at most how often `align` goes over the factors.
 
     **Raises:** `ValueError` if two factors are of the same class or `groups` isn't a sequence.
+
+    **Example:**
+
+    ```pycon
+    >>> particles = hf.groups.Product(("permutation", hf.groups.Rotation(3), "translation"))
+    >>> x = jax.random.normal(key, (4, 3))
+    >>> g = particles.sample(key, (4, 3))
+    >>> y = particles.act(g, x)
+    >>> back = particles.act(particles.inverse(g), y)
+    >>> bool(jnp.allclose(back, x, atol=1e-5))
+    True
+    ```
     """
 
     groups: tuple[AbstractGroup, ...] = eqx.field(converter=_as_groups)

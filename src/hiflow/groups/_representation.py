@@ -24,6 +24,15 @@ class LinearRepresentation(AbstractFiniteGroup):
 
     **Raises:** `ValueError` for matrices that aren't square and orthogonal, that generate more than
     1,000 elements, or whose size isn't the event's.
+
+    **Example:**
+
+    ```pycon
+    >>> mirror = hf.groups.LinearRepresentation([[-1.0, 0.0], [0.0, 1.0]])
+    >>> mirror.orbit(jnp.array([2.0, 1.0]))
+    Array([[ 2.,  1.],
+           [-2.,  1.]], dtype=float32)
+    ```
     """
 
     # Static, because a network that holds its group would train an array.

@@ -21,6 +21,18 @@ class Rotation(AbstractGroup[Array]):
     - `reflections`: whether matrices of determinant −1 belong to the group.
 
     **Raises:** `ValueError` if `dim` isn't a positive integer, or an event's last axis isn't `dim`.
+
+    **Example:**
+
+    ```pycon
+    >>> turn = hf.groups.Rotation(dim=2)
+    >>> g = turn.sample(key, (2,))
+    >>> x = turn.act(g, jnp.array([3.0, 4.0]))
+    >>> jnp.linalg.norm(x)
+    Array(5., dtype=float32)
+    >>> turn.act(turn.inverse(g), x).round(3)
+    Array([3.0000002, 4.       ], dtype=float32)
+    ```
     """
 
     dim: int = eqx.field(static=True, default=3)

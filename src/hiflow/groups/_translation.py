@@ -16,6 +16,18 @@ class Translation(AbstractGroup[Array]):
     of every particle.
 
     **Raises:** `ValueError` if an event isn't of shape `(particles, dim)`.
+
+    **Example:**
+
+    ```pycon
+    >>> shift = hf.groups.Translation()
+    >>> x = jnp.array([[0.0, 0.0], [2.0, 4.0]])
+    >>> shift.project(x)  # without the mean
+    Array([[-1., -2.],
+           [ 1.,  2.]], dtype=float32)
+    >>> shift.null_modes(x).shape
+    (4, 2)
+    ```
     """
 
     def sample(self, key: PRNGKeyArray, event_shape: tuple[int, ...]) -> Float[Array, " dim"]:

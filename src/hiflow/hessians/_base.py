@@ -23,6 +23,21 @@ class AbstractHessian(eqx.Module):
     Laws (`hiflow.testing.check_hessian`): the operator is symmetric and matches Hessian–vector
     products, the spectrum's eigenvectors are orthonormal and diagonalise it, and
     $H(gx) = gH(x)g^\top$.
+
+    **Example:**
+
+    ```pycon
+    >>> import lineax as lx
+    >>> class Constant(hf.hessians.AbstractHessian):
+    ...     def __call__(self, energy, x):
+    ...         return lx.MatrixLinearOperator(10 * jnp.eye(x.size), lx.symmetric_tag)
+    ...     def spectrum(self, energy, x):
+    ...         return hf.spectrum.diagonal(10 * jnp.ones(x.size))
+    ...
+    >>> path = hf.paths.Langevin(ring, hessian=Constant(), curvature="absolute")
+    >>> path.anchor(points[0]).variance.round(3)
+    Array([0.091, 0.091], dtype=float32)
+    ```
     """
 
     approximate: ClassVar[bool] = False
@@ -48,7 +63,17 @@ registry = Registry("hessians", AbstractHessian)
 
 @runtime_checkable
 class SupportsPoints(Protocol):
-    """A provider that is made of data: experiments give it each arm's training points."""
+    """A provider that is made of data: experiments give it each arm's training points.
+
+    **Example:**
+
+    ```pycon
+    >>> issubclass(hf.hessians.Neighbours, hf.hessians.SupportsPoints)
+    True
+    >>> hf.hessians.Neighbours.blank((2,)).points.shape
+    (9, 2)
+    ```
+    """
 
     @classmethod
     def fit(
@@ -64,7 +89,16 @@ class SupportsPoints(Protocol):
 
 
 def free_basis(energy: AbstractEnergy, x: Float[Array, "*event"]) -> Float[Array, "dim free"]:
-    """An orthonormal basis of the image of `energy.group.project`."""
+    """An orthonormal basis of the image of `energy.group.project`.
+
+    **Example:**
+
+    ```pycon
+    >>> argon = hf.energies.LennardJones.preset("lj13")
+    >>> hf.hessians.free_basis(argon, jnp.zeros((13, 3))).shape  # without the translations
+    (39, 36)
+    ```
+    """
     null = energy.group.null_modes(x)
     if null.shape[1] == 0:
         return jnp.eye(x.size, dtype=x.dtype)

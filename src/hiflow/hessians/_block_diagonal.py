@@ -26,6 +26,15 @@ class BlockDiagonal(AbstractHessian):
 
     **Raises:** `ValueError` if it isn't positive or doesn't divide the dimension, or the energy has a
     symmetry.
+
+    **Example:**
+
+    ```pycon
+    >>> normal = hf.energies.Gaussian(jnp.zeros(4), [1.0, 10.0, 2.0, 20.0])
+    >>> spectrum = hf.hessians.BlockDiagonal(block=2).spectrum(normal, jnp.ones(4))
+    >>> spectrum.eigenvalues, spectrum.modes.vectors.shape
+    (Array([ 1., 10.,  2., 20.], dtype=float32), (2, 2, 2))
+    ```
     """
 
     block: int = eqx.field(static=True)

@@ -23,6 +23,17 @@ class Dense(AbstractHessian):
     """The whole matrix by forward-over-reverse automatic differentiation, for any energy.
 
     Costs D Hessian–vector products and a D×D eigendecomposition per point.
+
+    **Example:**
+
+    ```pycon
+    >>> spectrum = hf.hessians.Dense().spectrum(ring, jnp.array([2.0, 0.0]))
+    >>> spectrum.eigenvalues.round(2)  # along the ring, and across it
+    Array([  0.  , 156.25], dtype=float32)
+    >>> (spectrum.modes.vectors**2).round(2)
+    Array([[0., 1.],
+           [1., 0.]], dtype=float32)
+    ```
     """
 
     def __call__(
@@ -36,7 +47,20 @@ class Dense(AbstractHessian):
 
 @registry.register("analytic")
 class Analytic(AbstractHessian):
-    """The whole matrix from the energy's own `hessian` method: no automatic differentiation."""
+    """The whole matrix from the energy's own `hessian` method: no automatic differentiation.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.hessians.Analytic().spectrum(ring, jnp.array([2.0, 0.0])).eigenvalues.round(2)
+    Array([  0.  , 156.25], dtype=float32)
+    >>> quartic = hf.energies.FunctionEnergy(lambda x: jnp.sum(x**4), shape=(2,))
+    >>> hf.hessians.Analytic().spectrum(quartic, jnp.ones(2))
+    Traceback (most recent call last):
+        ...
+    ValueError: Analytic needs an energy with a closed-form `hessian(x)`, and ...
+    ```
+    """
 
     def __call__(
         self, energy: AbstractEnergy, x: Float[Array, "*event"]

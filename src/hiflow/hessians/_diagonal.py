@@ -18,6 +18,14 @@ class Diagonal(AbstractHessian):
     """The exact diagonal, one Hessian–vector product per coordinate, in O(D) memory.
 
     The diagonal depends on the choice of axes, so it serves energies without a symmetry only.
+
+    **Example:**
+
+    ```pycon
+    >>> normal = hf.energies.Gaussian(jnp.zeros(3), [1.0, 10.0, 100.0])
+    >>> hf.hessians.Diagonal().spectrum(normal, jnp.ones(3)).eigenvalues
+    Array([  1.,  10., 100.], dtype=float32)
+    ```
     """
 
     def __call__(
@@ -49,6 +57,15 @@ class EstimatedDiagonal(AbstractHessian):
     - `probes`: $p$, the number of products.
 
     **Raises:** `ValueError` if there are no probes, or the energy has a symmetry.
+
+    **Example:**
+
+    ```pycon
+    >>> normal = hf.energies.Gaussian(jnp.zeros(3), [1.0, 10.0, 100.0])
+    >>> estimate = hf.hessians.EstimatedDiagonal(probes=4)
+    >>> estimate.spectrum(normal, jnp.ones(3)).eigenvalues  # exact, as the Hessian is diagonal
+    Array([  1.,  10., 100.], dtype=float32)
+    ```
     """
 
     approximate: ClassVar[bool] = True

@@ -20,6 +20,15 @@ class GaussNewton(AbstractHessian):
     $\sum_i r_i \nabla^2 r_i$: it is exact where the residuals vanish or are linear. With fewer
     residuals than free directions the spectrum is low-rank, with 0 for the rest, and unless the group
     has null modes no $D \times D$ matrix is formed: $O(m^2 D)$ for $m$ residuals.
+
+    **Example:**
+
+    ```pycon
+    >>> x = jnp.array([2.1, 0.0])
+    >>> hf.hessians.GaussNewton()(ring, x).as_matrix().round(2)  # never negative
+    Array([[156.25,   0.  ],
+           [  0.  ,   0.  ]], dtype=float32)
+    ```
     """
 
     approximate: ClassVar[bool] = True

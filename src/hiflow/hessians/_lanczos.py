@@ -39,6 +39,16 @@ class Lanczos(AbstractHessian):
 
     **Raises:** `ValueError` if `k` isn't positive, there are no more iterations than that, or the
     energy has a symmetry.
+
+    **Example:**
+
+    ```pycon
+    >>> stiffness = jnp.concatenate([jnp.array([100.0, 50.0]), jnp.ones(18)])
+    >>> normal = hf.energies.Gaussian(jnp.zeros(20), stiffness)
+    >>> spectrum = hf.hessians.Lanczos(k=2).spectrum(normal, jnp.ones(20))
+    >>> spectrum.eigenvalues.round(2)  # the two stiff ones, and the rest's
+    Array([ 50., 100.,   1.], dtype=float32)
+    ```
     """
 
     k: int = eqx.field(static=True, default=16)

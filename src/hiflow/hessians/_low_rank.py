@@ -26,6 +26,16 @@ class LowRank(AbstractHessian):
     - `k`: eigenpairs; all there are if the energy has no more factors.
 
     **Raises:** `ValueError` if `k` isn't positive, or the energy has no such Hessian or has a symmetry.
+
+    **Example:**
+
+    ```pycon
+    >>> x = jax.random.normal(key, (300, 6)) * jnp.array([3.0, 2.0, 1.0, 0.1, 0.1, 0.1])
+    >>> fitted = hf.energies.FittedGaussian.fit(x, rank=3)
+    >>> spectrum = hf.hessians.LowRank(k=2).spectrum(fitted, x[0])
+    >>> spectrum.eigenvalues.shape, spectrum.modes.vectors.shape  # two, and one for the rest
+    ((3,), (6, 2))
+    ```
     """
 
     k: int = eqx.field(static=True, default=32)

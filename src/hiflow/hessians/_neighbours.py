@@ -56,6 +56,15 @@ class Neighbours(AbstractHessian):
     **Raises:** `ValueError` for fewer points than `neighbours` + 1, scales that aren't positive, a
     setting out of range, or (where it is used) an energy of another event shape or with a group that
     can't align.
+
+    **Example:**
+
+    ```pycon
+    >>> near = hf.hessians.Neighbours.fit(points, neighbours=8)
+    >>> path = hf.paths.Langevin(ring, hessian=near, curvature=hf.spectral.Power(1.0, 1e-6))
+    >>> near.spectrum(ring, points[0]).eigenvalues.shape
+    (2,)
+    ```
     """
 
     approximate: ClassVar[bool] = True

@@ -23,6 +23,17 @@ class Quenched(AbstractHessian):
 
     - `inner`: the provider at the minimum. Rotations are null modes there, which the default marks.
     - `steps`, `tolerance`: of [`quench`][hiflow.energies.quench].
+
+    **Example:**
+
+    ```pycon
+    >>> well = hf.energies.DoubleWell()
+    >>> x = jnp.array([0.5, 0.3])  # on the barrier
+    >>> hf.hessians.Dense().spectrum(well, x).eigenvalues.round(1)
+    Array([-3.6, 10.], dtype=float32)
+    >>> hf.hessians.Quenched("dense").spectrum(well, x).eigenvalues.round(1)
+    Array([10. , 10.7], dtype=float32)
+    ```
     """
 
     approximate: ClassVar[bool] = True

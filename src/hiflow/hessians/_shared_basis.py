@@ -27,6 +27,15 @@ class SharedBasis(AbstractHessian):
     multiplies the whole batch by it at once.
 
     **Raises:** `ValueError` if the energy has no shared basis or has a symmetry.
+
+    **Example:**
+
+    ```pycon
+    >>> fitted = hf.energies.FittedGaussian.fit(points, rank=1)
+    >>> path = hf.paths.Langevin(fitted, hessian=hf.hessians.SharedBasis())
+    >>> path.anchor(points[0]).modes.index  # in place of the vectors
+    Array(0, dtype=int32)
+    ```
     """
 
     approximate: ClassVar[bool] = True
@@ -59,6 +68,14 @@ def shared_vectors(energy: AbstractEnergy, index: Int[Array, ""]) -> Float[Array
     point, even under `jax.vmap`.
 
     **Raises:** `ValueError` if the energy has no shared basis.
+
+    **Example:**
+
+    ```pycon
+    >>> mixture = hf.energies.FittedMixture.fit(points, components=3, rank=1, key=key)
+    >>> hf.hessians.shared_vectors(mixture, mixture.component(points[0])).shape
+    (2, 1)
+    ```
     """
     vectors = _with_bases(energy).shared_spectra()[1]
     return vectors[0] if vectors.shape[0] == 1 else vectors[index]

@@ -30,6 +30,16 @@ class SymmetryProjected(AbstractHessian):
     - `tolerance`: relative to the Hessian's Frobenius norm.
 
     **Raises:** `ValueError` if the tolerance isn't positive, and what `inner` raises.
+
+    **Example:**
+
+    ```pycon
+    >>> pair = hf.energies.LennardJones(2, trap=0.0)
+    >>> x = jnp.array([[0.5, 0.0, 0.0], [-0.5, 0.0, 0.0]])
+    >>> spectrum = hf.hessians.SymmetryProjected().spectrum(pair, x)
+    >>> spectrum.eigenvalues.round(1), spectrum.orbit  # two rotations at the minimum
+    (Array([144.,   0.,   0.], dtype=float32), Array([False,  True,  True], dtype=bool))
+    ```
     """
 
     inner: AbstractHessian = eqx.field(converter=registry.make, default="dense")

@@ -34,7 +34,15 @@ _GAIN = 0.5
 
 @runtime_checkable
 class HasSamplesAndDensity(HasSamples, Protocol):
-    """What a model needs to be annealed; a [`Flow`][hiflow.Flow] has it."""
+    """What a model needs to be annealed; a [`Flow`][hiflow.Flow] has it.
+
+    **Example:**
+
+    ```pycon
+    >>> isinstance(flow, hf.metrics.HasSamplesAndDensity)
+    True
+    ```
+    """
 
     def log_prob(self, x: Float[Array, "n *event"], /, **settings: Any) -> Array:
         """Log densities of points, differentiable in them."""
@@ -54,6 +62,15 @@ class Annealed:
     - `ess`: Kish's share of the weights at each, before samples are drawn anew.
     - `acceptance`: of the moves at each; NaN without moves.
     - `drawn_anew`: how often.
+
+    **Example:**
+
+    ```pycon
+    >>> found = hf.metrics.anneal(flow, ring, key=key, size=50, temperatures=2,
+    ...                           method="Heun", steps=4)
+    >>> len(found.ess), len(found.acceptance)  # one for each temperature
+    (2, 2)
+    ```
     """
 
     samples: Weighted
@@ -102,6 +119,15 @@ def anneal(
     - `settings`: the solver's, as every method of [`Flow`][hiflow.Flow] takes them.
 
     **Raises:** `ValueError` if the flow's events aren't the energy's, or for a wrong setting.
+
+    **Example:**
+
+    ```pycon
+    >>> found = hf.metrics.anneal(flow, ring, key=key, size=50, temperatures=2,
+    ...                           method="Heun", steps=4)
+    >>> found.samples.x.shape, found.inverse_temperatures
+    ((50, 2), (0.5, 1.0))
+    ```
     """
     _check(temperatures, moves, step, redraw)
     key_draw, key_move, key_anew = jax.random.split(key, 3)

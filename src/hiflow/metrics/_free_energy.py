@@ -26,6 +26,16 @@ def free_energy_between(weighted: Weighted, a: State, b: State) -> FreeEnergy:
     - `a`, `b`: whether a sample is in the state, `(n,)` truth values, or a function of one event.
 
     **Raises:** `ValueError` for other values, or a state without samples.
+
+    **Example:**
+
+    ```pycon
+    >>> reference = hf.metrics.equally_weighted(points, ring)
+    >>> left, right = (lambda x: x[0] < 0), (lambda x: x[0] > 0)
+    >>> F = hf.metrics.free_energy_between(reference, left, right)
+    >>> abs(F.value) < 1.0 and F.error < 0.5  # as likely, but for sampling noise
+    True
+    ```
     """
     inside = [_inside(weighted, state, name) for state, name in ((a, "a"), (b, "b"))]
     w = weighted.weights
@@ -40,6 +50,15 @@ def free_energy_of_heating(weighted: Weighted, ratio: float) -> FreeEnergy:
     flow's.
 
     **Raises:** `ValueError` for a `ratio` that isn't positive, or samples of the energy itself.
+
+    **Example:**
+
+    ```pycon
+    >>> weighted = hf.metrics.importance_sample(flow, ring, key=key, size=500)
+    >>> F, error = hf.metrics.free_energy_of_heating(weighted, ratio=1.1)
+    >>> bool(F < 0)  # wider, hence more of it
+    True
+    ```
     """
     if not weighted.log_weights.any():
         raise ValueError(
@@ -63,6 +82,17 @@ class Surface:
     - `free_energy`: of every bin, `(bins,)` or `(bins, bins)`; infinite where no sample is.
     - `error`: of $-\log p$ in every bin.
     - `units`: what one kT is.
+
+    **Example:**
+
+    ```pycon
+    >>> reference = hf.metrics.equally_weighted(points, ring)
+    >>> edges = np.linspace(-2.3, 2.3, 9)
+    >>> found = hf.metrics.free_energy_surface(reference, lambda x: x[0], [edges])
+    >>> middle = (found.edges[0][:-1] + found.edges[0][1:]) / 2
+    >>> middle.shape == found.free_energy.shape == found.error.shape
+    True
+    ```
     """
 
     edges: tuple[np.ndarray, ...]
@@ -90,6 +120,16 @@ def free_energy_surface(
     - `edges`: the edges of the bins, one array for each of the k.
 
     **Raises:** `ValueError` if the observables are not as many as the edges, or no sample is in a bin.
+
+    **Example:**
+
+    ```pycon
+    >>> reference = hf.metrics.equally_weighted(points, ring)
+    >>> edges = np.linspace(-2.3, 2.3, 9)
+    >>> surface = hf.metrics.free_energy_surface(reference, lambda x: x[0], [edges])
+    >>> surface.free_energy.shape, float(surface.free_energy.min())
+    ((8,), 0.0)
+    ```
     """
     values = weighted.values_of(observable).reshape(len(weighted.energies), -1)
     grid = tuple(np.asarray(each, np.float64) for each in edges)
@@ -126,6 +166,20 @@ def ramachandran(
     - `torsions`: `(n, 2)` in radians, or a function of one event, as
       `lambda x: hf.coordinates.torsions(x, [phi, psi])`.
     - `bins`: for each of the two.
+
+    **Example:**
+
+    ```pycon
+    >>> chain = hf.energies.BeadChain(beads=5)
+    >>> x = hf.testing.relaxed_points(chain, key, 30)
+    >>> quads = [(0, 1, 2, 3), (1, 2, 3, 4)]
+    >>> reference = hf.metrics.equally_weighted(x, chain)
+    >>> surface = hf.metrics.ramachandran(
+    ...     reference, lambda x: hf.coordinates.torsions(x, quads), bins=6
+    ... )
+    >>> surface.free_energy.shape
+    (6, 6)
+    ```
     """
     angles = weighted.values_of(torsions).astype(np.float64)
     edges = np.linspace(-np.pi, np.pi, bins + 1)

@@ -21,19 +21,20 @@ _MOST = 1000
 class SampleDistance:
     r"""How far samples of a flow are from points: what is told of a flow that has no density.
 
-    ```python
-    import hiflow as hf
-
-    found = hf.metrics.SampleDistance(distance=0.2, distance_floor=0.1, nfe=14.0, nfe_max=20)
-    assert found.distance > found.distance_floor
-    ```
-
     **Arguments:**
 
     - `distance`: $W_2$ of samples from as many of the points
       ([`wasserstein`][hiflow.metrics.wasserstein]), in the points' unit.
     - `distance_floor`: the same of other points from them: as near as so few can be. NaN of one point.
     - `nfe`, `nfe_max`: velocity evaluations per sample, mean and largest.
+
+    **Example:**
+
+    ```pycon
+    >>> found = hf.metrics.SampleDistance(0.2, distance_floor=0.1, nfe=14.0, nfe_max=20)
+    >>> found.distance > found.distance_floor  # further than other points of the data
+    True
+    ```
     """
 
     distance: float
@@ -75,6 +76,14 @@ def held_out_score(
     - `chains`: as for [`negative_log_likelihood`][hiflow.metrics.negative_log_likelihood].
     - `condition`: of every point, for a flow of conditions; samples take those of the first points.
     - `settings`: of the flow's solver.
+
+    **Example:**
+
+    ```pycon
+    >>> score = hf.metrics.held_out_score(flow, points[:50])
+    >>> type(score).__name__
+    'NLL'
+    ```
     """
     if has_density(flow.prior):
         return negative_log_likelihood(flow, points, chains=chains, condition=condition, **settings)

@@ -18,7 +18,15 @@ from hiflow.solver import SolverStats
 
 @runtime_checkable
 class HasDensity(Protocol):
-    """What a model needs for these metrics; a [`Flow`][hiflow.Flow] has it."""
+    """What a model needs for these metrics; a [`Flow`][hiflow.Flow] has it.
+
+    **Example:**
+
+    ```pycon
+    >>> isinstance(flow, hf.metrics.HasDensity)
+    True
+    ```
+    """
 
     def log_prob_and_stats(
         self, x: Float[Array, "n *event"], **settings: Any
@@ -47,6 +55,16 @@ class NLL:
     - `log_prob`: the log density of every point, for paired comparisons.
     - `probe_se`: the part of the error that comes from estimating the divergence with probes:
       0 if it is exact, NaN for a single probe. `nll_se` includes it.
+
+    **Example:**
+
+    ```pycon
+    >>> nll = hf.metrics.negative_log_likelihood(flow, points[:50])
+    >>> nll.nll > hf.metrics.Floor.of(ring).low  # but for luck
+    True
+    >>> nll.nfe <= nll.nfe_max, nll.probe_se  # of an exact divergence
+    (True, 0.0)
+    ```
     """
 
     nll: float
@@ -74,6 +92,18 @@ def negative_log_likelihood(
 
     - `chains`: which Markov chain each point comes from, if they aren't independent: the error is then
       over chains.
+
+    **Example:**
+
+    ```pycon
+    >>> test = points[:50]
+    >>> nll = hf.metrics.negative_log_likelihood(flow, test)  # in nats, by the flow's solver
+    >>> nll.nll_se < 1.0, len(nll.log_prob)
+    (True, 50)
+    >>> quick = hf.metrics.negative_log_likelihood(flow, test, method="Heun", steps=8)
+    >>> quick.nfe
+    16.0
+    ```
     """
     log_prob, stats = flow.log_prob_and_stats(points, **{"key": jax.random.key(0), **settings})
     mean = mean_of(-log_prob, chains)
@@ -88,7 +118,18 @@ def negative_log_likelihood(
 
 
 class Floor(NamedTuple):
-    """Bounds of the lowest NLL that any model has on an energy's samples, in nats: their entropy."""
+    """Bounds of the lowest NLL that any model has on an energy's samples, in nats: their entropy.
+
+    **Example:**
+
+    ```pycon
+    >>> floor = hf.metrics.Floor.of(ring)
+    >>> round(floor.low, 3), floor.exact
+    (1.424, True)
+    >>> hf.metrics.Floor.of(hf.energies.BeadChain()) is None  # not known
+    True
+    ```
+    """
 
     low: float
     high: float

@@ -14,6 +14,15 @@ class FreeEnergy:
 
     - `value`, `error`: in kT.
     - `units`: what one kT is; `None` for an energy that is no real system's.
+
+    **Example:**
+
+    ```pycon
+    >>> F = hf.metrics.FreeEnergy(2.0, 0.1, hf.energies.Units(300.0))
+    >>> value, error = F
+    >>> F.kJ_per_mol
+    (4.988677570891944, 0.24943387854459723)
+    ```
     """
 
     value: float

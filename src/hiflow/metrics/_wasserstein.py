@@ -24,6 +24,14 @@ class Distance(NamedTuple):
     - `value`: of the samples.
     - `floor`: of two disjoint subsamples of the reference; NaN if it has fewer than twice the `size`.
     - `size`: of the subsamples.
+
+    **Example:**
+
+    ```pycon
+    >>> found = hf.metrics.wasserstein(points[:100], points[100:], key=key, size=50)
+    >>> found.size, found.value < 3 * found.floor
+    (50, True)
+    ```
     """
 
     value: float
@@ -51,6 +59,14 @@ def wasserstein(
     - `weights`: of the points, as [`Weighted.weights`][hiflow.metrics.Weighted]: the subsample is then
       drawn by them, with replacement.
     - `size`: the most points of a subsample.
+
+    **Example:**
+
+    ```pycon
+    >>> found = hf.metrics.wasserstein(points[:100] + 1.0, points[100:], key=key, size=50)
+    >>> found.value > found.floor  # further than halves of the reference from each other
+    True
+    ```
     """
     flat = [np.asarray(each, np.float64).reshape(len(each), -1) for each in (x, reference)]
     return _distance(_euclidean, flat[0], flat[1], key, weights, size)
@@ -72,6 +88,15 @@ def torus_wasserstein(
     **Arguments:**
 
     - `weights`, `size`: as for [`wasserstein`][hiflow.metrics.wasserstein].
+
+    **Example:**
+
+    ```pycon
+    >>> a = jnp.full((20, 1), jnp.pi - 0.1)
+    >>> b = jnp.full((20, 1), -jnp.pi + 0.1)
+    >>> round(hf.metrics.torus_wasserstein(a, b, key=key).value, 3)  # across the seam
+    0.2
+    ```
     """
     both = [np.asarray(each, np.float64) for each in (angles, reference)]
     return _distance(_toric, both[0], both[1], key, weights, size)
@@ -85,6 +110,13 @@ def energy_wasserstein(
 ) -> float:
     r"""$W_2$ of energies, $(\int_0^1 (F^{-1}(u) - G^{-1}(u))^2\,du)^{1/2}$, in their unit: of all
     values, with weights or without. Infinite if a sample that has weight has an infinite energy.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.metrics.energy_wasserstein(np.array([0.0, 1.0, 2.0]), np.array([1.0, 2.0, 3.0]))
+    1.0
+    ```
     """
     a, b = (np.asarray(each, np.float64).ravel() for each in (energies, reference))
     w = np.full(len(a), 1 / len(a)) if weights is None else np.asarray(weights, np.float64)

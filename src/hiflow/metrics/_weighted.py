@@ -22,7 +22,15 @@ from hiflow.priors import AbstractPrior
 
 @runtime_checkable
 class HasSamples(Protocol):
-    """What a model needs to be reweighted; a [`Flow`][hiflow.Flow] has it."""
+    """What a model needs to be reweighted; a [`Flow`][hiflow.Flow] has it.
+
+    **Example:**
+
+    ```pycon
+    >>> isinstance(flow, hf.metrics.HasSamples)
+    True
+    ```
+    """
 
     @property
     def prior(self) -> AbstractPrior:
@@ -54,6 +62,19 @@ class Weighted:
       there are samples, those without descendants too: see [`anneal`][hiflow.metrics.anneal].
     - `units`: the energy's [`Units`][hiflow.energies.Units], if it describes a real system.
     - `species`: the atomic numbers, if `x` are positions of atoms.
+
+    **Example:**
+
+    ```pycon
+    >>> weighted = hf.metrics.importance_sample(flow, ring, key=key, size=500)
+    >>> radius, error = weighted.mean(jnp.linalg.norm)  # of any function of one event
+    >>> round(radius, 1)
+    2.0
+    >>> F = weighted.free_energy  # −log Z, in kT
+    >>> colder = weighted.at_temperature(0.9)
+    >>> weighted.doubt is None or isinstance(weighted.doubt, str)
+    True
+    ```
     """
 
     x: Float[Array, "n *event"]
@@ -272,6 +293,17 @@ def importance_sample(
     - `settings`: the solver's, as every method of [`Flow`][hiflow.Flow] takes them.
 
     **Raises:** `ValueError` if the flow's events aren't the energy's.
+
+    **Example:**
+
+    ```pycon
+    >>> weighted = hf.metrics.importance_sample(flow, ring, key=key, size=500)
+    >>> 0 < weighted.ess < 1  # the share of samples that the weights leave
+    True
+    >>> mean, error = weighted.mean(ring)  # of the energy, in kT; exactly 0.5
+    >>> abs(mean - 0.5) < 0.3
+    True
+    ```
     """
     event_shape = flow.prior.event_shape
     if event_shape != energy.event_shape:
@@ -286,7 +318,17 @@ def importance_sample(
 def weigh(
     x: Float[Array, "n *event"], log_prob: Float[Array, " n"], energy: AbstractEnergy
 ) -> Weighted:
-    """Samples whose log density is known, with the weights that make them samples of the energy."""
+    """Samples whose log density is known, with the weights that make them samples of the energy.
+
+    **Example:**
+
+    ```pycon
+    >>> x, log_p = flow.sample_and_log_prob(key, 200)
+    >>> weighted = hf.metrics.weigh(x, log_p, ring)
+    >>> weighted.weights.shape, float(weighted.weights.sum().round(3))
+    ((200,), 1.0)
+    ```
+    """
     return Weighted(
         x, np.asarray(of_every(energy, x)), np.asarray(log_prob),
         units=units_of(energy), species=species_of(energy),
@@ -297,7 +339,17 @@ def equally_weighted(
     samples: Float[Array, "n *event"] | Samples, energy: AbstractEnergy
 ) -> Weighted:
     """Samples of the energy itself, as those of a long simulation: with the same estimators, and their
-    chains in the errors. Their weights don't tell the free energy itself, only differences of it."""
+    chains in the errors. Their weights don't tell the free energy itself, only differences of it.
+
+    **Example:**
+
+    ```pycon
+    >>> reference = hf.metrics.equally_weighted(points, ring)
+    >>> radius, error = reference.mean(jnp.linalg.norm)
+    >>> round(radius, 2)
+    2.0
+    ```
+    """
     chains = samples.chains if isinstance(samples, Samples) else None
     x = samples.points if isinstance(samples, Samples) else samples
     found = weigh(x, -of_every(energy, x), energy)
@@ -306,5 +358,14 @@ def equally_weighted(
 
 @compiled()
 def of_every(function: Callable[[Array], Array], x: Float[Array, "n *event"]) -> Array:
-    """A function of one event at all `n` of them; compiled once for all energies of one class."""
+    """A function of one event at all `n` of them; compiled once for all energies of one class.
+
+    **Example:**
+
+    ```pycon
+    >>> radii = hf.metrics.of_every(jnp.linalg.norm, points)
+    >>> radii.shape, radii.mean().round(1)
+    ((200,), Array(2., dtype=float32))
+    ```
+    """
     return jax.vmap(function)(x)

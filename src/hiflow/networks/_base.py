@@ -20,6 +20,21 @@ class AbstractVelocityField(AbstractSymmetric):
     and invariant under its translations, with its output in the image of `group.project`. A field
     with a cheaper exact divergence than D JVPs has a method `velocity_and_divergence`
     ([`SupportsDivergence`][hiflow.networks.SupportsDivergence]).
+
+    **Example:**
+
+    ```pycon
+    >>> import equinox as eqx
+    >>> class Residual(hf.networks.AbstractVelocityField):
+    ...     mlp: eqx.nn.MLP
+    ...     event_shape = (2,)
+    ...     group = hf.groups.Trivial()
+    ...     def __call__(self, t, x):
+    ...         return self.mlp(jnp.append(x, t)) - x
+    ...
+    >>> network = Residual(eqx.nn.MLP(3, 2, 32, 2, jax.nn.silu, key=key))
+    >>> found = hf.testing.check_velocity_field(network)  # its laws hold
+    ```
     """
 
     @abc.abstractmethod
@@ -55,7 +70,19 @@ registry = Registry("networks", AbstractVelocityField, advice)
 
 @runtime_checkable
 class SupportsDivergence(Protocol):
-    """A field that knows its exact divergence."""
+    """A field that knows its exact divergence.
+
+    **Example:**
+
+    ```pycon
+    >>> isinstance(flow.network, hf.networks.SupportsDivergence)
+    True
+    >>> mlp = hf.networks.MLP(2, key=key)
+    >>> u, divergence = mlp.velocity_and_divergence(jnp.asarray(0.5), points[0])
+    >>> u.shape, divergence.shape
+    ((2,), ())
+    ```
+    """
 
     def velocity_and_divergence(
         self, t: Float[Array, ""], x: Float[Array, "*event"]
@@ -66,7 +93,19 @@ class SupportsDivergence(Protocol):
 
 @runtime_checkable
 class SupportsComplaint(Protocol):
-    """A field that can tell data on a scale which it doesn't resolve."""
+    """A field that can tell data on a scale which it doesn't resolve.
+
+    **Example:**
+
+    ```pycon
+    >>> network = hf.networks.EGNN(4, 2, width=8, key=key)
+    >>> isinstance(network, hf.networks.SupportsComplaint)
+    True
+    >>> far = 100 * jax.random.normal(key, (50, 4, 2))
+    >>> isinstance(network.complaint(far), str)
+    True
+    ```
+    """
 
     def complaint(self, points: Float[Array, "n *event"]) -> str | None:
         """What is wrong and what to do, or `None`; `fit` warns of it."""

@@ -21,6 +21,24 @@ class AbstractConditions(eqx.Module):
     A network that has some as its field `conditions` and takes `(t, x, condition=None)` is one of
     conditions: [`fit`][hiflow.fit] and a [`Flow`][hiflow.Flow] pass them on. Integers and floats may
     stand in a tree. Left out, a condition is `None`; dropped in a batch, integers are -1 and floats NaN.
+
+    **Example:**
+
+    ```pycon
+    >>> import equinox as eqx
+    >>> class Temperature(hf.networks.AbstractConditions):
+    ...     taught: jax.Array = eqx.field(default_factory=lambda: jnp.asarray(False))
+    ...     def __call__(self, condition):
+    ...         return jnp.nan_to_num(jnp.stack([jnp.log(condition), 1 / condition]))
+    ...     def rows(self, condition, size, what):
+    ...         return jnp.broadcast_to(jnp.asarray(condition, float), (size,))
+    ...     @property
+    ...     def meaning(self):
+    ...         return "a temperature"
+    ...
+    >>> Temperature()(jnp.asarray(2.0)).round(2)
+    Array([0.69, 0.5 ], dtype=float32)
+    ```
     """
 
     taught: eqx.AbstractVar[Bool[Array, ""]]
@@ -44,7 +62,16 @@ class AbstractConditions(eqx.Module):
 
 
 class Labels(AbstractConditions):
-    """A class by its number, from 0 to `classes` - 1, as a learned vector; another is for no class."""
+    """A class by its number, from 0 to `classes` - 1, as a learned vector; another is for no class.
+
+    **Example:**
+
+    ```pycon
+    >>> labels = hf.networks.Labels(classes=10, features=4, key=key)
+    >>> labels(3).shape, labels.classes
+    ((4,), 10)
+    ```
+    """
 
     table: Float[Array, "rows features"]
     taught: Bool[Array, ""]
@@ -81,7 +108,16 @@ class Labels(AbstractConditions):
 
 
 class Vector(AbstractConditions):
-    r"""`size` numbers $c$, as $W_2\,\mathrm{silu}(W_1 c + b_1) + b_2$; a learned vector is for none."""
+    r"""`size` numbers $c$, as $W_2\,\mathrm{silu}(W_1 c + b_1) + b_2$; a learned vector is for none.
+
+    **Example:**
+
+    ```pycon
+    >>> vector = hf.networks.Vector(size=2, features=4, key=key)
+    >>> vector(jnp.array([0.5, 1.3])).shape
+    (4,)
+    ```
+    """
 
     first: eqx.nn.Linear
     second: eqx.nn.Linear
@@ -128,7 +164,16 @@ class Vector(AbstractConditions):
 
 @runtime_checkable
 class SupportsConditions(Protocol):
-    """A field that can be told a condition: `(t, x, condition=None)`."""
+    """A field that can be told a condition: `(t, x, condition=None)`.
+
+    **Example:**
+
+    ```pycon
+    >>> told = hf.networks.MLP(2, classes=3, key=key)
+    >>> isinstance(told, hf.networks.SupportsConditions)
+    True
+    ```
+    """
 
     @property
     def conditions(self) -> AbstractConditions | None:
@@ -143,7 +188,18 @@ class SupportsConditions(Protocol):
 
 
 def conditions_of(network: object) -> AbstractConditions | None:
-    """How a network hears of conditions; `None` if it takes none."""
+    """How a network hears of conditions; `None` if it takes none.
+
+    **Example:**
+
+    ```pycon
+    >>> network = hf.networks.MLP(2, classes=3, key=key)
+    >>> hf.networks.conditions_of(network).meaning
+    'a label from 0 to 2'
+    >>> hf.networks.conditions_of(flow.network) is None
+    True
+    ```
+    """
     found = getattr(network, "conditions", None)
     return found if isinstance(found, AbstractConditions) else None
 
@@ -173,7 +229,15 @@ def arguments_of(conditions: AbstractConditions | None) -> dict[str, Any]:
 
 
 def asked_of(condition: PyTree) -> dict[str, Any]:
-    """The arguments by which a network that is only named takes such conditions, of many points."""
+    """The arguments by which a network that is only named takes such conditions, of many points.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.networks.asked_of(jnp.array([0, 2, 1, 2]))  # what `fit` builds "mlp" with
+    {'classes': 3}
+    ```
+    """
     if not hasattr(condition, "dtype") or condition.size == 0:
         return {}
     if jnp.issubdtype(condition.dtype, jnp.integer):

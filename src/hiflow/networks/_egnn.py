@@ -26,6 +26,7 @@ from hiflow.networks._egnn_divergence import shift_and_divergence
 from hiflow.networks._egnn_handedness import Handedness
 from hiflow.networks._egnn_layer import Layer
 from hiflow.networks._egnn_pairs import Pairs
+from hiflow.networks._low_products import full_products
 from hiflow.networks._species import Bonds, bonds_of, check_species, kinds_of, species_or_none
 
 
@@ -47,11 +48,6 @@ class EGNN(AbstractVelocityField):
     and on whether the two are bonded: only particles with equal labels stay interchangeable. Without
     `reflections`, the features also hear of every particle's handedness, a triple product of its pair
     vectors that changes its sign in a mirror. `group` says which symmetry is left.
-
-    ```python
-    water = hf.networks.EGNN(3, 3, species=["O", "H", "H"], bonds=[(0, 1), (0, 2)], key=key)
-    molecule = hf.networks.EGNN(22, 3, species=range(22), reflections=False, key=key)
-    ```
 
     After Satorras, Hoogeboom and Welling, *E(n) Equivariant Graph Neural Networks* (2021,
     arXiv:2102.09844). Three details are ours: messages have one hidden layer and are summed before
@@ -80,6 +76,18 @@ class EGNN(AbstractVelocityField):
 
     **Raises:** `ValueError` if a size is below its least, if `species` or `bonds` don't fit the
     particles or each other, or if an event has another shape.
+
+    **Example:**
+
+    ```pycon
+    >>> water = hf.networks.EGNN(3, 3, species=["O", "H", "H"], bonds=[(0, 1), (0, 2)],
+    ...                          width=8, key=key)
+    >>> x = jax.random.normal(key, (3, 3))
+    >>> u = water(jnp.asarray(0.5), x)
+    >>> turn = hf.groups.Rotation(3).sample(key, (3, 3))
+    >>> bool(jnp.allclose(water(jnp.asarray(0.5), x @ turn.T), u @ turn.T, atol=1e-4))
+    True
+    ```
     """
 
     event_shape: tuple[int, int] = eqx.field(static=True)
@@ -170,7 +178,7 @@ class EGNN(AbstractVelocityField):
     ) -> Float[Array, "particles dim"]:
         check_event(x, self.event_shape, owner="EGNN")
         # TensorFloat-32 products would break equivariance at the third digit.
-        with jax.default_matmul_precision("highest"):
+        with full_products():
             now = clock(t, self.conditions, condition)
             start, shift = x / self.length, jnp.zeros_like(x)
             h = self.features(now)

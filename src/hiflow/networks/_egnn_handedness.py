@@ -25,7 +25,9 @@ class Handedness(eqx.Module):
         self.weight = jax.random.normal(k_weight, (width,))
 
     def __call__(self, vector: Float[Array, "i dim width"]) -> Float[Array, " i"]:
-        a = vector @ self.axes
+        # Of these a small determinant is made, also where training rounds other products.
+        with jax.default_matmul_precision("highest"):
+            a = vector @ self.axes
         if a.shape[-1] == 2:
             volume = a[:, 0, 0] * a[:, 1, 1] - a[:, 1, 0] * a[:, 0, 1]
         else:

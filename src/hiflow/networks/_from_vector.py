@@ -21,9 +21,6 @@ class FromVector(AbstractVelocityField):
     r"""$v(t, x) = P\,f([Px, t])$ of a network $f$ that takes one vector, the flattened event with the
     time behind it, and gives one of the event's size.
 
-        network = eqx.nn.MLP(3, 2, width_size=64, depth=3, activation=jax.nn.silu, key=key)
-        hiflow.fit(hiflow.networks.FromVector(network, (2,)), path, data, ...)
-
     A smooth activation makes likelihoods that the solver can follow.
 
     **Arguments:**
@@ -34,6 +31,16 @@ class FromVector(AbstractVelocityField):
       prior's, usually.
 
     **Raises:** `ValueError` for a network of other sizes.
+
+    **Example:**
+
+    ```pycon
+    >>> import equinox as eqx
+    >>> mlp = eqx.nn.MLP(3, 2, width_size=64, depth=3, activation=jax.nn.silu, key=key)
+    >>> network = hf.networks.FromVector(mlp, (2,))  # two coordinates and the time to two
+    >>> flow = hf.fit(network, "optimal-transport", points, prior="normal", key=key, steps=20,
+    ...               progress=False)
+    ```
     """
 
     network: Callable[..., Any]

@@ -48,6 +48,17 @@ class MLP(AbstractVelocityField):
     - `key`: for the initial weights.
 
     **Raises:** `ValueError` if a size isn't positive, or the activation's name is unknown.
+
+    **Example:**
+
+    ```pycon
+    >>> network = hf.networks.MLP((2,), width=32, depth=2, key=key)
+    >>> network(jnp.asarray(0.5), jnp.ones(2)).shape  # the velocity at t = 0.5
+    (2,)
+    >>> warm = hf.networks.MLP(2, condition_size=1, key=key)
+    >>> warm(jnp.asarray(0.5), jnp.ones(2), jnp.asarray([1.3])).shape  # under a condition
+    (2,)
+    ```
     """
 
     layers: tuple[eqx.nn.Linear, ...]

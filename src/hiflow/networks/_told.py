@@ -43,6 +43,18 @@ class Guided(_AbstractOuter):
     - `weight`: $w$.
 
     **Raises:** `ValueError` for a network that takes no conditions, or was never without one.
+
+    **Example:**
+
+    ```pycon
+    >>> labels = (points[:, 0] > 0).astype(int)
+    >>> flow = hf.fit("mlp", "optimal-transport", points, prior="normal", condition=labels,
+    ...               condition_dropout=0.1, key=key, steps=20, progress=False)
+    >>> network = hf.networks.Guided(flow.network, 2.0)
+    >>> strong = hf.Flow(flow.prior, network)  # as flow.guided(2.0)
+    >>> strong.sample(key, 5, condition=1).shape
+    (5, 2)
+    ```
     """
 
     network: AbstractVelocityField
@@ -71,7 +83,18 @@ class Guided(_AbstractOuter):
 
 
 def told(network: AbstractVelocityField, condition: PyTree) -> AbstractVelocityField:
-    """The field under a condition; a network that takes none as it is."""
+    """The field under a condition; a network that takes none as it is.
+
+    **Example:**
+
+    ```pycon
+    >>> network = hf.networks.MLP(2, classes=3, key=key)
+    >>> second = hf.networks.told(network, 1)
+    >>> x, t = jnp.ones(2), jnp.asarray(0.5)
+    >>> bool((second(t, x) == network(t, x, 1)).all())
+    True
+    ```
+    """
     if conditions_of(network) is None:
         return network
     terms: tuple[tuple[ArrayLike, PyTree], ...] = ((1, condition),)

@@ -23,6 +23,7 @@ from hiflow.networks._conditions import (
     clock_size,
     make_conditions,
 )
+from hiflow.networks._low_products import COMPUTE
 from hiflow.networks._unet_layers import (
     Attention,
     Block,
@@ -51,7 +52,6 @@ SIZES = {
     "small": Size(width=64, multipliers=(1, 2, 2), blocks=2, heads=4, patch=1),
     "base": Size(width=128, multipliers=(1, 2, 2), blocks=3, heads=4, patch=1),
 }
-COMPUTE = ("auto", "float32", "bfloat16")
 
 
 @registry.register("unet")
@@ -92,6 +92,14 @@ class UNet(AbstractVelocityField):
     - `key`: for the initial weights.
 
     **Raises:** `ValueError` if an argument is none of these, or an event has another shape.
+
+    **Example:**
+
+    ```pycon
+    >>> images = hf.networks.UNet((8, 8), width=8, multipliers=(1,), classes=10, key=key)
+    >>> images(jnp.asarray(0.5), jnp.ones((8, 8)), 3).shape  # under label 3
+    (8, 8)
+    ```
     """
 
     event_shape: tuple[int, ...] = eqx.field(static=True)

@@ -37,6 +37,16 @@ class AnchorStore:
 
     - `anchors`: the PyTree, every leaf a memory-mapped array with a leading axis of length `n`.
     - `folder`: where its files are; deleted with the store if `temporary`.
+
+    **Example:**
+
+    ```pycon
+    >>> store = hf.paths.store_anchors(hf.paths.Langevin(ring), points, "anchors")
+    >>> store.row_bytes, store.anchors.speeds.shape
+    (48, (200, 2))
+    >>> flow = hf.fit("mlp", hf.paths.Langevin(ring), points, prior="normal", key=key,
+    ...               steps=2, anchor_dir="anchors", progress=False)  # finds them there
+    ```
     """
 
     anchors: PyTree
@@ -88,6 +98,15 @@ def store_anchors(
 
     **Raises:** `ValueError` for anchors that `make_anchors` refuses, and for a folder that is corrupt.
     `OSError` if the disk has too little room.
+
+    **Example:**
+
+    ```pycon
+    >>> store = hf.paths.store_anchors(hf.paths.Langevin(ring), points, "anchors")
+    >>> rows = store.rows(np.array([3, 1, 4]))
+    >>> rows.centre.shape
+    (3, 2)
+    ```
     """
     check_anchor_dtype(dtype, "store_anchors: `dtype`")
     shape = jax.ShapeDtypeStruct(points.shape, points.dtype)

@@ -46,6 +46,15 @@ def make_anchors(
 
     **Raises:** `ValueError` if an anchor isn't finite, doesn't fit into `dtype`, or a rate isn't
     positive, with the index of the first such point.
+
+    **Example:**
+
+    ```pycon
+    >>> path = hf.paths.Langevin(ring)
+    >>> anchors = hf.paths.make_anchors(path, points)  # what `fit` does first
+    >>> anchors.modes.vectors.shape
+    (200, 2, 2)
+    ```
     """
     check_anchor_dtype(dtype, "make_anchors: `dtype`")
     whole = None
@@ -63,7 +72,19 @@ def make_anchors(
 def anchor_bytes(
     path: AbstractPath, points: Float[Array, "n *event"] | Source, dtype: str = "float32"
 ) -> int:
-    """The memory that the anchors of all points will take, without making any."""
+    """The memory that the anchors of all points will take, without making any.
+
+    **Example:**
+
+    ```pycon
+    >>> argon = hf.energies.LennardJones.preset("lj13")
+    >>> many = jnp.zeros((1000, 13, 3))
+    >>> hf.paths.anchor_bytes(hf.paths.Langevin(argon), many)
+    6204000
+    >>> hf.paths.anchor_bytes(hf.paths.OptimalTransport(), many)
+    156000
+    ```
+    """
     shape = jax.ShapeDtypeStruct(points.shape, points.dtype)
     anchors = eqx.filter_eval_shape(batch_of_anchors, path, shape, dtype)
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(anchors))
@@ -84,6 +105,16 @@ def end_law_samples(
     - `anchors`: of all points, as [`make_anchors`][hiflow.paths.make_anchors] gives them.
 
     **Raises:** `ValueError` if the path takes the prior sample's noise and the prior isn't normal.
+
+    **Example:**
+
+    ```pycon
+    >>> path = hf.paths.Relaxed(ring)
+    >>> anchors = hf.paths.make_anchors(path, points)
+    >>> x = hf.paths.end_law_samples(path, anchors, hf.priors.Normal(2), key=key)
+    >>> hf.data.check_virial(ring, x).mean  # an end law without bias has 2
+    12.579982919618487
+    ```
     """
     return _ends(path, anchors, prior, choose_noise(path, prior).own, key)
 

@@ -27,6 +27,14 @@ class AtMinimum(AbstractAroundPath):
     - `steps`, `tolerance`: of [`quench`][hiflow.energies.quench].
 
     **Raises:** `ValueError` if `inner` is no path with an energy.
+
+    **Example:**
+
+    ```pycon
+    >>> path = hf.paths.AtMinimum(hf.paths.Langevin(ring))
+    >>> path.anchor(jnp.array([2.2, 0.0])).centre.round(2)  # the minimum below the point
+    Array([2., 0.], dtype=float32)
+    ```
     """
 
     inner: AbstractSpectralPath

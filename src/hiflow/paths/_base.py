@@ -18,6 +18,22 @@ class AbstractPath(eqx.Module):
 
     A subclass gives two methods. `anchor` does the expensive work of a data point, once, before
     training; `flow` is cheap and runs in every training step. Laws: `hiflow.testing.check_path`.
+
+    **Example:**
+
+    ```pycon
+    >>> class Curved(hf.paths.AbstractPath):
+    ...     def anchor(self, x1):
+    ...         return x1
+    ...     def flow(self, x0, anchor, t):
+    ...         return x0 + t**2 * (anchor - x0)
+    ...
+    >>> x1, t = jnp.array([2.0, 0.0]), jnp.asarray(0.5)
+    >>> Curved().flow_and_velocity(jnp.zeros(2), x1, t)  # the velocity is its derivative
+    (Array([0.5, 0. ], dtype=float32), Array([2., 0.], dtype=float32))
+    >>> flow = hf.fit("mlp", Curved(), points, prior="normal", key=key, steps=10,
+    ...               progress=False)
+    ```
     """
 
     @abc.abstractmethod
@@ -51,6 +67,18 @@ class SpectralAnchor(eqx.Module):
     - `variance`: each mode's variance at the end of an infinite relaxation; `None` if it is 0.
     - `components`: $Q^\top$ times the centre, so that no training step computes it; `None` to compute
       it when needed.
+
+    **Example:**
+
+    ```pycon
+    >>> anchor = hf.paths.Langevin(ring).anchor(jnp.array([2.0, 0.0]))
+    >>> anchor.centre, anchor.speeds
+    (Array([2., 0.], dtype=float32), Array([1., 1.], dtype=float32))
+    >>> anchor.variance.round(3)
+    Array([1.   , 0.006], dtype=float32)
+    >>> anchor.modes.vectors.shape
+    (2, 2)
+    ```
     """
 
     centre: Float[Array, "*event"]
@@ -69,6 +97,23 @@ class AbstractGaussianPath(AbstractPath):
     for a prior $N(0, s_0^2 P)$ with `prior_scale` $s_0$. A subclass gives `frame` (the centre $c$, the
     basis $Q$ and the numbers per mode, from an anchor) and `schedule` ($\alpha_t$ and
     $\sigma_t$ per mode); flow, velocity, density, score and divergence follow here, once.
+
+    **Example:**
+
+    ```pycon
+    >>> class Quadratic(hf.paths.AbstractGaussianPath):
+    ...     prior_scale = jnp.asarray(1.0)
+    ...     def anchor(self, x1):
+    ...         return x1
+    ...     def frame(self, anchor):
+    ...         one = jnp.ones(1)
+    ...         return hf.paths.SpectralAnchor(anchor, hf.spectrum.Modes(size=anchor.size), one)
+    ...     def schedule(self, t, frame):
+    ...         return (1 - t) ** 2 * frame.speeds, (1 - t) ** 2 * frame.speeds
+    ...
+    >>> Quadratic().score(jnp.zeros(2), jnp.array([2.0, 0.0]), jnp.asarray(0.5))
+    Array([24., -0.], dtype=float32)
+    ```
     """
 
     if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.

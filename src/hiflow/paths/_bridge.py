@@ -36,6 +36,16 @@ class Bridge(AbstractPath):
     - `group`: the symmetry whose `project` keeps $z$ among the free directions.
 
     **Raises:** `ValueError` for a `width` that isn't positive.
+
+    **Example:**
+
+    ```pycon
+    >>> path = hf.paths.Bridge(width=0.1)
+    >>> anchor = path.draw(path.anchor(jnp.array([2.0, 1.0])), key=key)
+    >>> x = path.flow(jnp.array([0.0, 0.0]), anchor, jnp.asarray(0.5))
+    >>> float(jnp.linalg.norm(x - jnp.array([1.0, 0.5]))) < 1.0  # noise in the middle
+    True
+    ```
     """
 
     width: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.1)

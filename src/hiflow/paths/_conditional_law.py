@@ -31,6 +31,17 @@ class ConditionalLaw(eqx.Module):
 
     **Raises:** `ValueError` for another prior, and for an end law that takes the noise of a prior sample
     that isn't normal with the path's scale.
+
+    **Example:**
+
+    ```pycon
+    >>> prior = hf.priors.GaussianPrior([1.0, 4.0], shape=2)
+    >>> law = hf.paths.ConditionalLaw(hf.paths.OptimalTransport(), prior)
+    >>> anchor = law.path.anchor(jnp.array([2.0, 0.0]))
+    >>> law.mean(anchor, jnp.asarray(0.5)), law.covariance(anchor, jnp.asarray(0.5))
+    (Array([1., 0.], dtype=float32), Array([[0.25, 0.  ],
+           [0.  , 1.  ]], dtype=float32))
+    ```
     """
 
     path: AbstractGaussianPath

@@ -26,6 +26,17 @@ class Displacement(AbstractAroundPath):
     - `inner`: a spectral path, or its table, for which `energy` and `prior_scale` are filled in.
 
     **Raises:** `ValueError` if `inner` is no path with an energy.
+
+    **Example:**
+
+    ```pycon
+    >>> near = hf.hessians.Neighbours.fit(points)  # CDC-FM: data in place of an energy
+    >>> inverse = hf.spectral.Power(1.0, least=1e-6)
+    >>> inner = hf.paths.Langevin(ring, hessian=near, curvature=inverse)
+    >>> path = hf.paths.Displacement(inner)
+    >>> flow = hf.fit("mlp", path, points, prior="normal", key=key, steps=20,
+    ...               progress=False)
+    ```
     """
 
     inner: AbstractSpectralPath

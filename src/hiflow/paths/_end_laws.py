@@ -18,6 +18,19 @@ class AbstractEndLaw(eqx.Module):
 
     Called once per data point, when its anchor is made. `hiflow.testing.check_path` checks it as a part
     of a path: [`Spectral`][hiflow.paths.Spectral]`(energy, end_law=...)`.
+
+    **Example:**
+
+    ```pycon
+    >>> class Capped(hf.paths.AbstractEndLaw):
+    ...     def __call__(self, x1, spectrum, energy):
+    ...         variance = 1 / spectrum.curvature(hf.spectral.Absolute(shift=1.0))
+    ...         return x1, jnp.minimum(variance, 0.3**2)
+    ...
+    >>> path = hf.paths.Spectral(ring, end_law=Capped())
+    >>> path.anchor(jnp.array([2.0, 0.0])).variance.round(3)
+    Array([0.09 , 0.006], dtype=float32)
+    ```
     """
 
     @abc.abstractmethod
@@ -32,7 +45,16 @@ end_laws = Registry("end_laws", AbstractEndLaw)
 
 @end_laws.register("point")
 class Point(AbstractEndLaw):
-    """The data point itself: the flow learns what the samples say, and no more."""
+    """The data point itself: the flow learns what the samples say, and no more.
+
+    **Example:**
+
+    ```pycon
+    >>> path = hf.paths.Spectral(ring, rates="saturating", end_law=hf.paths.Point())
+    >>> path.anchor(jnp.array([2.0, 0.0])).variance is None  # as `Linearised`
+    True
+    ```
+    """
 
     def __call__(
         self, x1: Float[Array, "*event"], spectrum: Spectrum, energy: AbstractEnergy
@@ -52,6 +74,15 @@ class Laplace(AbstractEndLaw):
     - `beta`: inverse temperature; $\beta \to \infty$ is `Point`.
 
     **Raises:** `ValueError` for a non-positive `beta`.
+
+    **Example:**
+
+    ```pycon
+    >>> law = hf.paths.Laplace(curvature=hf.spectral.Absolute(shift=1.0), beta=1.0)
+    >>> path = hf.paths.Spectral(ring, end_law=law)  # as `Langevin`
+    >>> path.anchor(jnp.array([2.0, 0.0])).variance.round(3)
+    Array([1.   , 0.006], dtype=float32)
+    ```
     """
 
     curvature: spectral.AbstractSpectralMap = eqx.field(
@@ -82,6 +113,15 @@ class Relaxation(AbstractEndLaw):
     - `step`: $s$.
 
     **Raises:** `ValueError` for a `step` outside (0, 1].
+
+    **Example:**
+
+    ```pycon
+    >>> law = hf.paths.Relaxation(curvature=hf.spectral.Absolute(shift=1.0), step=0.5)
+    >>> path = hf.paths.Spectral(ring, end_law=law)  # as `Relaxed`
+    >>> path.anchor(jnp.array([2.0, 0.0])).variance.round(3)
+    Array([0.75, 0.005     ], dtype=float32)
+    ```
     """
 
     curvature: spectral.AbstractSpectralMap = eqx.field(

@@ -17,6 +17,21 @@ class AbstractIsotropicPath(AbstractGaussianPath):
     """A Gaussian path with one mean weight and one scale for all directions.
 
     `group` only says which directions a density is normalised over (`log_prob` counts them).
+
+    **Example:**
+
+    ```pycon
+    >>> import equinox as eqx
+    >>> class Late(hf.paths.AbstractIsotropicPath):
+    ...     prior_scale: jax.Array = eqx.field(converter=jnp.asarray, default=1.0)
+    ...     group: hf.groups.AbstractGroup = hf.groups.Trivial()
+    ...     def schedule(self, t, frame):
+    ...         left = (1 - t**2) * frame.speeds
+    ...         return left, left * self.prior_scale
+    ...
+    >>> Late().flow(jnp.zeros(2), jnp.array([2.0, 0.0]), jnp.asarray(0.5))
+    Array([0.5, 0. ], dtype=float32)
+    ```
     """
 
     if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.
@@ -50,6 +65,15 @@ class OptimalTransport(AbstractIsotropicPath):
 
     Lipman et al. (2023), arXiv:2210.02747, with $\sigma_{\min} = 0$ by default; otherwise
     $x_t = (1 - (1-\sigma_{\min})t)x_0 + t x_1$.
+
+    **Example:**
+
+    ```pycon
+    >>> path = hf.paths.OptimalTransport()
+    >>> x0, x1 = jnp.array([0.0, 0.0]), jnp.array([2.0, 1.0])
+    >>> path.flow_and_velocity(x0, path.anchor(x1), jnp.asarray(0.5))
+    (Array([1. , 0.5], dtype=float32), Array([2., 1.], dtype=float32))
+    ```
     """
 
     sigma_min: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.0)
@@ -73,6 +97,15 @@ class Stable(AbstractIsotropicPath):
 
     Sprague, Elofsson and Azizpour (2024), arXiv:2402.05774, where $a = \lambda_x/\lambda_\tau$; $a = 1$
     with `LogTime` is optimal transport.
+
+    **Example:**
+
+    ```pycon
+    >>> path = hf.paths.Stable(rate=2.0)
+    >>> x0, x1 = jnp.array([0.0, 0.0]), jnp.array([2.0, 1.0])
+    >>> path.flow(x0, path.anchor(x1), jnp.asarray(0.5))  # three quarters of the way
+    Array([1.5 , 0.75], dtype=float32)
+    ```
     """
 
     rate: Float[Array, ""] = eqx.field(converter=as_scalar, default=2.0)
@@ -104,6 +137,17 @@ class VariancePreserving(AbstractIsotropicPath):
     Song et al. (2021), arXiv:2011.13456; Lipman et al. (2023), eq. 19. At $t = 0$ a weight of
     $m_0 = e^{-T(1)/2}$ is left of $x_1$ (0.7 % by default), so it starts close to the prior, not at it.
     It stops at noise level $s =$ `cutoff`, since the target's variance grows like $\ln s$.
+
+    **Example:**
+
+    ```pycon
+    >>> path = hf.paths.VariancePreserving(beta_min=0.1, beta_max=20.0)
+    >>> anchor = path.anchor(jnp.array([2.0, 1.0]))
+    >>> path.mean(anchor, jnp.asarray(0.5)).round(3)
+    Array([0.562, 0.281], dtype=float32)
+    >>> path.score(jnp.array([0.0, 0.0]), anchor, jnp.asarray(0.5)).round(3)
+    Array([0.611, 0.305], dtype=float32)
+    ```
     """
 
     beta_min: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.1)
@@ -134,6 +178,15 @@ class VarianceExploding(AbstractIsotropicPath):
     Song et al. (2021), arXiv:2011.13456; Lipman et al. (2023), eq. 16. It starts at
     $N(x_1, s_0^2 P)$, which comes close to the prior only if `prior_scale` $s_0$ is far above the
     data's scale.
+
+    **Example:**
+
+    ```pycon
+    >>> path = hf.paths.VarianceExploding(sigma_min=0.01, prior_scale=50.0)
+    >>> prior = hf.priors.Normal(2, scale=50.0)  # as wide as the path says
+    >>> flow = hf.fit("mlp", path, 10 * points, prior=prior, key=key, steps=2,
+    ...               progress=False)
+    ```
     """
 
     sigma_min: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.01)
@@ -162,6 +215,15 @@ class Cosine(AbstractIsotropicPath):
     r"""The trigonometric path: $x_t = \sin(\tfrac\pi2 t)\,x_1 + \cos(\tfrac\pi2 t)\,x_0$.
 
     Albergo and Vanden-Eijnden (2023), arXiv:2209.15571; it keeps the variance of standardised data.
+
+    **Example:**
+
+    ```pycon
+    >>> path = hf.paths.Cosine()
+    >>> x0, x1 = jnp.array([0.0, 0.0]), jnp.array([2.0, 1.0])
+    >>> path.flow(x0, path.anchor(x1), jnp.asarray(0.5)).round(3)
+    Array([1.414, 0.707], dtype=float32)
+    ```
     """
 
     prior_scale: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)

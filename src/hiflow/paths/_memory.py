@@ -22,7 +22,17 @@ def free_bytes() -> int:
 
 
 def budget_bytes(budget: int | str) -> int:
-    """A budget in bytes: itself, or for `"auto"` half of what is free."""
+    """A budget in bytes: itself, or for `"auto"` half of what is free.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.paths.budget_bytes(2**30)
+    1073741824
+    >>> hf.paths.budget_bytes("auto") > 2**20  # half of what is free
+    True
+    ```
+    """
     return int(_SHARE * free_bytes()) if isinstance(budget, str) else budget
 
 

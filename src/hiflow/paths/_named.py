@@ -28,6 +28,18 @@ class Linearised(AbstractSpectralPath):
 
     **Raises:** `ValueError` if a rate may be ½ or less and `time` has no cutoff: the regression target
     would have infinite variance.
+
+    **Example:**
+
+    ```pycon
+    >>> path = hf.paths.Linearised(ring, rates=hf.spectral.Saturating(kappa=1.0))
+    >>> anchor = path.anchor(jnp.array([2.0, 0.0]))  # the Hessian work, once per data point
+    >>> anchor.speeds.round(2)  # along the ring, and across it
+    Array([1.  , 1.61], dtype=float32)
+    >>> x, u = path.flow_and_velocity(jnp.array([0.5, -1.0]), anchor, jnp.asarray(0.5))
+    >>> x.round(2)
+    Array([ 1.51, -0.5 ], dtype=float32)
+    ```
     """
 
     def __init__(
@@ -62,6 +74,17 @@ class Langevin(AbstractSpectralPath):
     - `curvature`, `beta`: as [`Laplace`][hiflow.paths.Laplace]'s.
 
     **Raises:** `ValueError` for a non-positive `beta`, and for rates as in `Linearised`.
+
+    **Example:**
+
+    ```pycon
+    >>> path = hf.paths.Langevin(ring, curvature=hf.spectral.Absolute(shift=1.0), beta=1.0)
+    >>> anchor = path.anchor(jnp.array([2.0, 0.0]))
+    >>> (anchor.variance**0.5).round(2)  # the end law's widths, along and across
+    Array([1.  , 0.08], dtype=float32)
+    >>> flow = hf.fit("mlp", path, points[:20], prior="normal", key=key, steps=40,
+    ...               progress=False)
+    ```
     """
 
     def __init__(
@@ -95,6 +118,17 @@ class Relaxed(AbstractSpectralPath):
     - `curvature`, `step`: as [`Relaxation`][hiflow.paths.Relaxation]'s.
 
     **Raises:** `ValueError` for a `step` outside (0, 1], and for rates as in `Linearised`.
+
+    **Example:**
+
+    ```pycon
+    >>> path = hf.paths.Relaxed(ring, curvature=hf.spectral.Absolute(shift=1.0), step=0.5)
+    >>> anchor = path.anchor(jnp.array([2.1, 0.0]))
+    >>> anchor.centre.round(2)  # half of the way down the gradient, to |x| = 2
+    Array([2.05, 0.  ], dtype=float32)
+    >>> flow = hf.fit("mlp", path, points[:20], prior="normal", key=key, steps=40,
+    ...               progress=False)
+    ```
     """
 
     def __init__(

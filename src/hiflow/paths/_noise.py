@@ -21,6 +21,15 @@ class SupportsNoise(Protocol):
 
     `noise` says whether it has: `"own"`; `"prior"`, if it takes the prior sample's; or `"auto"`, which
     is the second where that is right and the first elsewhere.
+
+    **Example:**
+
+    ```pycon
+    >>> isinstance(hf.paths.Langevin(ring), hf.paths.SupportsNoise)
+    True
+    >>> isinstance(hf.paths.OptimalTransport(), hf.paths.SupportsNoise)
+    False
+    ```
     """
 
     @property
@@ -34,7 +43,17 @@ class SupportsNoise(Protocol):
 
 
 class ChosenNoise(NamedTuple):
-    """Whether an end law's noise is its own, and why, where the path left that open."""
+    """Whether an end law's noise is its own, and why, where the path left that open.
+
+    **Example:**
+
+    ```pycon
+    >>> wide = hf.priors.GaussianPrior([1.0, 4.0], shape=2)
+    >>> chosen = hf.paths.choose_noise(hf.paths.Langevin(ring), wide)
+    >>> chosen.own, isinstance(chosen.reason, str)
+    (True, True)
+    ```
+    """
 
     own: bool
     reason: str | None = None
@@ -47,6 +66,17 @@ def choose_noise(
 
     **Raises:** `ValueError` if it takes the prior sample's where that is wrong, by its own word or
     because it can do nothing else.
+
+    **Example:**
+
+    ```pycon
+    >>> box = hf.priors.FunctionPrior(lambda key: jax.random.uniform(key, (2,)), shape=(2,))
+    >>> path = hf.paths.Langevin(ring)
+    >>> hf.paths.choose_noise(path, hf.priors.Normal(2)).own
+    False
+    >>> hf.paths.choose_noise(path, box).own
+    True
+    ```
     """
     able = isinstance(path, SupportsNoise)
     if not has_end_law(path):

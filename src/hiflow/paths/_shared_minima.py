@@ -28,7 +28,18 @@ _FEWEST = 8
 
 class SharedAnchor(eqx.Module):
     """Where a point's anchor stands in the table, and the symmetry that carries the row's minimum to the
-    point's."""
+    point's.
+
+    **Example:**
+
+    ```pycon
+    >>> well = hf.energies.DoubleWell()
+    >>> x = jnp.array([[1.4, 0.1], [-1.6, 0.0], [1.5, 0.2]] * 10)
+    >>> shared = hf.paths.share_minima(hf.paths.AtMinimum(hf.paths.Langevin(well)), x)
+    >>> shared.anchors.row[:3]
+    Array([0, 1, 0], dtype=int32)
+    ```
+    """
 
     row: Int[Array, "*points"]
     turn: PyTree
@@ -46,6 +57,16 @@ class SharedMinima(AbstractGaussianPath):
 
     - `path`: the path whose anchors these are.
     - `minima`: its anchors at the distinct minima, with a leading axis.
+
+    **Example:**
+
+    ```pycon
+    >>> well = hf.energies.DoubleWell()
+    >>> x = jnp.array([[1.4, 0.1], [-1.6, 0.0], [1.5, 0.2]] * 10)
+    >>> shared = hf.paths.share_minima(hf.paths.AtMinimum(hf.paths.Langevin(well)), x)
+    >>> shared.path.anchor(x[1]).centre.round(2)
+    Array([-1.5,  0. ], dtype=float32)
+    ```
     """
 
     path: AtMinimum
@@ -113,6 +134,16 @@ def share_minima(
     of the other (root mean square). Elements are looked for by the group's alignment from eight starts:
     where they miss one, the table has a row twice, which is as right. Groups that can't align share
     minima at the same place only.
+
+    **Example:**
+
+    ```pycon
+    >>> well = hf.energies.DoubleWell()
+    >>> x = hf.data.sample(well, key=key, size=40, chains=20, progress=False).points
+    >>> shared = hf.paths.share_minima(hf.paths.AtMinimum(hf.paths.Langevin(well)), x)
+    >>> shared.path.minima.centre.shape  # the bottoms of the two wells
+    (2, 2)
+    ```
     """
     from rich.progress import track
 

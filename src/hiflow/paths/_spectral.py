@@ -33,6 +33,18 @@ class AbstractSpectralPath(AbstractGaussianPath):
     a mode of rate 1 has a target of variance $s_0^2C/\sigma_t^2$, in the mean over time
     $\tfrac\pi2 s_0\sqrt C$. (Noise that grows like $\sqrt{1 - \Phi_t^2}$ would have the marginals of
     the first form, but a target whose variance grows like $1/t$ towards the start: no finite mean.)
+
+    **Example:**
+
+    ```pycon
+    >>> path = hf.paths.Langevin(ring)
+    >>> isinstance(path, hf.paths.AbstractSpectralPath)
+    True
+    >>> anchor, t = path.anchor(jnp.array([2.0, 0.0])), jnp.asarray(0.5)
+    >>> alpha, sigma = path.schedule(t, path.frame(anchor))  # mode by mode
+    >>> alpha, sigma.round(2)
+    (Array([0.5, 0.5], dtype=float32), Array([1. , 0.5], dtype=float32))
+    ```
     """
 
     energy: energies.AbstractEnergy = eqx.field(converter=energies.registry.make)
@@ -112,6 +124,20 @@ class Spectral(AbstractSpectralPath):
 
     **Raises:** `ValueError` if a rate may be ½ or less and `time` has no cutoff: the regression target
     would have infinite variance.
+
+    **Example:**
+
+    ```pycon
+    >>> path = hf.paths.Spectral(
+    ...     ring,
+    ...     hessian="analytic",
+    ...     rates=hf.spectral.Saturating(kappa=0.5),
+    ...     time=hf.times.CosineTime(),
+    ...     end_law=hf.paths.Laplace("clamped", beta=4.0),
+    ... )
+    >>> path.anchor(jnp.array([2.0, 0.0])).variance.round(4)
+    Array([0.25  , 0.0016], dtype=float32)
+    ```
     """
 
 

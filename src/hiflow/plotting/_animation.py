@@ -1,5 +1,6 @@
-"""A flow's marginal as it moves from the prior to the data: a GIF, or an MP4 where ffmpeg is."""
+"""A flow's marginal as it moves from the prior to the data: a GIF, or an MP4 by ffmpeg."""
 
+import importlib.util
 import math
 import os
 import tempfile
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
+import matplotlib as mpl
 import numpy as np
 from jaxtyping import PRNGKeyArray
 from matplotlib.animation import AbstractMovieWriter, FFMpegWriter, PillowWriter
@@ -36,7 +38,8 @@ def animation(
 
     **Arguments:**
 
-    - `out`: a `.gif`, or an `.mp4`, which needs ffmpeg.
+    - `out`: a `.gif`; or an `.mp4`, by the ffmpeg that is installed, or the one in the package
+      imageio-ffmpeg.
     - `size`: how many samples.
     - `frames`, `seconds`: how many pictures over how long; the last one stays for a second.
     - `energy`: of the plane, whose contours to draw below.
@@ -47,6 +50,14 @@ def animation(
 
     **Raises:** `ValueError` for another suffix, an MP4 without ffmpeg, a folder that isn't there, fewer
     than two frames, or coordinates that an event doesn't have.
+
+    **Example:**
+
+    ```pycon
+    >>> file = hf.plotting.animation(flow, "flow.gif", key=key, frames=3, size=50)
+    >>> file.name
+    'flow.gif'
+    ```
     """
     out = Path(out)
     events = math.prod(flow.prior.event_shape)
@@ -69,7 +80,7 @@ def animation(
     ax.set(xlim=(-half_width, half_width), ylim=(-half_width, half_width))
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # Found once; a title of the same height leaves it as it is.
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, mpl.rc_context(_ffmpeg()):
         film = Path(folder) / out.name
         with writer.saving(figure, str(film), 100):
             for frame in [*range(frames), *[frames - 1] * round(frames / seconds)]:
@@ -93,11 +104,24 @@ def _writer(out: Path, frames: int, seconds: float) -> AbstractMovieWriter:
     rate: Any = frames / seconds  # Matplotlib says whole numbers, and takes others.
     if out.suffix == ".gif":
         return PillowWriter(fps=rate)
-    if out.suffix == ".mp4" and FFMpegWriter.isAvailable():
-        return FFMpegWriter(fps=rate)
-    cure = (
-        "ffmpeg isn't there; install it, or write a .gif"
-        if out.suffix == ".mp4"
-        else ("its suffix must be .gif or .mp4")
+    if out.suffix != ".mp4":
+        raise ValueError(f"animation: `out` is {out}: its suffix must be .gif or .mp4.")
+    with mpl.rc_context(_ffmpeg()):
+        if FFMpegWriter.isAvailable():
+            return FFMpegWriter(fps=rate)
+    raise ValueError(
+        f"animation: `out` is {out}, and ffmpeg isn't there: install it, or `pip install "
+        "imageio-ffmpeg`, or write a .gif."
     )
-    raise ValueError(f"animation: `out` is {out}: {cure}.")
+
+
+def _ffmpeg() -> dict[Any, Any]:
+    """Matplotlib's setting of where ffmpeg is, if that is in the package."""
+    if FFMpegWriter.isAvailable() or importlib.util.find_spec("imageio_ffmpeg") is None:
+        return {}
+    import imageio_ffmpeg
+
+    try:
+        return {"animation.ffmpeg_path": imageio_ffmpeg.get_ffmpeg_exe()}
+    except RuntimeError:  # Installed without its program.
+        return {}

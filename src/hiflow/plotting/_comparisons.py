@@ -35,6 +35,17 @@ def learning_curves(
     - `floor`: bounds of the lowest NLL possible, drawn as a line or band.
     - `same_points`: whether all seeds were scored on the same test points; else each has its own.
     - `origins`: label to which points of one pool, such as a file, each seed was scored on.
+
+    **Example:**
+
+    ```pycon
+    >>> history = hf.History()
+    >>> flow = hf.fit("mlp", "optimal-transport", points[:150], prior="normal", key=key, steps=4,
+    ...               validation=points[150:], validate_at=2, history=history, progress=False)
+    >>> curves = {"OT-FM": [history.validations]}  # one seed
+    >>> figure = hf.plotting.learning_curves(curves, floor=(1.4, 1.4))
+    >>> figure.savefig("curves.png")
+    ```
     """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -82,6 +93,14 @@ def image_grids(
     **Arguments:**
 
     - `images`: label to pixels 0 … `levels` − 1.
+
+    **Example:**
+
+    ```pycon
+    >>> pixels = jnp.asarray(hf.data.images("digits")[0][:36])
+    >>> figure = hf.plotting.image_grids({"data": pixels}, levels=17)
+    >>> figure.savefig("digits.png")
+    ```
     """
     across = min(len(images), 4)
     down = -(-len(images) // across)
@@ -123,6 +142,14 @@ def densities_in_the_plane(
     - `points`: the training points.
     - `nll`: label to test NLL in nats, for the titles.
     - `half_width`: half the side of the square shown; by default fits the points.
+
+    **Example:**
+
+    ```pycon
+    >>> quick = flow.with_settings(method="Heun", steps=4)
+    >>> figure = hf.plotting.densities_in_the_plane({"OT-FM": quick}, points, energy=ring)
+    >>> figure.savefig("densities.png")
+    ```
     """
     if half_width is None:
         half_width = 1.4 * float(jnp.abs(points).max())
@@ -173,6 +200,15 @@ def error_against_nfe(swept: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figur
 
     - `swept`: label to rows with `setting`, `log_prob` and `nfe`, the first of which is the reference,
       as [`compare`][hiflow.experiments.compare] makes them.
+
+    **Example:**
+
+    ```pycon
+    >>> rows = [{"setting": "rtol 1e-6", "log_prob": [-2.0, -2.2], "nfe": 120.0},
+    ...         {"setting": "rtol 1e-3", "log_prob": [-2.1, -2.2], "nfe": 40.0}]
+    >>> figure = hf.plotting.error_against_nfe({"OT-FM": rows})
+    >>> figure.savefig("cost.png")
+    ```
     """
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
@@ -208,6 +244,14 @@ def sample_histograms(
 
     - `weighed`: label to weighted samples, one set per seed; seeds are pooled.
     - `reference`: points of the energy's own density, such as a test set.
+
+    **Example:**
+
+    ```pycon
+    >>> weighted = hf.metrics.importance_sample(flow, ring, key=key, size=500)
+    >>> figure = hf.plotting.sample_histograms({"OT-FM": [weighted]}, points, ring)
+    >>> figure.savefig("energies.png")
+    ```
     """
     observables: dict[str, Any] = {"energy [kT]": energy}
     if len(energy.event_shape) == 2:

@@ -38,6 +38,15 @@ def conditional_flow(
     - `ax`: where to draw; by default a figure of its own.
 
     **Raises:** `ValueError` for points outside the plane.
+
+    **Example:**
+
+    ```pycon
+    >>> path = hf.paths.Langevin(ring, curvature=hf.spectral.Absolute(1.0))
+    >>> x0 = jax.random.normal(key, (9, 2))
+    >>> ax = hf.plotting.conditional_flow(path, points[:3], x0, energy=ring)
+    >>> _ = ax.set_title("conditional flows")
+    ```
     """
     x1, x0 = jnp.asarray(x1), jnp.asarray(x0)
     for name, points in (("x1", x1), ("x0", x0)):
@@ -83,6 +92,14 @@ def eigenspaces(
     - `ax`: where to draw; by default a figure of its own.
 
     **Raises:** `ValueError` for an energy or points outside the plane.
+
+    **Example:**
+
+    ```pycon
+    >>> ax = hf.plotting.eigenspaces(ring, points[:12])
+    >>> ax.get_xlabel()
+    '$x_{1}$ [reduced units]'
+    ```
     """
     points = jnp.asarray(points)
     if points.ndim != 2 or points.shape[1] != 2:

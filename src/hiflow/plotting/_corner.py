@@ -37,6 +37,14 @@ def corner(
 
     **Raises:** `ValueError` for coordinates that events don't have, or names that aren't as many;
     `ImportError` without the `corner` package.
+
+    **Example:**
+
+    ```pycon
+    >>> axes = hf.plotting.corner({"data": points, "flow": flow.sample(key, 200)})
+    >>> axes.shape
+    (2, 2)
+    ```
     """
     try:
         import corner as package

@@ -33,6 +33,13 @@ def contours(
     - `ax`: where to draw; by default a figure of its own.
 
     **Raises:** `ValueError` for an energy of other events.
+
+    **Example:**
+
+    ```pycon
+    >>> ax = hf.plotting.contours(ring, half_width=2.5)
+    >>> scatter = ax.plot(*np.asarray(points[:50]).T, ".")  # anything else on top
+    ```
     """
     _check_plane(energy.event_shape, "contours: `energy`")
     ax = axes_of(ax, (4.4, 4.2))
@@ -67,6 +74,13 @@ def vector_field(
     - `ax`: where to draw; by default a figure of its own.
 
     **Raises:** `ValueError` for a flow of other events.
+
+    **Example:**
+
+    ```pycon
+    >>> ax = hf.plotting.vector_field(flow, 0.5, energy=ring)
+    >>> _ = ax.set_title("t = 0.5")
+    ```
     """
     _check_plane(flow.prior.event_shape, "vector_field: `flow`")
     ax = axes_of(ax, (5.2, 4.2))
@@ -109,6 +123,13 @@ def trajectories(
     - `ax`: where to draw; by default a figure of its own.
 
     **Raises:** `ValueError` for coordinates that events don't have.
+
+    **Example:**
+
+    ```pycon
+    >>> ax = hf.plotting.trajectories(flow, key=key, size=10, energy=ring)
+    >>> _ = ax.set_title("ten samples")
+    ```
     """
     dim = int(np.prod(flow.prior.event_shape))
     if len(coordinates) != 2 or not all(0 <= k < dim for k in coordinates):

@@ -20,6 +20,17 @@ def losses(
     - `ax`: where to draw; by default a figure of its own.
 
     **Raises:** `ValueError` for no histories, or one without a loss.
+
+    **Example:**
+
+    ```pycon
+    >>> history = hf.History()
+    >>> flow = hf.fit("mlp", "optimal-transport", points, prior="normal", key=key, steps=40,
+    ...               log_every=10, history=history, progress=False)
+    >>> ax = hf.plotting.losses({"OT-FM": history.rows})
+    >>> ax.get_xlabel()
+    'training step'
+    ```
     """
     if not histories:
         raise ValueError("losses: `histories` is empty; give e.g. {'OT-FM': rows}.")

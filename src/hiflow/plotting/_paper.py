@@ -27,6 +27,13 @@ def figure_1(*, size: int = 14, seed: int = 0) -> Figure:
 
     - `size`: how many points of the prior.
     - `seed`: of these.
+
+    **Example:**
+
+    ```pycon
+    >>> figure = hf.plotting.figure_1(size=3)
+    >>> figure.savefig("figure-1.png")
+    ```
     """
     energy = Ring(radius=2.0, width=0.25)
     x0 = jax.random.normal(jax.random.key(seed), (size, 2))
@@ -56,6 +63,13 @@ def figure_2(*, points: int = 12) -> Figure:
     **Arguments:**
 
     - `points`: how many, evenly around the ring, a little outside of it, where both curve.
+
+    **Example:**
+
+    ```pycon
+    >>> figure = hf.plotting.figure_2(points=6)
+    >>> figure.savefig("figure-2.png")
+    ```
     """
     energy, radius = Ring(radius=2.0, width=0.25), 2.15
     angles = np.linspace(0, 2 * np.pi, points, endpoint=False)

@@ -41,6 +41,16 @@ def histogram(
     - `ax`: where to draw; by default a figure of its own.
 
     **Raises:** `ValueError` for values of samples beside a reference.
+
+    **Example:**
+
+    ```pycon
+    >>> weighted = hf.metrics.importance_sample(flow, ring, key=key, size=500)
+    >>> reference = hf.metrics.equally_weighted(points, ring)
+    >>> ax = hf.plotting.histogram(weighted, ring, reference=reference, label="energy [kT]")
+    >>> ax.get_xlabel()
+    'energy [kT]'
+    ```
     """
     if reference is not None and not isinstance(observable, Callable):
         raise ValueError(
@@ -79,6 +89,15 @@ def surface(
     - `top`: where the colours of a map end, in kT.
     - `labels`: of the two axes; of a line the first.
     - `ax`: where to draw; by default a figure of its own.
+
+    **Example:**
+
+    ```pycon
+    >>> reference = hf.metrics.equally_weighted(points, ring)
+    >>> edges = 2 * [np.linspace(-2.3, 2.3, 9)]
+    >>> found = hf.metrics.free_energy_surface(reference, lambda x: x, edges)
+    >>> ax = hf.plotting.surface(found, labels=("x₁", "x₂"))
+    ```
     """
     ax = axes_of(ax)
     if len(found.edges) == 1:

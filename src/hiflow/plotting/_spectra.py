@@ -39,6 +39,14 @@ def spectrum(
     - `points`: of the data; a hundred are enough.
     - `hessian`: a provider, or its name.
     - `ax`: where to draw; by default a figure of its own.
+
+    **Example:**
+
+    ```pycon
+    >>> ax = hf.plotting.spectrum(ring, points[:50])
+    >>> ax.get_ylabel()
+    'eigenvalue [kT per reduced unit²]'
+    ```
     """
     ax = axes_of(ax)
     values = np.sort(np.asarray(_spectra(energy, points, hessian).eigenvalues), axis=1)
@@ -73,6 +81,15 @@ def mapped_spectrum(
     - `ax`: where to draw; by default a figure of its own.
 
     **Raises:** `ValueError` without maps.
+
+    **Example:**
+
+    ```pycon
+    >>> maps = {"constant": hf.spectral.Constant(), "saturating": hf.spectral.Saturating()}
+    >>> ax = hf.plotting.mapped_spectrum(maps, ring, points[:50])
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['constant', 'saturating']
+    ```
     """
     if not maps:
         raise ValueError("mapped_spectrum: `maps` is empty; give e.g. {'|λ| + 1': Absolute(1.0)}.")

@@ -15,6 +15,20 @@ class AbstractPrior(AbstractSymmetric):
     Laws (`hiflow.testing.check_prior`): samples lie in the image of `group.project`, their moments
     match the density, and the density is invariant under `group`. `log_prob` is with respect to
     Lebesgue measure on the image of `group.project`.
+
+    **Example:**
+
+    ```pycon
+    >>> class Laplace(hf.priors.AbstractPrior):
+    ...     event_shape = (2,)
+    ...     group = hf.groups.Trivial()
+    ...     def sample(self, key):
+    ...         return jax.random.laplace(key, (2,))
+    ...     def log_prob(self, x):
+    ...         return jnp.sum(jax.scipy.stats.laplace.logpdf(x))
+    ...
+    >>> found = hf.testing.check_prior(Laplace())  # its laws hold
+    ```
     """
 
     @abc.abstractmethod
@@ -31,7 +45,19 @@ registry = Registry("priors", AbstractPrior)
 
 @runtime_checkable
 class SupportsCovariance(Protocol):
-    """A prior that is Gaussian, whatever its shape: what a path's density needs to know of it."""
+    """A prior that is Gaussian, whatever its shape: what a path's density needs to know of it.
+
+    **Example:**
+
+    ```pycon
+    >>> prior = hf.priors.GaussianPrior([1.0, 4.0], shape=2)
+    >>> isinstance(prior, hf.priors.SupportsCovariance)
+    True
+    >>> prior.mean, prior.covariance_matrix
+    (Array(0., dtype=float32), Array([[1., 0.],
+           [0., 4.]], dtype=float32))
+    ```
+    """
 
     @property
     def mean(self) -> Float[Array, "..."]:
@@ -47,7 +73,17 @@ class SupportsCovariance(Protocol):
 @runtime_checkable
 class SupportsFitting(Protocol):
     """A prior that can be fitted to data: what `prior = {name = "...", fit = "data"}` in an experiment's
-    file needs."""
+    file needs.
+
+    **Example:**
+
+    ```pycon
+    >>> issubclass(hf.priors.GaussianPrior, hf.priors.SupportsFitting)
+    True
+    >>> hf.priors.GaussianPrior.blank((2,)).event_shape
+    (2,)
+    ```
+    """
 
     @classmethod
     def fit(cls, data: Any, **settings: Any) -> AbstractPrior:

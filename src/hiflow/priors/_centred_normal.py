@@ -27,6 +27,17 @@ class CentredNormal(AbstractPrior):
 
     **Raises:** `ValueError` for fewer than two particles, no dimension, or a scale that isn't
     positive.
+
+    **Example:**
+
+    ```pycon
+    >>> prior = hf.priors.CentredNormal(particles=4, dim=3)
+    >>> x = prior.sample(key)
+    >>> x.shape, bool(jnp.allclose(x.mean(0), 0, atol=1e-6))
+    ((4, 3), True)
+    >>> prior.log_prob(x) == prior.log_prob(x + 5.0)  # 9 dimensions: the centre doesn't count
+    Array(True, dtype=bool)
+    ```
     """
 
     particles: int = eqx.field(static=True)

@@ -13,7 +13,17 @@ from hiflow.priors._base import AbstractPrior
 
 @runtime_checkable
 class SupportsDrawsAlone(Protocol):
-    """A prior that may have no density: then `log_prob` raises, and whoever needs it asks before."""
+    """A prior that may have no density: then `log_prob` raises, and whoever needs it asks before.
+
+    **Example:**
+
+    ```pycon
+    >>> isinstance(hf.priors.EmpiricalPrior(points), hf.priors.SupportsDrawsAlone)
+    True
+    >>> isinstance(hf.priors.Normal(2), hf.priors.SupportsDrawsAlone)
+    False
+    ```
+    """
 
     @property
     def has_density(self) -> bool:
@@ -25,11 +35,13 @@ def has_density(prior: AbstractPrior) -> bool:
     """Whether a prior's `log_prob` can be had: of every prior that doesn't say otherwise
     ([`SupportsDrawsAlone`][hiflow.priors.SupportsDrawsAlone]).
 
-    ```python
-    import jax.numpy as jnp, hiflow as hf
+    **Example:**
 
-    assert hf.priors.has_density(hf.priors.Normal(2))
-    assert not hf.priors.has_density(hf.priors.EmpiricalPrior(jnp.zeros((3, 2))))
+    ```pycon
+    >>> hf.priors.has_density(hf.priors.Normal(2))
+    True
+    >>> hf.priors.has_density(hf.priors.EmpiricalPrior(points))
+    False
     ```
     """
     return not isinstance(prior, SupportsDrawsAlone) or prior.has_density

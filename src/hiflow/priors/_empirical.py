@@ -20,13 +20,6 @@ class EmpiricalPrior(AbstractPrior):
     It has no density, and neither has a flow that starts from it: [`Flow`][hiflow.Flow] samples, pushes,
     pulls and tells trajectories, and refuses `log_prob`. A saved flow has the points in it.
 
-    ```python
-    import jax, jax.numpy as jnp, hiflow as hf
-
-    prior = hf.priors.EmpiricalPrior(jnp.array([[0.0, 1.0], [2.0, 3.0]]))
-    assert prior.sample(jax.random.key(0)).tolist() in ([0.0, 1.0], [2.0, 3.0])
-    ```
-
     **Arguments:**
 
     - `points`: `(n, *event)`, finite. A configuration names a `file` of them instead, which
@@ -36,6 +29,17 @@ class EmpiricalPrior(AbstractPrior):
 
     **Raises:** `ValueError` for points of another shape, none, or some that aren't finite, and for
     points that leave the image of `group.project`.
+
+    **Example:**
+
+    ```pycon
+    >>> moons = hf.energies.GaussianMixture.preset("two-moons")
+    >>> start = hf.priors.EmpiricalPrior(jax.vmap(moons.sample)(jax.random.split(key, 100)))
+    >>> flow = hf.fit("mlp", "optimal-transport", points, prior=start, key=key, steps=10,
+    ...               coupling="minibatch-ot", progress=False)
+    >>> flow.push(start.points[:3]).shape  # moons to ring; there is no density
+    (3, 2)
+    ```
     """
 
     points: Float[Array, "n *event"] = eqx.field(converter=as_array)

@@ -31,13 +31,6 @@ class FunctionPrior(AbstractPrior):
     Without `log_density` a flow that starts from it samples, pushes, pulls and tells trajectories, and
     refuses `log_prob`.
 
-    ```python
-    import jax, hiflow as hf
-
-    box = hf.priors.FunctionPrior(lambda key: jax.random.uniform(key, (2,)), shape=(2,))
-    assert 0 <= box.sample(jax.random.key(0)).min() and not box.has_density
-    ```
-
     **Arguments:**
 
     - `sampler`: from a key to one event, traceable by JAX; an Equinox module keeps its arrays as leaves.
@@ -50,6 +43,20 @@ class FunctionPrior(AbstractPrior):
 
     **Raises:** `ValueError` if the sampler doesn't give one float event of this shape, or the density no
     float scalar.
+
+    **Example:**
+
+    ```pycon
+    >>> box = hf.priors.FunctionPrior(lambda key: jax.random.uniform(key, (2,)), shape=(2,))
+    >>> box.has_density
+    False
+    >>> known = hf.priors.FunctionPrior(
+    ...     lambda key: jax.random.laplace(key, (2,)), (2,),
+    ...     log_density=lambda x: jnp.sum(jax.scipy.stats.laplace.logpdf(x)),
+    ... )
+    >>> known.log_prob(jnp.zeros(2))
+    Array(-1.3862944, dtype=float32)
+    ```
     """
 
     sampler: Callable[..., Any] = eqx.field(converter=_as_sampler)

@@ -32,6 +32,19 @@ class GaussianPrior(AbstractPrior):
 
     **Raises:** `ValueError` for a covariance of another shape, or that isn't positive definite; for a
     group that changes mean or covariance, or removes directions.
+
+    **Example:**
+
+    ```pycon
+    >>> x = jax.random.normal(key, (500, 2)) * jnp.array([1.0, 0.1])
+    >>> prior = hf.priors.GaussianPrior.fit(x)  # Ledoit and Wolf's shrinkage
+    >>> jnp.sqrt(jnp.diag(prior.covariance_matrix)).round(1)
+    Array([1. , 0.1], dtype=float32)
+    >>> well = hf.priors.GaussianPrior.from_hessian(np.diag([4.0, 100.0]), shape=2)
+    >>> well.covariance_matrix
+    Array([[0.25, 0.  ],
+           [0.  , 0.01]], dtype=float32)
+    ```
     """
 
     covariance: Float[Array, "..."] = eqx.field(converter=as_array)

@@ -24,6 +24,15 @@ class Normal(AbstractPrior):
 
     **Raises:** `ValueError` for a shape that isn't one, a scale that isn't positive, or a group
     that removes directions.
+
+    **Example:**
+
+    ```pycon
+    >>> prior = hf.priors.Normal((2,), scale=2.0)
+    >>> x = prior.sample(key)
+    >>> prior.log_prob(x), prior.log_prob(jnp.zeros(2))  # the second is −log 8π
+    (Array(-6.591504, dtype=float32), Array(-3.2241714, dtype=float32))
+    ```
     """
 
     shape: tuple[int, ...] = eqx.field(static=True, converter=as_shape)

@@ -38,6 +38,16 @@ class ParticleGaussianPrior(AbstractPrior):
 
     **Raises:** `ValueError` for a covariance that isn't positive definite on the centred subspace, or
     that `species` doesn't leave as it is.
+
+    **Example:**
+
+    ```pycon
+    >>> chain = hf.priors.ParticleGaussianPrior(jnp.eye(4) + 0.5, dim=3)
+    >>> molecules = jax.vmap(chain.sample)(jax.random.split(key, 200))
+    >>> again = hf.priors.ParticleGaussianPrior.fit(molecules)  # blind to how each is turned
+    >>> again.event_shape, again.log_prob(molecules[0]).round()
+    ((4, 3), Array(-13., dtype=float32))
+    ```
     """
 
     covariance: Float[Array, "particles particles"] = eqx.field(converter=as_array)

@@ -33,6 +33,14 @@ class AffinePower(AbstractSpectralMap):
     - `saturation`: $b$, over which stiff modes no longer differ: $\sigma < 1/b$.
 
     **Raises:** `ValueError` for a negative number, or if $f$, $a$ and $\ell$ leave a value of 0.
+
+    **Example:**
+
+    ```pycon
+    >>> root = hf.spectral.AffinePower(floor=1.0, slope=2.0, exponent=0.5, negative=0.0)
+    >>> root(jnp.array([-5.0, 0.0, 100.0]))  # 1 + 2 √λ₊
+    Array([ 1.,  1., 21.], dtype=float32)
+    ```
     """
 
     floor: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)

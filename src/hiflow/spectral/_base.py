@@ -16,6 +16,20 @@ class AbstractSpectralMap(eqx.Module):
     Laws (`hiflow.testing.check_spectral_map`): positive and finite, never below `lower_bound`, and
     independent of the order of the eigenvalues (the value of a mode moves with its eigenvalue), except
     for the control `Shuffled`, whose point is to break that.
+
+    **Example:**
+
+    ```pycon
+    >>> class Logarithmic(hf.spectral.AbstractSpectralMap):
+    ...     def __call__(self, eigenvalues):
+    ...         return 1 + jnp.log1p(jnp.maximum(eigenvalues, 0) / 100)
+    ...     @property
+    ...     def lower_bound(self):
+    ...         return jnp.asarray(1.0)
+    ...
+    >>> found = hf.testing.check_spectral_map(Logarithmic())  # its laws hold
+    >>> path = hf.paths.Linearised(ring, rates=Logarithmic())
+    ```
     """
 
     @abc.abstractmethod

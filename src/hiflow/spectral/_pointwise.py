@@ -11,7 +11,15 @@ from hiflow.spectral._base import AbstractSpectralMap, registry
 @registry.register("constant", formerly="identity")
 class Constant(AbstractSpectralMap):
     r"""The same `value` for every mode. As rates, 1 is optimal-transport flow matching; as curvature it
-    makes the isotropic end law $N(x_1, I/\beta)$."""
+    makes the isotropic end law $N(x_1, I/\beta)$.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.spectral.Constant(value=1.0)(jnp.array([-5.0, 0.5, 100.0]))  # as rates: OT-FM
+    Array([1., 1., 1.], dtype=float32)
+    ```
+    """
 
     value: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)
 
@@ -28,7 +36,15 @@ class Constant(AbstractSpectralMap):
 
 @registry.register("absolute")
 class Absolute(AbstractSpectralMap):
-    r"""$|\lambda| + h$: saddles count like wells, and `shift` $h > 0$ bounds the widest mode."""
+    r"""$|\lambda| + h$: saddles count like wells, and `shift` $h > 0$ bounds the widest mode.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.spectral.Absolute(shift=1.0)(jnp.array([-5.0, 0.5, 100.0]))
+    Array([  6. ,   1.5, 101. ], dtype=float32)
+    ```
+    """
 
     shift: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)
 
@@ -45,7 +61,15 @@ class Absolute(AbstractSpectralMap):
 
 @registry.register("clamped")
 class Clamped(AbstractSpectralMap):
-    r"""$\max(\lambda, \text{floor})$: negative curvature is taken as soft."""
+    r"""$\max(\lambda, \text{floor})$: negative curvature is taken as soft.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.spectral.Clamped(floor=1.0)(jnp.array([-5.0, 0.5, 100.0]))
+    Array([  1.,   1., 100.], dtype=float32)
+    ```
+    """
 
     floor: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)
 
@@ -65,6 +89,13 @@ class Shifted(AbstractSpectralMap):
     r"""$\lambda + \mu$, for energies whose curvature is bounded below by `least`.
 
     An eigenvalue below `least` becomes NaN, which the making of anchors reports.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.spectral.Shifted(shift=6.0)(jnp.array([0.0, 0.5, 100.0]))
+    Array([  6. ,   6.5, 106. ], dtype=float32)
+    ```
     """
 
     shift: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)
@@ -87,7 +118,15 @@ class Shifted(AbstractSpectralMap):
 
 @registry.register("power")
 class Power(AbstractSpectralMap):
-    r"""$\max(|\lambda|, \text{least})^p$: $p = ½$ are the frequencies of the modes."""
+    r"""$\max(|\lambda|, \text{least})^p$: $p = ½$ are the frequencies of the modes.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.spectral.Power(exponent=0.5)(jnp.array([-4.0, 0.5, 100.0]))
+    Array([ 2.,  1., 10.], dtype=float32)
+    ```
+    """
 
     exponent: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.5)
     least: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)
@@ -110,6 +149,15 @@ class Saturating(AbstractSpectralMap):
     $a(\lambda) = 1 + \kappa\,\lambda_+/(\lambda_+ + h_0)$ with $h_0$ the `stiffness` at which half of
     the gain is reached: negative curvature keeps the optimal-transport rate 1, so every rate lies
     between 1 and $1+\kappa$.
+
+    **Example:**
+
+    ```pycon
+    >>> rates = hf.spectral.Saturating(kappa=1.0, stiffness=100.0)
+    >>> rates(jnp.array([-5.0, 0.0, 100.0, 900.0]))
+    Array([1. , 1. , 1.5, 1.9], dtype=float32)
+    >>> path = hf.paths.Linearised(ring, rates=rates)
+    ```
     """
 
     kappa: Float[Array, ""] = eqx.field(converter=as_scalar, default=1.0)

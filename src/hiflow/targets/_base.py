@@ -26,6 +26,16 @@ class Pair(eqx.Module):
     - `seed`: for what a target draws.
     - `jitter`: the noise $\\xi$ of the copy that `x0` was paired with, if the coupling made one
       ([`SupportsJitter`][hiflow.couplings.SupportsJitter]).
+
+    **Example:**
+
+    ```pycon
+    >>> path, t = hf.paths.OptimalTransport(), jnp.asarray(0.5)
+    >>> pair = hf.targets.Pair(jnp.zeros(2), path.anchor(jnp.ones(2)), t,
+    ...                        index=jnp.asarray(0), seed=jnp.uint32(0))
+    >>> hf.targets.Plain()(path, pair)  # x_t, and the velocity asked for there
+    (Array([0.5, 0.5], dtype=float32), Array([1., 1.], dtype=float32))
+    ```
     """
 
     x0: Float[Array, "*event"]
@@ -44,6 +54,20 @@ class AbstractTarget(eqx.Module):
 
     A target that needs a look at the other parts, the data or the anchors is
     [`SupportsPreparation`][hiflow.targets.SupportsPreparation].
+
+    **Example:**
+
+    ```pycon
+    >>> class Controlled(hf.targets.AbstractTarget):
+    ...     def __call__(self, path, pair):
+    ...         x, u = path.flow_and_velocity(pair.x0, pair.anchor, pair.t)
+    ...         t, x1 = pair.t, pair.anchor
+    ...         noise = t * pair.x0 - (1 - t) * x1  # its mean given x_t is 0 for normal x1
+    ...         return x, u + noise / (t**2 + (1 - t) ** 2)
+    ...
+    >>> normal = hf.energies.Gaussian(jnp.zeros(2))
+    >>> found = hf.testing.check_target(Controlled(), energy=normal)
+    ```
     """
 
     @abc.abstractmethod
@@ -58,7 +82,16 @@ registry = Registry("targets", AbstractTarget)
 
 
 class Parts(NamedTuple):
-    """What a target is used with. The energy is that which the data are samples of, if there is one."""
+    """What a target is used with. The energy is that which the data are samples of, if there is one.
+
+    **Example:**
+
+    ```pycon
+    >>> parts = hf.targets.Parts(hf.paths.OptimalTransport(), hf.priors.Normal(2),
+    ...                          hf.couplings.Independent(), energy=ring)
+    >>> hf.targets.ForceControlled().check(parts)  # nothing to complain of
+    ```
+    """
 
     path: AbstractPath
     prior: AbstractPrior
@@ -68,7 +101,15 @@ class Parts(NamedTuple):
 
 @runtime_checkable
 class SupportsPrediction(Protocol):
-    """A target that knows how much less noise it has than the plain one."""
+    """A target that knows how much less noise it has than the plain one.
+
+    **Example:**
+
+    ```pycon
+    >>> isinstance(hf.targets.ForceControlled(), hf.targets.SupportsPrediction)
+    True
+    ```
+    """
 
     def removed(self, path: AbstractPath, t: Float[Array, ""]) -> Float[Array, ""]:
         """The variance per free direction that is taken out at time $t$."""
@@ -77,7 +118,17 @@ class SupportsPrediction(Protocol):
 
 @runtime_checkable
 class SupportsPreparation(Protocol):
-    """A target that is made ready before training."""
+    """A target that is made ready before training.
+
+    **Example:**
+
+    ```pycon
+    >>> isinstance(hf.targets.ForceControlled(), hf.targets.SupportsPreparation)
+    True
+    >>> isinstance(hf.targets.Plain(), hf.targets.SupportsPreparation)
+    False
+    ```
+    """
 
     def check(self, parts: Parts) -> None:
         """Raise `ValueError` where the target would be wrong, before any work is spent."""

@@ -69,6 +69,13 @@ class ForceControlled(AbstractTarget):
       one costs variance, and adds no bias.
 
     **Raises:** `ValueError` for another word, a number that isn't positive, or what isn't finite.
+
+    **Example:**
+
+    ```pycon
+    >>> flow = hf.fit("mlp", "optimal-transport", points, prior="normal", key=key, steps=10,
+    ...               energy=ring, target="force", time_sampler="late", progress=False)
+    ```
     """
 
     mean_hessian: Float[Array, "..."] | str = eqx.field(converter=_as_mean_hessian, default="group")

@@ -10,7 +10,17 @@ from hiflow.paths._noise import Noise
 
 
 class ForceAnchor(eqx.Module):
-    r"""A path's anchor and $\nabla V(x_1)$."""
+    r"""A path's anchor and $\nabla V(x_1)$.
+
+    **Example:**
+
+    ```pycon
+    >>> path = hf.targets.WithForces(hf.paths.OptimalTransport(), ring)
+    >>> anchors = jax.vmap(path.anchor)(points[:5])
+    >>> anchors.inner.shape, anchors.gradient.shape
+    ((5, 2), (5, 2))
+    ```
+    """
 
     inner: PyTree
     gradient: Float[Array, "*event"]
@@ -24,6 +34,15 @@ class WithForces(AbstractPath):
 
     - `path`: says how its noise enters ([`SupportsNoiseLevel`][hiflow.paths.SupportsNoiseLevel]).
     - `energy`: of which the data are samples.
+
+    **Example:**
+
+    ```pycon
+    >>> path = hf.targets.WithForces(hf.paths.OptimalTransport(), ring)
+    >>> anchor = path.anchor(jnp.array([2.1, 0.0]))
+    >>> anchor.gradient.round(2)
+    Array([15.62,  0.  ], dtype=float32)
+    ```
     """
 
     path: AbstractPath

@@ -23,6 +23,16 @@ class MeanHessian(eqx.Module):
     **Arguments:**
 
     - `values`: $h$. - `vectors`: $Q$, the eigenvectors as columns.
+
+    **Example:**
+
+    ```pycon
+    >>> mean = hf.targets.MeanHessian(jnp.array([1.0, 4.0]), jnp.eye(2))
+    >>> mean.mean
+    Array(2.5, dtype=float32)
+    >>> mean.solve(jnp.asarray(1.0), jnp.asarray(1.0), jnp.ones(2))
+    Array([0.5, 0.2], dtype=float32)
+    ```
     """
 
     values: Float[Array, " k"]

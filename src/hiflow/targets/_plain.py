@@ -8,7 +8,15 @@ from hiflow.targets._base import AbstractTarget, Pair, registry
 
 @registry.register("plain")
 class Plain(AbstractTarget):
-    r"""The conditional velocity $u_t(x_t|x_1)$, as conditional flow matching has it."""
+    r"""The conditional velocity $u_t(x_t|x_1)$, as conditional flow matching has it.
+
+    **Example:**
+
+    ```pycon
+    >>> flow = hf.fit("mlp", "optimal-transport", points, prior="normal", key=key, steps=10,
+    ...               target=hf.targets.Plain(), progress=False)  # the default
+    ```
+    """
 
     def __call__(
         self, path: AbstractPath, pair: Pair

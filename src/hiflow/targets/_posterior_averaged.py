@@ -38,6 +38,13 @@ class PosteriorAveraged(AbstractTarget):
     - `budget`: the most points that a target may be averaged over.
 
     **Raises:** `ValueError` for a number that isn't whole and positive.
+
+    **Example:**
+
+    ```pycon
+    >>> flow = hf.fit("mlp", hf.paths.Relaxed(ring), points[:20], prior="normal", key=key,
+    ...               steps=10, target=hf.targets.PosteriorAveraged(), progress=False)
+    ```
     """
 
     among: int | None = eqx.field(static=True, default=None)

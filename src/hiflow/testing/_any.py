@@ -65,6 +65,16 @@ def check(
 
     **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws;
     `TypeError` for what is no component; `ValueError` if no surroundings fit and none are given.
+
+    **Example:**
+
+    ```pycon
+    >>> found = hf.testing.check(hf.energies.DoubleWell(), key=key)  # of any family
+    >>> found.laws[0].meaning
+    'value, gradient and Hessian are finite'
+    >>> hf.testing.check(hf.times.LogTime()).check
+    'check_time_transform'
+    ```
     """
     energy = None if energy is None else energies.registry.make(energy)
     prior = None if prior is None else priors.registry.make(prior)
@@ -107,6 +117,14 @@ def example(registry: Registry[T], name: str, **options: object) -> T:
     `example()` if there are none and it has one, with small sizes for what it takes besides.
 
     **Raises:** `RegistryError` for unknown names and options, and if arguments are missing.
+
+    **Example:**
+
+    ```pycon
+    >>> made = hf.testing.example(hf.energies.registry, "lennard-jones")  # of small size
+    >>> made.event_shape
+    (4, 3)
+    ```
     """
     cls = registry.get(name)
     made_by_class = getattr(cls, "example", None)

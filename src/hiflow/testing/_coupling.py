@@ -34,6 +34,14 @@ def check_coupling(
     - `draws`: how many keys the even use is averaged over.
 
     **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws.
+
+    **Example:**
+
+    ```pycon
+    >>> found = hf.testing.check_coupling(hf.couplings.MinibatchOT(), key=key)
+    >>> found.laws[-1].violation <= found.laws[-1].tolerance
+    True
+    ```
     """
     key = seed(key)
     k_x0, k_x1, k_draw, k_prepare = jax.random.split(key, 4)

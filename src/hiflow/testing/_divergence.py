@@ -29,6 +29,14 @@ def check_divergence(
     - `draws`: how many draws the average is over.
 
     **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws.
+
+    **Example:**
+
+    ```pycon
+    >>> found = hf.testing.check_divergence(hf.divergences.Hutchinson(), key=key)
+    >>> found.laws[-1].violation <= found.laws[-1].tolerance
+    True
+    ```
     """
     key = seed(key)
     k_field, k_x, k_draw = jax.random.split(key, 3)

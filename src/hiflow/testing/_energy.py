@@ -36,6 +36,14 @@ def check_energy(
       $E[x\cdot\nabla V] = D$; a tenth of them test the same after its moves.
 
     **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws.
+
+    **Example:**
+
+    ```pycon
+    >>> found = hf.testing.check_energy(ring, key=key)
+    >>> [law.name for law in found.laws][:2]
+    ['finite', 'invariance']
+    ```
     """
     key = seed(key)
     k_points, k_group, k_samples = jax.random.split(key, 3)

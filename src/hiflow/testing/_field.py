@@ -25,6 +25,15 @@ def check_velocity_field(
       is often 0, where every law holds. 0 if your field keeps constants in arrays.
 
     **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws.
+
+    **Example:**
+
+    ```pycon
+    >>> network = hf.networks.MLP(2, width=16, key=key)
+    >>> found = hf.testing.check_velocity_field(network, key=key)
+    >>> found.laws[-1].violation <= found.laws[-1].tolerance
+    True
+    ```
     """
     key = seed(key)
     k_noise, k_x, k_group = jax.random.split(key, 3)

@@ -21,6 +21,14 @@ def check_group(
     - `event_shape`: the shape of events that it acts on.
 
     **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws.
+
+    **Example:**
+
+    ```pycon
+    >>> found = hf.testing.check_group(hf.groups.Rotation(3), event_shape=(4, 3), key=key)
+    >>> found.laws[-1].violation <= found.laws[-1].tolerance
+    True
+    ```
     """
     key = seed(key)
     report = Report("check_group", group, key)

@@ -35,6 +35,14 @@ def check_hessian(
       eigenpairs by that much.
 
     **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws.
+
+    **Example:**
+
+    ```pycon
+    >>> found = hf.testing.check_hessian(hf.hessians.Analytic(), ring, key=key)
+    >>> found.laws[-1].violation <= found.laws[-1].tolerance
+    True
+    ```
     """
     key = seed(key)
     k_points, k_group, k_vectors = jax.random.split(key, 3)

@@ -53,6 +53,15 @@ def check_path(
 
     **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws;
     `ValueError` for an end law that takes a prior sample's noise that can't be its own.
+
+    **Example:**
+
+    ```pycon
+    >>> path = hf.paths.Langevin(ring)
+    >>> found = hf.testing.check_path(path, prior=hf.priors.Normal(2), key=key)
+    >>> found.laws[-1].violation <= found.laws[-1].tolerance
+    True
+    ```
     """
     key = seed(key)
     k_points, k_prior, k_group = jax.random.split(key, 3)

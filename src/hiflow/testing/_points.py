@@ -22,6 +22,15 @@ def relaxed_points(
     The steps have an adapted length and are only taken if the energy falls, so stiff energies such
     as Lennard-Jones are safe. The points lie in the image of `energy.group.project` and are, in
     general, not stationary.
+
+    **Example:**
+
+    ```pycon
+    >>> argon = hf.energies.LennardJones.preset("lj13")
+    >>> x = hf.testing.relaxed_points(argon, key, 4)
+    >>> x.shape, bool((jax.vmap(argon)(x) < 1e3).all())
+    ((4, 13, 3), True)
+    ```
     """
     return _relax(energy, jax.random.normal(key, (n, *energy.event_shape)), steps)
 

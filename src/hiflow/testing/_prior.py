@@ -28,6 +28,14 @@ def check_prior(
     - `samples`: how many samples to draw.
 
     **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws.
+
+    **Example:**
+
+    ```pycon
+    >>> found = hf.testing.check_prior(hf.priors.CentredNormal(4, 3), key=key)
+    >>> found.laws[-1].violation <= found.laws[-1].tolerance
+    True
+    ```
     """
     key = seed(key)
     k_samples, k_group, k_normaliser = jax.random.split(key, 3)

@@ -14,7 +14,16 @@ from jaxtyping import Array, ArrayLike, PRNGKeyArray, PyTree
 @dataclasses.dataclass(frozen=True)
 class Law:
     """One law as it was found: its name and meaning, the largest violation, the tolerance there, over
-    how many inputs, and, if it is broken, where."""
+    how many inputs, and, if it is broken, where.
+
+    **Example:**
+
+    ```pycon
+    >>> law = hf.testing.check_time_transform(hf.times.LogTime()).laws[0]
+    >>> law.name, law.inputs > 0, law.broken_at
+    ('start', True, None)
+    ```
+    """
 
     name: str
     meaning: str
@@ -32,6 +41,17 @@ class Findings(dict[str, float]):
     - `check`, `component`: the function's name, and the component's class as `module.Class`.
     - `rounding`: the relative tolerance of identities.
     - `laws`: what was found.
+
+    **Example:**
+
+    ```pycon
+    >>> found = hf.testing.check_spectral_map(hf.spectral.Power())
+    >>> found.check, found.component
+    ('check_spectral_map', 'hiflow.spectral._pointwise.Power')
+    >>> worst = max(found.laws, key=lambda law: law.violation)  # print(found) lists all
+    >>> worst.violation <= worst.tolerance
+    True
+    ```
     """
 
     def __init__(self, check: str, component: str, rounding: float, laws: Sequence[Law]):
@@ -43,7 +63,25 @@ class Findings(dict[str, float]):
 
 
 class BrokenLawsError(AssertionError):
-    """A component breaks laws of its family. The message names them; `findings` holds all laws."""
+    """A component breaks laws of its family. The message names them; `findings` holds all laws.
+
+    **Example:**
+
+    ```pycon
+    >>> class Wrong(hf.spectral.AbstractSpectralMap):
+    ...     @property
+    ...     def lower_bound(self):
+    ...         return jnp.asarray(1.0)
+    ...     def __call__(self, eigenvalues):
+    ...         return eigenvalues  # not positive
+    ...
+    >>> try:
+    ...     hf.testing.check_spectral_map(Wrong())
+    ... except hf.testing.BrokenLawsError as error:
+    ...     print([law.name for law in error.findings.laws if law.broken_at])
+    ['positive', 'bound']
+    ```
+    """
 
     def __init__(self, message: str, findings: Findings):
         super().__init__(message)

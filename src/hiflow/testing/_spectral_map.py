@@ -29,6 +29,14 @@ def check_spectral_map(
     - `ordered`: `False` for a control whose values don't follow their eigenvalues, as `Shuffled`'s.
 
     **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws.
+
+    **Example:**
+
+    ```pycon
+    >>> found = hf.testing.check_spectral_map(hf.spectral.Saturating())
+    >>> found.laws[-1].meaning
+    'permuted eigenvalues give permuted values'
+    ```
     """
     report = Report("check_spectral_map", map)
     bound = jnp.asarray(map.lower_bound)

@@ -44,6 +44,14 @@ def check_target(
 
     **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws;
     `ValueError` for parts that the target refuses, or an energy without samples.
+
+    **Example:**
+
+    ```pycon
+    >>> found = hf.testing.check_target(hf.targets.Plain(), key=key, points=500)
+    >>> found.laws[-1].violation <= found.laws[-1].tolerance
+    True
+    ```
     """
     key = seed(key)
     energy = GaussianMixture.example() if energy is None else energy

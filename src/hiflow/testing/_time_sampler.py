@@ -20,6 +20,14 @@ def check_time_sampler(
     - `batches`: how many batches of 32 times are drawn.
 
     **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws.
+
+    **Example:**
+
+    ```pycon
+    >>> found = hf.testing.check_time_sampler(hf.time_samplers.Stratified(), key=key)
+    >>> found.laws[-1].violation <= found.laws[-1].tolerance
+    True
+    ```
     """
     key = seed(key)
     report = Report("check_time_sampler", sampler, key)

@@ -13,6 +13,14 @@ def check_time_transform(transform: AbstractTimeTransform) -> Findings:
     derivative on $[0, 1]$ for rates of at least 1.
 
     **Returns:** the largest violation of each law. **Raises:** `BrokenLawsError` for broken laws.
+
+    **Example:**
+
+    ```pycon
+    >>> found = hf.testing.check_time_transform(hf.times.CosineTime())
+    >>> found.laws[-1].violation <= found.laws[-1].tolerance
+    True
+    ```
     """
     report = Report("check_time_transform", transform)
     tolerance = report.rounding

@@ -12,7 +12,19 @@ from hiflow.registry import Registry
 class AbstractTimeSampler(eqx.Module):
     """Draws the times of a batch, with the weights that keep the loss's expectation over uniform
     times: $E_q[w(t) f(t)] = \\int_0^1 f$; or, if it has an `objective`
-    ([`SupportsObjective`][hiflow.time_samplers.SupportsObjective]), over times of that weight."""
+    ([`SupportsObjective`][hiflow.time_samplers.SupportsObjective]), over times of that weight.
+
+    **Example:**
+
+    ```pycon
+    >>> class Halves(hf.time_samplers.AbstractTimeSampler):
+    ...     def __call__(self, key, size):
+    ...         t = jax.random.uniform(key, (size,))
+    ...         return jnp.where(jnp.arange(size) % 2, t, 1 - t), jnp.ones(size)  # antithetic
+    ...
+    >>> found = hf.testing.check_time_sampler(Halves())  # its laws hold
+    ```
+    """
 
     @abc.abstractmethod
     def __call__(
@@ -26,7 +38,18 @@ registry = Registry("time_samplers", AbstractTimeSampler)
 
 @runtime_checkable
 class SupportsObjective(Protocol):
-    """A sampler whose loss isn't the mean over uniform times: $E_q[w(t) f(t)] = \\int_0^1 \\omega f$."""
+    """A sampler whose loss isn't the mean over uniform times: $E_q[w(t) f(t)] = \\int_0^1 \\omega f$.
+
+    **Example:**
+
+    ```pycon
+    >>> late = hf.time_samplers.LateTimes(share=0.5)
+    >>> isinstance(late, hf.time_samplers.SupportsObjective)
+    True
+    >>> late.objective(jnp.array([0.0, 0.9]))  # how much these times count
+    Array([0.5723824, 1.223824 ], dtype=float32)
+    ```
+    """
 
     def objective(self, t: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """$\\omega(t)$, of mean 1."""
@@ -39,5 +62,13 @@ class SupportsObjective(Protocol):
 
 
 def loss_of(sampler: AbstractTimeSampler) -> str:
-    """Which loss is minimised with a sampler, in words."""
+    """Which loss is minimised with a sampler, in words.
+
+    **Example:**
+
+    ```pycon
+    >>> hf.time_samplers.loss_of(hf.time_samplers.Stratified())
+    '∫ E‖v − u‖² dt'
+    ```
+    """
     return sampler.loss if isinstance(sampler, SupportsObjective) else "∫ E‖v − u‖² dt"

@@ -27,6 +27,14 @@ class LateTimes(AbstractTimeSampler):
     - `cutoff`: $\epsilon$; nearer to the end only the uniform part comes.
 
     **Raises:** `ValueError` for a `share` outside (0, 1] or a `cutoff` outside (0, 1).
+
+    **Example:**
+
+    ```pycon
+    >>> late = hf.time_samplers.LateTimes(share=0.5)
+    >>> flow = hf.fit("mlp", "optimal-transport", points, prior="normal", key=key, steps=10,
+    ...               energy=ring, target="force", time_sampler=late, progress=False)
+    ```
     """
 
     share: Float[Array, ""] = eqx.field(converter=as_scalar, default=0.5)
@@ -78,6 +86,15 @@ class LikelihoodTimes(AbstractTimeSampler):
     - `cutoff`: $\epsilon$; no time is nearer to the end.
 
     **Raises:** `ValueError` for a `cutoff` outside (0, 1).
+
+    **Example:**
+
+    ```pycon
+    >>> times = hf.time_samplers.LikelihoodTimes(cutoff=1e-3)
+    >>> t, weight = times(key, 1000)
+    >>> float(t.max()) < 0.999, weight.mean().round(1)
+    (True, Array(1., dtype=float32))
+    ```
     """
 
     cutoff: Float[Array, ""] = eqx.field(converter=as_scalar, default=1e-3)

@@ -19,6 +19,18 @@ class AbstractTimeTransform(eqx.Module):
 
     Laws (`hiflow.testing.check_time_transform`): the ends just named, monotony, `decay`
     $= e^{-a\tau}$, and a finite derivative on $[0, 1]$ for rates of at least 1.
+
+    **Example:**
+
+    ```pycon
+    >>> class Smoothstep(hf.times.AbstractTimeTransform):
+    ...     cutoff = jnp.asarray(0.0)
+    ...     def remaining(self, t):
+    ...         return (1 - t) ** 2 * (1 + 2 * t)
+    ...
+    >>> found = hf.testing.check_time_transform(Smoothstep())  # its laws hold
+    >>> path = hf.paths.Langevin(ring, time=Smoothstep())
+    ```
     """
 
     if TYPE_CHECKING:  # An annotation would read as the constructor's first argument.

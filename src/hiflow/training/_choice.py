@@ -17,6 +17,14 @@ class Tried:
     - `label`: what it is. `virial`: per dimension, of samples of its end law; 1 for an unbiased one.
     - `excluded`: why it wasn't trained, or not to the end.
     - `nll`: number of steps to the mean NLL of the points that were left out, in nats.
+
+    **Example:**
+
+    ```pycon
+    >>> row = hf.training.Tried("Langevin", virial=1.4, excluded="biased", nll={})
+    >>> row.label, row.excluded
+    ('Langevin', 'biased')
+    ```
     """
 
     label: str
@@ -36,6 +44,20 @@ class Choice:
     - `label`: its row in the table. `table`: the path as a file would say it.
     - `tried`: a row for every candidate.
     - `evidence`: what was seen before any training, in words. `reason`: why this one.
+
+    **Example:**
+
+    ```pycon
+    >>> two = {"OT": hf.paths.OptimalTransport(), "HI": hf.paths.Relaxed(ring)}
+    >>> choice = hf.choose_path(
+    ...     "mlp", points[:8], prior="normal", energy=ring, key=key, paths=two, folds=2, steps=8,
+    ...     solver_settings={"method": "Heun", "steps": 4}, progress=False,
+    ... )
+    >>> [row.label for row in choice.tried]  # print(choice) shows their NLLs, and why
+    ['OT', 'HI']
+    >>> choice.label in two and choice.steps <= 8
+    True
+    ```
     """
 
     path: AbstractPath

@@ -77,29 +77,6 @@ def choose_path(
     The cost is that of some `folds` × (2 + `finalists`) trainings. Only `data` are seen: test points
     stay good for a test.
 
-    ```python
-    import jax, hiflow as hf
-
-    energy, key = hf.energies.Ring(), jax.random.key(0)
-    few = hf.data.sample(energy, key=key, size=8, progress=False)
-    choice = hf.choose_path(
-        "mlp",
-        few,
-        prior="normal",
-        energy=energy,
-        key=key,
-        folds=2,
-        finalists=1,
-        steps=8,
-        solver_settings={"method": "Heun", "steps": 4},
-        progress=False,
-    )
-    print(choice)
-    flow = hf.fit(
-        "mlp", choice.path, few, prior="normal", key=key, steps=choice.steps, progress=False
-    )
-    ```
-
     **Arguments:**
 
     - `network`, `data`, `prior`, `energy`: as [`fit`][hiflow.fit]'s; `data` as an array or
@@ -115,6 +92,18 @@ def choose_path(
 
     **Raises:** `ValueError` before any work is spent, as `fit` does, and for fewer points than `folds`
     or two; `RuntimeError` if every candidate fails.
+
+    **Example:**
+
+    ```pycon
+    >>> two = {"OT": hf.paths.OptimalTransport(), "HI": hf.paths.Relaxed(ring)}
+    >>> choice = hf.choose_path(
+    ...     "mlp", points[:8], prior="normal", energy=ring, key=key, paths=two, folds=2, steps=8,
+    ...     solver_settings={"method": "Heun", "steps": 4}, progress=False,
+    ... )
+    >>> best = hf.fit("mlp", choice.path, points[:8], prior="normal", key=key,
+    ...               steps=choice.steps, progress=False)
+    ```
     """
     choice = made_choice(
         network,

@@ -134,6 +134,17 @@ def fit(
     process; `TypeError` for an unknown setting; `OSError` if `anchor_dir` has too little room;
     `FloatingPointError` if the loss is no longer finite; `KeyboardInterrupt` for Ctrl-C and a
     `SystemExit` with status 143 for SIGTERM, once the state is saved.
+
+    **Example:**
+
+    ```pycon
+    >>> network = hf.networks.MLP(2, width=32, key=key)
+    >>> path = hf.paths.Langevin(ring, curvature="absolute")
+    >>> flow = hf.fit(network, path, points, prior=hf.priors.Normal(2), key=key,
+    ...               steps=100, batch_size=64, learning_rate=3e-3, progress=False)
+    >>> flow.sample(key, 10).shape
+    (10, 2)
+    ```
     """
     source = as_source(data)
     points = jnp.asarray(data) if source is None else source

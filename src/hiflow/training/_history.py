@@ -28,21 +28,21 @@ class History:
     [`SampleDistance`][hiflow.metrics.SampleDistance] where the prior has no density; and, where
     validation chooses, `best_step` and `best_nll`. The last row has `ended`, the reason why the run did.
 
-    ```python
-    import jax, hiflow as hf
-
-    points = jax.random.normal(jax.random.key(0), (100, 2)) + 3.0
-    history = hf.History()
-    flow = hf.fit(
-        "mlp", "optimal-transport", points, prior=hf.priors.Normal(2), key=jax.random.key(1),
-        steps=40, log_every=10, history=history, progress=False,
-    )
-    assert history.column("step") == [10, 20, 30, 40]
-    ```
-
     **Arguments:**
 
     - `rows`: dicts, each with a `step`.
+
+    **Example:**
+
+    ```pycon
+    >>> history = hf.History()
+    >>> flow = hf.fit("mlp", "optimal-transport", points, prior="normal", key=key,
+    ...               steps=40, log_every=10, history=history, progress=False)
+    >>> history.column("step")
+    [10, 20, 30, 40]
+    >>> len(history.column("loss")), history.rows[-1]["ended"]
+    (4, 'steps')
+    ```
     """
 
     def __init__(self, rows: Iterable[Row] = ()):

@@ -17,6 +17,21 @@ class Stop(Exception):  # noqa: N818  raised by a callback that has seen enough:
     **Arguments:**
 
     - `reason`: what the last row's `ended` says.
+
+    **Example:**
+
+    ```pycon
+    >>> class Enough:
+    ...     def see(self, moment):
+    ...         if moment.row["step"] >= 20:
+    ...             raise hf.callbacks.Stop("twenty steps will do")
+    ...
+    >>> history = hf.History()
+    >>> flow = hf.fit("mlp", "optimal-transport", points, prior="normal", key=key, steps=40,
+    ...               log_every=10, callbacks=[Enough()], history=history, progress=False)
+    >>> history.rows[-1]["step"], history.rows[-1]["ended"]
+    (20, 'twenty steps will do')
+    ```
     """
 
     def __init__(self, reason: str = "a callback"):
@@ -34,6 +49,20 @@ class Moment:
     - `history`: all rows up to this one.
     - `validated`: whether the row is of a validation, or of the end.
     - `make`: makes the flow.
+
+    **Example:**
+
+    ```pycon
+    >>> class Watch:
+    ...     def see(self, moment):  # every `log_every` steps and after validations
+    ...         x = moment.flow.sample(key, 2)
+    ...         print(moment.row["step"], x.shape, moment.validated)
+    ...
+    >>> flow = hf.fit("mlp", "optimal-transport", points, prior="normal", key=key,
+    ...               steps=40, log_every=20, callbacks=[Watch()], progress=False)
+    20 (2, 2) False
+    40 (2, 2) True
+    ```
     """
 
     row: Row
@@ -50,7 +79,23 @@ class Moment:
 @runtime_checkable
 class Callback(Protocol):
     """An object with a method that is shown a run every `log_every` steps and after every validation. A
-    plain function of a row is a callback too: it is called after validations alone."""
+    plain function of a row is a callback too: it is called after validations alone.
+
+    **Example:**
+
+    ```pycon
+    >>> class Best:
+    ...     nll = float("inf")
+    ...     def see(self, moment):
+    ...         if moment.validated and moment.row["nll"] < self.nll:
+    ...             self.nll = moment.row["nll"]
+    ...             moment.flow.save("best.flow")
+    ...
+    >>> flow = hf.fit("mlp", "optimal-transport", points[:150], validation=points[150:],
+    ...               prior="normal", key=key, steps=40, validate_at=20, callbacks=[Best()],
+    ...               progress=False)
+    ```
+    """
 
     def see(self, moment: Moment) -> None:
         """Look at the run. **Raises:** [`Stop`][hiflow.callbacks.Stop] to end it."""

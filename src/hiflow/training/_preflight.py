@@ -24,6 +24,7 @@ from hiflow.energies import AbstractEnergy, SupportsFitting
 from hiflow.energies._gradient import refuse_bad_gradient
 from hiflow.groups import AbstractGroup
 from hiflow.networks import AbstractVelocityField, SupportsComplaint
+from hiflow.networks._low_products import refuse_without_effect
 from hiflow.paths import (
     AbstractGaussianPath,
     AbstractPath,
@@ -115,6 +116,7 @@ def make_ready(
         )
     check_draws_alone(prior, path, training)
     refuse_a_batch_without_room(training.batch_size, prior.event_shape)
+    refuse_without_effect(network, training.compute)
     group = prior.group if energy is None else energy.group
     coupling = couplings.registry.make(training.coupling, group=group)
     check_coupling(network, prior, coupling)
@@ -269,7 +271,21 @@ def _warn_if_shared(data: Array, held_out: Array) -> None:
 
 
 class ScaleWarning(UserWarning):
-    """Data far from the prior, in place or width: training would be wasted on getting there."""
+    """Data far from the prior, in place or width: training would be wasted on getting there.
+
+    **Example:**
+
+    ```pycon
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     far = hf.fit("mlp", "optimal-transport", 50 + points, prior="normal", key=key,
+    ...                  steps=1, progress=False)
+    ...
+    >>> caught[0].category.__name__  # take standardise=True
+    'ScaleWarning'
+    ```
+    """
 
 
 def warn_of_complaint(network: AbstractVelocityField, data: Array) -> None:

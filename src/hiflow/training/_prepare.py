@@ -94,6 +94,7 @@ def prepared(
         ready.noise.own,
         layout,
         target,
+        settings.compute,
     )
     room = STEPS_PER_CALL
     calls = [_calls(start, stop, room) for start, stop in stretches]

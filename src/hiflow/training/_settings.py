@@ -22,6 +22,7 @@ from hiflow._checks import (
 )
 from hiflow._disk import fingerprint
 from hiflow.couplings import AbstractCoupling
+from hiflow.networks._low_products import COMPUTE
 from hiflow.paths import ANCHOR_DTYPES
 from hiflow.registry import Named, Registry
 from hiflow.targets import AbstractTarget
@@ -121,6 +122,11 @@ class Training:
     - `optimiser`: an Optax optimiser's name, or an Optax transformation, which then replaces the
       schedule and the clipping too.
     - `ema`: decay of the exponential moving average of the weights; 0 keeps the last weights.
+    - `compute`: `"bfloat16"` makes the network's matrix products and convolutions in bfloat16 while it
+      trains, any network's ([mixed precision](../devices.md#mixed-precision)); weights, optimiser, loss
+      and targets stay as they are, and so does the flow, which samples and has densities in float32.
+      `"float32"` rounds nothing, and `"auto"` leaves it to the network, of which
+      [`UNet`][hiflow.networks.UNet] has a `compute` of its own.
     - `coupling`, `time_sampler`, `target`: components, their names or tables.
     - `augment`: turn every sample and its target velocity by a random element of the energy's group
       (the prior's if there is no energy), for networks that don't have the symmetry built in.
@@ -158,6 +164,20 @@ class Training:
       they are needed; `None` does so where they take more than a gibibyte.
 
     **Raises:** `ValueError` for a value of another type or out of range, with the field's name.
+
+    **Example:**
+
+    ```pycon
+    >>> settings = hf.Training(steps=40, batch_size=64, coupling="minibatch-ot")
+    >>> flow = hf.fit("mlp", "optimal-transport", points, prior="normal", key=key,
+    ...               training=settings, learning_rate=3e-3, progress=False)
+    >>> settings.changed(steps=2_000).steps
+    2000
+    >>> hf.Training(steps=0)
+    Traceback (most recent call last):
+        ...
+    ValueError: `steps` must be at least 1 and whole; got 0.
+    ```
     """
 
     # Run-time type checkers leave the constructor alone: the fields' own checks are its type checks.
@@ -170,6 +190,7 @@ class Training:
     clip: float = setting(number("a positive number", lambda x: x > 0), 1.0)
     optimiser: str | optax.GradientTransformation = setting(_optimiser, "adam")
     ema: float = setting(number("in [0, 1)", lambda x: 0 <= x < 1), 0.999)
+    compute: str = setting(one_of(*COMPUTE), "auto")
     coupling: Named[AbstractCoupling] = setting(_coupling, "independent")
     time_sampler: Named[AbstractTimeSampler] = setting(_time_sampler, "stratified")
     target: Named[AbstractTarget] = setting(_target, "plain")

@@ -12,6 +12,7 @@ from hiflow._programs import compiled
 from hiflow.couplings import AbstractCoupling, SupportsJitter, SupportsKinds
 from hiflow.data import Source
 from hiflow.groups import AbstractGroup, linear_part
+from hiflow.networks._low_products import computing_in
 from hiflow.paths import AbstractPath
 from hiflow.paths._noise import draw_anchors
 from hiflow.priors import AbstractPrior
@@ -171,6 +172,7 @@ class Recipe(eqx.Module):
     own_noise: bool = eqx.field(static=True, default=False)
     layout: Layout = eqx.field(static=True, default=Layout())
     target: AbstractTarget = Plain()
+    compute: str = eqx.field(static=True, default="auto")
 
     @property
     def transformation(self) -> optax.GradientTransformation:
@@ -181,7 +183,8 @@ class Recipe(eqx.Module):
         """The mean weighted squared error per dimension."""
         t, weight, x, target, condition = batch
         told = () if condition is None else (condition,)
-        velocity = jax.vmap(eqx.combine(parameters, self.static))(t, x, *told)
+        network = computing_in(eqx.combine(parameters, self.static), self.compute)
+        velocity = jax.vmap(network)(t, x, *told)
         errors = jnp.sum((velocity - target).reshape(t.shape[0], -1) ** 2, axis=1)
         return jnp.sum(weight * errors) / x.size
 

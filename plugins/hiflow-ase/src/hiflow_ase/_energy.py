@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from ase import Atoms, units
-from hiflow.energies import AbstractEnergy, DifferenceError, HostEnergy, Units
+from hiflow.energies import AbstractEnergy, DifferenceError, HostEnergy, Units, as_event
 from hiflow.groups import Permutation, Product, Rotation, Translation
 from jax.core import Tracer
 from jaxtyping import Array, Float
@@ -119,12 +119,12 @@ class AseEnergy(AbstractEnergy):
         return _group(self.molecule.atoms)
 
     def __call__(self, x: Float[Array, "atoms 3"]) -> Float[Array, ""]:
-        x = self._event(x)
+        x = as_event(self, x)
         return self.surface(x) / self._kT(x)
 
     def hessian(self, x: Float[Array, "atoms 3"]) -> Float[Array, "dim dim"]:
         r"""$\nabla^2 V(x)$ in 1/Å² over the flattened event: central differences, symmetrised."""
-        x = self._event(x)
+        x = as_event(self, x)
         return self.surface.hessian(x) / self._kT(x)
 
     def difference_error(
@@ -137,15 +137,6 @@ class AseEnergy(AbstractEnergy):
     def _kT(self, x: Array) -> Float[Array, ""]:
         """In eV, in the event's precision."""
         return (units.kB * self.temperature).astype(x.dtype)
-
-    def _event(self, x: Any) -> Array:
-        x = jnp.asarray(x)
-        if x.shape != self.event_shape:
-            raise ValueError(
-                f"AseEnergy: `x` must have the event shape {self.event_shape}, got {x.shape}. Use "
-                "jax.vmap for a batch."
-            )
-        return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
 
 
 def _group(atoms: Atoms) -> Product:

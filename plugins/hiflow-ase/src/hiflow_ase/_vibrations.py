@@ -1,12 +1,11 @@
 """Where a molecule rests and how it vibrates there."""
 
-import math
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from ase import units
 from ase.optimize import BFGS
+from hiflow.energies import vibrations, wave_numbers
 from jaxtyping import Array, Float
 
 from hiflow_ase._energy import AseEnergy
@@ -34,7 +33,9 @@ def frequencies(
 
     **Raises:** `ValueError` for an `x` of another shape; `RuntimeError` if the calculator fails.
     """
-    return _wave_numbers(np.linalg.eigvalsh(_weighted_hessian(energy, _positions(energy, x))))
+    root = np.sqrt(np.repeat(energy.molecule.atoms.get_masses(), 3))
+    hessian = _hessian(energy, _positions(energy, x)) / energy.units.kT("eV")
+    return wave_numbers(np.linalg.eigvalsh(hessian / np.outer(root, root)), energy.units)
 
 
 def relax(
@@ -92,46 +93,18 @@ def _rest(
 
 def _way_down(energy: AseEnergy, x: np.ndarray) -> Float[np.ndarray, "atoms 3"] | None:
     """A step along the vibration of the most negative curvature, if there is one."""
-    root = _root_masses(energy)
-    hessian = _weighted_hessian(energy, x)
-    free = _vibrations(x, root)
-    if free.shape[1] == 0:
+    squares, directions = vibrations(
+        _hessian(energy, x), x, masses=energy.molecule.atoms.get_masses()
+    )
+    if len(squares) == 0 or squares[0] >= -(_FLAT**2) * np.abs(squares).max():
         return None
-    squares, modes = np.linalg.eigh(free.T @ hessian @ free)
-    if squares[0] >= -(_FLAT**2) * np.abs(squares).max():
-        return None
-    step = ((free @ modes[:, 0]) / root).reshape(x.shape)
-    return step * (_PUSH / np.linalg.norm(step, axis=1).max())
+    return directions[0] * (_PUSH / np.linalg.norm(directions[0], axis=1).max())
 
 
-def _vibrations(x: np.ndarray, root: np.ndarray) -> Float[np.ndarray, "dim free"]:
-    """An orthonormal basis, in coordinates weighted by masses, of what neither moves nor turns."""
-    centre = np.average(x, axis=0, weights=root[::3] ** 2)
-    axes = np.eye(3)
-    moved = [np.tile(axis, (len(x), 1)) for axis in axes]
-    turned = [np.cross(axis, x - centre) for axis in axes]
-    rigid = np.stack([motion.ravel() * root for motion in (*moved, *turned)], axis=1)
-    left, sizes, _ = np.linalg.svd(rigid)
-    # A linear molecule has two rotations, a single atom none.
-    return left[:, int(np.sum(sizes > 1e-4 * sizes[0])) :]
-
-
-def _weighted_hessian(energy: AseEnergy, x: np.ndarray) -> Float[np.ndarray, "dim dim"]:
-    """In eV/Å²/amu."""
-    displacement = np.asarray(energy.displacement, np.float64)
-    (hessian,) = energy.surface.host.hessian(x, displacement)
-    root = _root_masses(energy)
-    return hessian / np.outer(root, root)
-
-
-def _root_masses(energy: AseEnergy) -> Float[np.ndarray, " dim"]:
-    return np.repeat(np.sqrt(energy.molecule.atoms.get_masses()), 3)
-
-
-def _wave_numbers(squares: np.ndarray) -> np.ndarray:
-    """In cm⁻¹, of squared frequencies in eV/Å²/amu; imaginary ones negative."""
-    quantum = units._hbar * 1e10 / math.sqrt(units._e * units._amu)  # ħ sqrt(eV / amu) / Å, in eV
-    return np.sign(squares) * np.sqrt(np.abs(squares)) * quantum / units.invcm
+def _hessian(energy: AseEnergy, x: np.ndarray) -> Float[np.ndarray, "dim dim"]:
+    """In eV/Å²."""
+    (hessian,) = energy.surface.host.hessian(x, np.asarray(energy.displacement, np.float64))
+    return hessian
 
 
 def _positions(energy: AseEnergy, x: Any) -> Float[np.ndarray, "atoms 3"]:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import openmm
-from hiflow.energies import AbstractEnergy, HostEnergy, Units
+from hiflow.energies import AbstractEnergy, HostEnergy, Units, as_event
 from hiflow.groups import Permutation, Product, Rotation, Translation
 from hiflow.registry import SupportsPresets
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -30,11 +30,12 @@ class OpenMMEnergy(AbstractEnergy, SupportsPresets):
     r"""$V(x) = E(x) / k_B T$ with the energy $E$ of an isolated molecule from OpenMM's force fields.
 
     An event holds positions `(atoms, 3)` in the unit `length`. OpenMM reads the force field once; its
-    harmonic bonds and angles, periodic torsions, Lennard-Jones and Coulomb interactions with
-    exceptions and OBC implicit solvent (`GBSAOBCForce`) are then functions in JAX, exact to all
-    derivatives, in single or double precision, in batches and on any device. Two atoms nearer than
-    0.25 Å are continued by their tangent. What has no translation (other forces, cutoffs) is left to
-    OpenMM on the host, with a warning: that part is slow, and its Hessians are differences of forces.
+    harmonic bonds and angles, periodic torsions, maps of two torsions (CMAP), Lennard-Jones and Coulomb
+    interactions with exceptions and OBC implicit solvent (`GBSAOBCForce`) are then functions in JAX,
+    exact to all derivatives, in single or double precision, in batches and on any device. Two atoms
+    nearer than 0.25 Å are continued by their tangent. What has no translation (other forces, cutoffs)
+    is left to OpenMM on the host, with a warning: that part is slow, and its Hessians are differences of
+    forces.
 
     Every atom is one of its own. The energy is the same for a molecule and its mirror image, which
     thermal motion never takes it to: `reflections=False` declares the rotations alone, as a flow for
@@ -143,7 +144,7 @@ class OpenMMEnergy(AbstractEnergy, SupportsPresets):
         return system_of(self.molecule.xml)
 
     def __call__(self, x: Float[Array, "atoms 3"]) -> Float[Array, ""]:
-        event = self._event(x)
+        event = as_event(self, x)
         x = event.T
         value = jnp.zeros((), x.dtype) if self.rest is None else self.rest(event)
         for term in self.bonded:
@@ -166,15 +167,6 @@ class OpenMMEnergy(AbstractEnergy, SupportsPresets):
             return x
         behind = sides(len(self.masses), self.bonds, self.turning)
         return turn(self, self.turning, behind, key, x, _TURNS)
-
-    def _event(self, x: Any) -> Array:
-        x = jnp.asarray(x)
-        if x.shape != self.event_shape:
-            raise ValueError(
-                f"OpenMMEnergy: `x` must have the event shape {self.event_shape}, got {x.shape}. Use "
-                "jax.vmap for a batch."
-            )
-        return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
 
 
 def _as(term: Any, dtype: Any) -> Any:

@@ -52,14 +52,7 @@ class Torsions(eqx.Module):
     sine: Float[Array, "n torsions"]
 
     def __call__(self, x: Float[Array, "3 atoms"]) -> Float[Array, ""]:
-        first = _differences(x, self.atoms, 1, 0)
-        axis = _differences(x, self.atoms, 2, 1)
-        last = _differences(x, self.atoms, 3, 2)
-        m, n = _cross(first, axis), _cross(axis, last)
-        c = jnp.sum(m * n, axis=0)
-        s = _norm(axis) * jnp.sum(first * n, axis=0)
-        size = jnp.sqrt(jnp.maximum(c**2 + s**2, _tiny(x)))
-        c, s = c / size, s / size
+        c, s = cosine_and_sine(x, self.atoms)
         energy, c_n, s_n = self.constant, c, s
         for a, b in zip(self.cosine, self.sine, strict=True):
             energy += jnp.sum(a * c_n + b * s_n)
@@ -142,6 +135,20 @@ class Solvent(eqx.Module):
         )  # fmt: skip
         psi = reduced / 2 * _sums(jnp.where(rho < r + scale, taken, 0), of, number)
         return 1 / (1 / reduced - jnp.tanh(psi - 0.8 * psi**2 + 4.85 * psi**3) / self.radii)
+
+
+def cosine_and_sine(
+    x: Float[Array, "3 atoms"], atoms: Atoms
+) -> tuple[Float[Array, " torsions"], Float[Array, " torsions"]]:
+    r"""$\cos\phi_t$ and $\sin\phi_t$; 0, both of them, where three atoms lie on a line."""
+    first = _differences(x, atoms, 1, 0)
+    axis = _differences(x, atoms, 2, 1)
+    last = _differences(x, atoms, 3, 2)
+    m, n = _cross(first, axis), _cross(axis, last)
+    c = jnp.sum(m * n, axis=0)
+    s = _norm(axis) * jnp.sum(first * n, axis=0)
+    size = jnp.sqrt(jnp.maximum(c**2 + s**2, _tiny(x)))
+    return c / size, s / size
 
 
 def squared_distances(x: Float[Array, "3 atoms"]) -> Float[Array, " pairs"]:

@@ -8,6 +8,7 @@ import numpy as np
 import openmm
 from hiflow.energies import Units
 
+from hiflow_openmm._maps import Map, coefficients
 from hiflow_openmm._system import plain
 from hiflow_openmm._terms import Angles, Bonds, Pairs, Solvent, Torsions
 
@@ -44,9 +45,8 @@ def translate(system: openmm.System, units: Units) -> Terms:
             left.append(index)
             words.append(type(force).__name__ + (f" ({reason})" if reason else ""))
             continue
-        found = reader(force, _Scale(units))
-        if found is not None:
-            (paired if isinstance(found, Pairs | Solvent) else bonded).append(found)
+        for term in reader(force, _Scale(units)):
+            (paired if isinstance(term, Pairs | Solvent) else bonded).append(term)
     return Terms(tuple(bonded), tuple(paired), tuple(left), tuple(words))
 
 
@@ -58,36 +58,33 @@ class _Scale:
         self.length = 1 / units.lengths_in("nm")
 
 
-def _bonds(force: openmm.HarmonicBondForce, scale: _Scale) -> Bonds | None:
+def _bonds(force: openmm.HarmonicBondForce, scale: _Scale) -> list[Bonds]:
     rows = [force.getBondParameters(i) for i in range(force.getNumBonds())]
     if not rows:
-        return None
+        return []
     length = [plain(row[2]) for row in rows]
     stiffness = [plain(row[3]) for row in rows]
-    return Bonds(
-        tuple(tuple(row[:2]) for row in rows),
-        _array(length, scale.length),
-        _array(stiffness, scale.energy / scale.length**2),
-    )
+    atoms = tuple(tuple(row[:2]) for row in rows)
+    stiffness = _array(stiffness, scale.energy / scale.length**2)
+    return [Bonds(atoms, _array(length, scale.length), stiffness)]
 
 
-def _angles(force: openmm.HarmonicAngleForce, scale: _Scale) -> Angles | None:
+def _angles(force: openmm.HarmonicAngleForce, scale: _Scale) -> list[Angles]:
     rows = [force.getAngleParameters(i) for i in range(force.getNumAngles())]
     if not rows:
-        return None
+        return []
     angle = [plain(row[3]) for row in rows]
     stiffness = [plain(row[4]) for row in rows]
-    return Angles(
-        tuple(tuple(row[:3]) for row in rows), _array(angle), _array(stiffness, scale.energy)
-    )
+    atoms = tuple(tuple(row[:3]) for row in rows)
+    return [Angles(atoms, _array(angle), _array(stiffness, scale.energy))]
 
 
-def _torsions(force: openmm.PeriodicTorsionForce, scale: _Scale) -> Torsions | None:
+def _torsions(force: openmm.PeriodicTorsionForce, scale: _Scale) -> list[Torsions]:
     rows = [force.getTorsionParameters(i) for i in range(force.getNumTorsions())]
     # Amber lists many without a barrier.
     rows = [row for row in rows if plain(row[6]) != 0]
     if not rows:
-        return None
+        return []
     atoms = list(dict.fromkeys(tuple(row[:4]) for row in rows))
     cosine = np.zeros((max(row[4] for row in rows), len(atoms)))
     sine, constant = np.zeros_like(cosine), 0.0
@@ -98,12 +95,25 @@ def _torsions(force: openmm.PeriodicTorsionForce, scale: _Scale) -> Torsions | N
         sine[at] += k * np.sin(phase)
         constant += k
     energy = scale.energy
-    return Torsions(
-        tuple(atoms), _array(constant, energy), _array(cosine, energy), _array(sine, energy)
-    )
+    parts = [_array(part, energy) for part in (constant, cosine, sine)]
+    return [Torsions(tuple(atoms), *parts)]
 
 
-def _pairs(force: openmm.NonbondedForce, scale: _Scale) -> Pairs:
+def _maps(force: openmm.CMAPTorsionForce, scale: _Scale) -> list[Map]:
+    rows = [force.getTorsionParameters(i) for i in range(force.getNumTorsions())]
+    found = []
+    for index in sorted({row[0] for row in rows}):
+        size, energies = force.getMapParameters(index)
+        # OpenMM runs through the first angle first.
+        table = np.reshape(plain(energies), (size, size)).T
+        first, second = (
+            tuple(tuple(row[k : k + 4]) for row in rows if row[0] == index) for k in (1, 5)
+        )
+        found.append(Map(first, second, _array(coefficients(table), scale.energy)))
+    return found
+
+
+def _pairs(force: openmm.NonbondedForce, scale: _Scale) -> list[Pairs]:
     rows = [force.getParticleParameters(i) for i in range(force.getNumParticles())]
     charge = np.array([plain(row[0]) for row in rows])
     sigma = np.array([plain(row[1]) for row in rows])
@@ -117,24 +127,25 @@ def _pairs(force: openmm.NonbondedForce, scale: _Scale) -> Pairs:
             charges[at] = plain(product)
             sigmas[at] = plain(length)
             epsilons[at] = plain(depth)
-    pairs = np.triu_indices(len(rows), 1)
-    charges, sigmas, epsilons = charges[pairs], sigmas[pairs], epsilons[pairs]
+    each = np.triu_indices(len(rows), 1)
+    charges, sigmas, epsilons = charges[each], sigmas[each], epsilons[each]
     sixth = (sigmas * scale.length) ** 6
-    return Pairs(
+    pairs = Pairs(
         _array(4 * epsilons * sixth**2, scale.energy),
         _array(4 * epsilons * sixth, scale.energy),
         _array(charges, _COULOMB * scale.energy * scale.length),
         _array(_CORE, scale.length),
     )
+    return [pairs]
 
 
-def _solvent(force: openmm.GBSAOBCForce, scale: _Scale) -> Solvent:
+def _solvent(force: openmm.GBSAOBCForce, scale: _Scale) -> list[Solvent]:
     rows = [force.getParticleParameters(i) for i in range(force.getNumParticles())]
     charge = np.array([plain(row[0]) for row in rows])
     radii = np.array([plain(row[1]) for row in rows])
     tau = _COULOMB * (1 / force.getSoluteDielectric() - 1 / force.getSolventDielectric())
     surface = plain(force.getSurfaceAreaEnergy())
-    return Solvent(
+    solvent = Solvent(
         charges=_array(charge, np.sqrt(tau * scale.energy * scale.length)),
         radii=_array(radii, scale.length),
         scales=_array((radii - _OFFSET) * [row[2] for row in rows], scale.length),
@@ -142,6 +153,7 @@ def _solvent(force: openmm.GBSAOBCForce, scale: _Scale) -> Solvent:
         probe=_array(_PROBE, scale.length),
         surface=_array(surface, scale.energy / scale.length**2),
     )
+    return [solvent]
 
 
 def _array(value: Any, factor: float = 1.0) -> Any:
@@ -164,6 +176,7 @@ _READERS: dict[type, Callable[..., Any]] = {
     openmm.HarmonicBondForce: _bonds,
     openmm.HarmonicAngleForce: _angles,
     openmm.PeriodicTorsionForce: _torsions,
+    openmm.CMAPTorsionForce: _maps,
     openmm.NonbondedForce: _pairs,
     openmm.GBSAOBCForce: _solvent,
 }
@@ -172,6 +185,7 @@ _KNOWN: dict[type, Callable[[Any], str]] = {
     openmm.HarmonicBondForce: _periodic,
     openmm.HarmonicAngleForce: _periodic,
     openmm.PeriodicTorsionForce: _periodic,
+    openmm.CMAPTorsionForce: _periodic,
     openmm.NonbondedForce: _cut_off,
     openmm.GBSAOBCForce: _cut_off,
 }

@@ -1,0 +1,26 @@
+"""What an energy is called with."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from hiflow._checks import check_event
+from hiflow.energies._base import AbstractEnergy
+
+
+def as_event(energy: AbstractEnergy, x: Any) -> Float[Array, "*event"]:
+    """`x` as an array of floats, in its own precision, if it is an event of the energy.
+
+    ```python
+    class Spring(hf.energies.AbstractEnergy):
+        def __call__(self, x):
+            x = hf.energies.as_event(self, x)
+            return jnp.sum(x**2)
+    ```
+
+    **Raises:** `ValueError` if it hasn't the event shape.
+    """
+    x = jnp.asarray(x)
+    check_event(x, energy.event_shape, owner=type(energy).__name__)
+    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
