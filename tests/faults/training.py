@@ -37,8 +37,14 @@ FAULTS = [
     ),
     Mutation(
         "a point is scored by its own end law", "training/_evidence.py",
-        "jnp.where(jnp.eye(n, dtype=bool), -jnp.inf, laws)", "laws",
+        "jnp.where(jnp.eye(len(y), n, dtype=bool), -jnp.inf, laws)", "laws",
         "tests/training/test_choose.py::test_left_out_points_are_scored_by_the_others_end_laws",
+    ),
+    Mutation(
+        "what is found in haste is chosen", "training/_learn.py",
+        "best = min(finished, key=lambda row: row.mean(steps))",
+        "best = max(finished, key=lambda row: row.mean(steps))",
+        "tests/training/test_learn.py::test_the_path_as_given_stays_if_nothing_is_better",
     ),
     Mutation(
         "numbers that end laws find worst", "training/_likeliest.py",
