@@ -8,6 +8,9 @@ from jaxtyping import Array, Float, Shaped
 
 Values = Float[Array | np.ndarray, " n"]
 Labels = Shaped[Array | np.ndarray, " n"]
+# Of every seed, whose numbers of points may differ.
+SeedValues = Float[Array | np.ndarray, " _"]
+SeedLabels = Shaped[Array | np.ndarray, " _"]
 # Of a normal variable within one standard deviation of its mean.
 _CONFIDENCE = 0.6826894921370859
 
@@ -69,11 +72,11 @@ def mean_of(values: Values, chains: Labels | None = None, also: Iterable[Part] =
 
 
 def mean_over(
-    seeds: Sequence[Values],
+    seeds: Sequence[SeedValues],
     tests: Sequence[Hashable],
-    chains: Sequence[Labels | None] | None = None,
+    chains: Sequence[SeedLabels | None] | None = None,
     also: Iterable[Part] = (),
-    origins: Sequence[Labels | None] | None = None,
+    origins: Sequence[SeedLabels | None] | None = None,
 ) -> Mean:
     r"""The mean of several seeds' values, as an estimate for all seeds and all points.
 
@@ -138,8 +141,8 @@ def part_of(values: Values, chains: Labels | None = None) -> Part:
 def _shared(
     values: list[np.ndarray],
     tests: Sequence[Hashable],
-    chains: Sequence[Labels | None],
-    origins: Sequence[Labels | None],
+    chains: Sequence[SeedLabels | None],
+    origins: Sequence[SeedLabels | None],
 ) -> Part:
     """The mean covariance of the seeds' means; of one seed, its variance."""
     number, found = len(values), []
@@ -156,7 +159,12 @@ def _shared(
     return Part(max(covariance, 0.0), max(degrees for _, degrees in found))
 
 
-def _overlap(one: Values, other: Values, origin: Labels, of_other: Labels) -> tuple[float, float]:
+def _overlap(
+    one: Values,
+    other: Float[Array | np.ndarray, " m"],
+    origin: Labels,
+    of_other: Shaped[Array | np.ndarray, " m"],
+) -> tuple[float, float]:
     """The covariance of two means over points of one pool, and its degrees of freedom: of the points
     that both hold."""
     names, index = np.unique(

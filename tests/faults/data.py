@@ -10,6 +10,13 @@ TRAJECTORIES = "tests/data/test_trajectories.py::"
 
 FAULTS = [
     Mutation(
+        "conditions stay behind their points",
+        "data/_samples.py",
+        "else self.condition[index]",
+        "else self.condition[: len(self.points[index])]",
+        "tests/data/test_conditions_of_files.py::test_conditions_stay_with_their_points",
+    ),
+    Mutation(
         "frames stay where they were",
         "data/_load.py",
         "x - x.mean(axis=1, keepdims=True)",

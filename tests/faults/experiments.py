@@ -10,6 +10,21 @@ BEGINNINGS = "tests/test_beginnings.py::"
 
 FAULTS = [
     Mutation(
+        "the classes of a test file are numbered by themselves", "experiments/_files.py",
+        "return renumbered(found, condition,", "return found or renumbered(found, condition,",
+        "tests/test_conditional_experiments.py::test_conditions_travel_with_their_points",
+    ),
+    Mutation(
+        "a mixture of classes of equal shares", "experiments/_classes.py",
+        "self.log_prob + np.log(self.shares)", "self.log_prob - np.log(self.shares.size)",
+        "tests/test_by_class.py::test_the_mixture_is_a_density_of_points_alone",
+    ),
+    Mutation(
+        "what was made of a flow outlives it", "experiments/_train.py",
+        'for pattern in ("flow.hiflow", *MADE_OF_FLOWS)', 'for pattern in ("flow.hiflow",)',
+        "tests/test_by_class.py::test_what_was_made_of_a_flow_goes_when_it_is_trained_on",
+    ),
+    Mutation(
         "truth values of Python's in a file", "experiments/_overrides.py",
         'return "true" if value else "false"', "return str(value)",
         BEGINNINGS + "test_words_that_need_escapes_are_written_as_they_are",

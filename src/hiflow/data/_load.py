@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from hiflow._checks import refuse_not_finite
-from hiflow._disk import array_or_archive, open_file
 from hiflow.data import _trajectory
+from hiflow.data._arrays import array_in
+from hiflow.data._conditions import Asked, files_beside, rows_in, rows_together
 from hiflow.data._lengths import wrong_lengths
 from hiflow.data._samples import Samples
 from hiflow.data._species import in_words, refuse_other_species
@@ -31,6 +32,8 @@ def load(
     topology: File | None = None,
     frames: Sequence[int] | None = None,
     independent: bool = False,
+    condition: str | Sequence[str] | None = None,
+    condition_file: File | Sequence[File] | None = None,
 ) -> Samples:
     """Samples from `.npy` and `.npz` files, or from trajectories of atoms: `.xyz` and `.extxyz` (read by
     ASE, `pip install hiflow-ase`), `.pdb`, `.h5`, `.dcd`, `.xtc`, `.trr` and `.nc` (by mdtraj,
@@ -55,12 +58,19 @@ def load(
     - `topology`: a `.pdb` of the atoms, for `.dcd`, `.xtc`, `.trr` and `.nc`.
     - `frames`: `[start, stop]` or `[start, stop, step]`, of every file.
     - `independent`: whether frames are independent geometries, and no chain. Errors count them as such.
+    - `condition`: what the file tells of every point beside, for a flow of $x$ given $c$: an array of
+      the `.npz` file, or what the comment of every frame of an `.extxyz` file says by that name. Whole
+      numbers from 0 and words are classes, which the samples number in order, with their names; floats
+      are vectors, and several names are the parts of one.
+    - `condition_file`: where that stands if it is another file: a `.csv` with a line of names, an
+      `.npz`, or a `.npy`; of several files a list of them.
 
     **Raises:** `OSError` for a file that can't be opened; `ImportError` without the package that reads
     it; `ValueError` for one of another kind, truncated or pickled, for an unknown `key_name`, for points
     of another shape or type, for NaN or infinity, and for an array `chains` beside `points` that isn't
     one label per point; for atoms of other elements or in another order, lengths that no atoms have, and
-    a periodic cell whose atoms don't make up a molecule.
+    a periodic cell whose atoms don't make up a molecule; for a `condition` that isn't there, or isn't
+    one class or vector for each point.
 
     **Example:**
 
@@ -76,9 +86,17 @@ def load(
     if not paths:
         raise ValueError("load: `path` is an empty list. Give at least one file.")
     given = None if topology is None else Path(topology)
-    parts = [_loaded(each, shape, key_name, energy, given, frames) for each in paths]
+    beside = files_beside(condition_file, len(paths))
+    parts, told = [], []
+    for each, other in zip(paths, beside, strict=True):
+        asked = None if condition is None and other is None else (condition, other)
+        part, rows = _loaded(each, shape, key_name, energy, given, frames, asked)
+        parts.append(part)
+        told.append(rows)
     samples = _joined(parts, paths)
-    return Samples(samples.points, origin=samples.origin) if independent else samples
+    rows, classes = rows_together(told, paths)
+    chains = None if independent else samples.chains
+    return Samples(samples.points, chains, None, samples.origin, rows, classes)
 
 
 def _loaded(
@@ -88,16 +106,18 @@ def _loaded(
     energy: AbstractEnergy | None,
     topology: Path | None,
     frames: Sequence[int] | None,
-) -> Samples:
+    asked: Asked | None,
+) -> tuple[Samples, np.ndarray | None]:
     if not path.exists():
         raise FileNotFoundError(f"load: there is no file {str(path)!r}.")
     if _trajectory.is_trajectory(path):
         if topology is not None and not topology.exists():
             raise FileNotFoundError(f"load: there is no file {str(topology)!r} (`topology`).")
-        points, chains, origin = _atoms(path, energy, topology, frames)
+        points, chains, origin, rows = _atoms(path, energy, topology, frames, asked)
     elif path.suffix in (".npy", ".npz"):
-        points, chains = _array(path, key_name)
+        points, chains, columns = array_in(path, key_name, asked)
         chosen = _range(frames, len(points), path)
+        rows = rows_in(asked, columns, len(points), path, chosen)
         points, origin = points[chosen], None
         chains = chains if chains is None else chains[chosen]
     else:
@@ -106,16 +126,22 @@ def _loaded(
     points = _checked(points, shape, path)
     if (wrong := wrong_lengths(energy, points)) is not None:
         raise ValueError(f"load: {str(path)!r}: {wrong}")
-    return Samples(points, chains, origin=origin)
+    return Samples(points, chains, origin=origin), rows
 
 
 def _atoms(
-    path: Path, energy: AbstractEnergy | None, topology: Path | None, frames: Sequence[int] | None
-) -> tuple[np.ndarray, np.ndarray, str]:
-    """Centred frames, their chains, and what was done to them."""
+    path: Path,
+    energy: AbstractEnergy | None,
+    topology: Path | None,
+    frames: Sequence[int] | None,
+    asked: Asked | None,
+) -> tuple[np.ndarray, np.ndarray, str, np.ndarray | None]:
+    """Centred frames, their chains, what was done to them, and their conditions."""
     subject = f"load: {str(path)!r}"
     found = _trajectory.read(path, topology)
-    chosen = _range(frames, len(found.positions), path)
+    number = len(found.positions)
+    chosen = _range(frames, number, path)
+    rows = rows_in(asked, found.told, number, path, chosen)
     found = _frames(found, chosen)
     wanted = species_of(energy)
     if wanted is not None and found.species is not None:
@@ -135,7 +161,7 @@ def _atoms(
     atoms = f"{x.shape[1]} atoms" if found.species is None else in_words(found.species)
     origin = f"{path.name}: {len(x):,} frames of {atoms}, lengths in {lengths}; {', '.join(done)}"
     chains = np.zeros(len(x), int) if found.chains is None else found.chains
-    return x, chains, origin
+    return x, chains, origin, rows
 
 
 def _frames(found: Trajectory, chosen: slice) -> Trajectory:
@@ -183,49 +209,6 @@ def _joined(parts: list[Samples], paths: list[Path]) -> Samples:
         np.concatenate(chains),
         origin="; ".join(origins) or None,
     )
-
-
-def _array(path: Path, key_name: str | None) -> tuple[np.ndarray, np.ndarray | None]:
-    try:
-        with open_file(path) as file:
-            stored = array_or_archive(file, path.suffix)
-            if isinstance(stored, np.ndarray):
-                return stored, None
-            name = _pick(list(stored), key_name, path)
-            points, chains = stored[name], stored.get("chains")
-    except ValueError as error:
-        if str(error).startswith("load:"):
-            raise
-        raise ValueError(
-            f"load: {str(path)!r} can't be read ({error}). It is truncated, not a NumPy file, or "
-            "holds pickled objects, which are refused: save it anew with numpy.save of a plain "
-            "float array."
-        ) from error
-    if chains is not None and chains.shape != points.shape[:1]:
-        # With several arrays in the file the labels may be another one's.
-        if name != "points":
-            return points, None
-        raise ValueError(
-            f"load: `chains` in {str(path)!r} must hold one label for each of {len(points)} points, got "
-            f"shape {chains.shape}."
-        )
-    return points, chains
-
-
-def _pick(names: list[str], key_name: str | None, path: Path) -> str:
-    if key_name is None and "points" in names:
-        return "points"
-    if key_name is None and len(names) == 1:
-        return names[0]
-    sampled = [name for name in names if name.endswith("/samples")]
-    if key_name is None and len(sampled) == 1:  # As `hiflow sample` writes it.
-        return sampled[0]
-    if key_name not in names:
-        raise ValueError(
-            f"load: `key_name` must name one of the arrays in {str(path)!r}: {', '.join(names)}; "
-            f"got {key_name!r}."
-        )
-    return key_name
 
 
 def _checked(points: np.ndarray, event_shape: tuple[int, ...] | None, path: Path) -> np.ndarray:

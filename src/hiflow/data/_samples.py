@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,11 @@ class Samples:
     - `chains`: `(n,)` integers, the Markov chain of each point; `None` if they are independent.
     - `report`: how a sampler fared, or `None` for points from elsewhere.
     - `origin`: where points of files are from, in a sentence: particles, units, what was done to them.
+    - `condition`: of every point, for a flow of $x$ given $c$: classes from 0, `(n,)` whole numbers, or
+      vectors of floats, `(n,)` or `(n, size)`. [`fit`][hiflow.fit] takes them with the points.
+    - `classes`: the names of the classes, in the order of their numbers.
 
-    **Raises:** `ValueError` if there are no points, or not one label per point.
+    **Raises:** `ValueError` if there are no points, or not one label or condition per point.
 
     **Example:**
 
@@ -44,6 +48,8 @@ class Samples:
     chains: np.ndarray | None
     report: SamplingReport | None
     origin: str | None
+    condition: np.ndarray | None
+    classes: tuple[str, ...] | None
 
     def __init__(
         self,
@@ -51,6 +57,8 @@ class Samples:
         chains: object = None,
         report: SamplingReport | None = None,
         origin: str | None = None,
+        condition: object = None,
+        classes: Sequence[str] | None = None,
     ):
         self.points = jnp.asarray(points)
         self.chains = None if chains is None else np.asarray(chains)
@@ -63,6 +71,25 @@ class Samples:
             raise ValueError(
                 f"Samples: `chains` must hold one label for each of {len(self.points)} points, got "
                 f"shape {self.chains.shape}."
+            )
+        self.condition = None if condition is None else np.asarray(condition)
+        self.classes = None if classes is None else tuple(classes)
+        self._check_condition()
+
+    def _check_condition(self) -> None:
+        rows, names = self.condition, self.classes
+        if rows is not None and (rows.ndim not in (1, 2) or len(rows) != len(self.points)):
+            raise ValueError(
+                f"Samples: `condition` must have one row for each of {len(self.points)} points, got "
+                f"shape {rows.shape}."
+            )
+        if names is None:
+            return
+        whole = rows is not None and rows.ndim == 1 and rows.dtype.kind in "iu"
+        if rows is None or not whole or not 0 <= rows.min() <= rows.max() < len(names):
+            raise ValueError(
+                f"Samples: `classes` names {len(names)} classes, of which `condition` must hold the "
+                "numbers, from 0."
             )
 
     @property
@@ -86,7 +113,26 @@ class Samples:
             return self.points[index]
         index = index if isinstance(index, slice) else np.asarray(index)
         chains = None if self.chains is None else self.chains[index]
-        return Samples(self.points[index], chains, self.report, self.origin)
+        told = None if self.condition is None else self.condition[index]
+        points = self.points[index]
+        return Samples(points, chains, self.report, self.origin, told, self.classes)
+
+    def class_counts(self) -> list[int]:
+        """How many points there are of every class.
+
+        **Raises:** `ValueError` for samples without classes.
+        """
+        if self.condition is None or self.classes is None:
+            raise ValueError("Samples.class_counts: the samples have no classes.")
+        return np.bincount(self.condition, minlength=len(self.classes)).tolist()
+
+    def moved(self, points: object) -> "Samples":
+        """The same samples at other `points`, one for each."""
+        return Samples(points, self.chains, self.report, self.origin, self.condition, self.classes)
+
+    def untold(self) -> "Samples":
+        """The same without conditions."""
+        return Samples(self.points, self.chains, self.report, self.origin)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         array = np.asarray(self.points, dtype=dtype)
@@ -143,7 +189,8 @@ class Samples:
         return self[order[~held_out]], self[order[held_out]]
 
     def save(self, path: str | Path) -> None:
-        """Write points and chains to `path`, an `.npz` file, for [`load`][hiflow.data.load].
+        """Write points, chains and conditions, classes by their names, to `path`, an `.npz` file, for
+        [`load`][hiflow.data.load].
 
         **Raises:** `ValueError` for another suffix.
         """
@@ -152,6 +199,9 @@ class Samples:
         arrays: dict[str, Any] = {"points": np.asarray(self.points)}
         if self.chains is not None:
             arrays["chains"] = self.chains
+        if self.condition is not None:
+            names = None if self.classes is None else np.asarray(self.classes)
+            arrays["condition"] = self.condition if names is None else names[self.condition]
         np.savez_compressed(path, **arrays)
 
 

@@ -7,7 +7,7 @@ without a dot, its object a function as `_by_ase`.
 import dataclasses
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Trajectory:
     - `species`: atomic numbers; `None` if the file doesn't tell them.
     - `cells`: the vectors of the periodic cell of every frame, as rows; `None` without one.
     - `chains`: the chain of each frame, if the file tells.
+    - `told`: what else it tells of every frame, by name, as conditions may be.
 
     **Example:**
 
@@ -45,6 +46,7 @@ class Trajectory:
     species: tuple[int, ...] | None = None
     cells: Float[np.ndarray, "frames 3 3"] | None = None
     chains: np.ndarray | None = None
+    told: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 Reader = Callable[[Path, Path | None], Trajectory]
@@ -131,7 +133,18 @@ def _by_ase(path: Path, topology: Path | None) -> Trajectory:
         first,
         np.stack([np.asarray(frame.cell) for frame in frames]) if any(periodic) else None,
         None if None in chains else np.asarray(chains),
+        _told([frame.info for frame in frames]),
     )
+
+
+def _told(infos: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """What the comments of all frames tell, a word or numbers each."""
+    found = {}
+    for name in set(infos[0]).intersection(*infos) if infos else ():
+        values = [np.asarray(info[name]) for info in infos]
+        if len({value.shape for value in values}) == 1 and values[0].ndim < 2:
+            found[name] = np.stack(values)
+    return found
 
 
 def _by_mdtraj(path: Path, topology: Path | None) -> Trajectory:

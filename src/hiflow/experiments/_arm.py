@@ -9,17 +9,20 @@ from jaxtyping import PRNGKeyArray
 
 from hiflow import couplings, energies, networks, paths, priors
 from hiflow._words import nearest
+from hiflow.data import Samples
 from hiflow.experiments._auto_settings import Auto, AutoSettings, is_auto, settings_in
+from hiflow.experiments._condition import Condition, check_network, told
 from hiflow.experiments._filed_prior import filed_prior
 from hiflow.experiments._fitted import FittedEnergies
 from hiflow.experiments._fitted_prior import fitted_prior
 from hiflow.experiments._learned import Learned, is_learned, learned_in
-from hiflow.experiments._problems import Problems, worded
+from hiflow.experiments._problems import ConfigError, Problems, worded
 from hiflow.experiments._structure import heading
 from hiflow.experiments._toml import Experiment, Table
 from hiflow.solver import Solver
 from hiflow.training import Training
 from hiflow.training._components import Components
+from hiflow.training._conditions import check_exchange, check_told
 from hiflow.training._preflight import make_ready
 from hiflow.training._ranges import check_ends
 
@@ -60,6 +63,12 @@ class Arm:
     """Of how many training points the arm sees the first; `None` for all."""
     auto: Auto | Learned | None = None
     """What its path is to be chosen by; `path` is a stand-in then, or as given."""
+    condition: Condition | None = None
+    """The conditions that it is told."""
+
+    def seen(self, samples: Samples) -> Samples:
+        """What it sees of samples: without their conditions unless it is told them."""
+        return samples.untold() if self.condition is None else samples
 
 
 def make_arm(
@@ -69,12 +78,14 @@ def make_arm(
     event_shape: tuple[int, ...],
     key: PRNGKeyArray,
     fitted: FittedEnergies | None = None,
+    condition: Condition | None = None,
 ) -> Arm:
     """One arm's components. The network's initial weights depend on `key` alone, not on the arm.
 
     **Arguments:**
 
     - `fitted`: fits energies to data where a table asks for it; by default they are blanks.
+    - `condition`: what `[data]`'s points come with; arms that say `condition = false` aren't told.
 
     **Raises:** `ConfigError` with all wrong settings, and what doesn't fit together.
 
@@ -91,16 +102,37 @@ def make_arm(
     problems = Problems()
     fitted = FittedEnergies(event_shape) if fitted is None else fitted
     training, solver = settings_of(experiment, arm, problems)
-    parts = _components(experiment, arm, energy, event_shape, key, fitted, problems)
+    heard = problems.tried("", told, arm, condition)
+    if training is not None and heard is None and condition is not None:
+        training = problems.tried("", _without_dropout, experiment, arm, training)
+    parts = _components(experiment, arm, energy, event_shape, key, fitted, heard, problems)
     problems.refuse()
     assert training is not None
     assert solver is not None
     assert parts is not None
     network, path, prior, auto = parts
     where = heading("arm", arm["label"])
-    problems.tried(where, make_ready, network, path, prior, energy, training)
+    problems.tried(place_of(experiment, arm, "network"), check_network, network, heard)
     problems.refuse()
-    return Arm(arm["label"], network, path, prior, training, solver, arm.get("size"), auto)
+    ready = problems.tried(where, make_ready, network, path, prior, energy, training)
+    if ready is not None:
+        problems.tried(where, check_told, ready, heard is not None)
+        if heard is not None:
+            exchanged = ready.coupling, heard.different, training.batch_size
+            problems.tried(where, check_exchange, *exchanged)
+    problems.refuse()
+    size = arm.get("size")
+    return Arm(arm["label"], network, path, prior, training, solver, size, auto, heard)
+
+
+def _without_dropout(experiment: Experiment, arm: Table, training: Training) -> Training:
+    """What `[training]` says of conditions doesn't concern an arm that isn't told them."""
+    if any("condition_dropout" in table for _, table in _own_tables(experiment, arm, "training")):
+        raise ConfigError(
+            f"{heading('arm', arm['label'])}: `condition_dropout` is for arms that are told a "
+            "condition, and this one says `condition` = false."
+        )
+    return training.changed(condition_dropout=0.0)
 
 
 def settings_of(
@@ -139,12 +171,13 @@ def _components(
     event_shape: tuple[int, ...],
     key: PRNGKeyArray,
     fitted: FittedEnergies,
+    condition: Condition | None,
     problems: Problems,
 ) -> _Parts | None:
     size, shared = arm.get("size"), experiment.tables
     tables = {name: arm.get(name, shared.get(name, default)) for name, default in _DEFAULTS.items()}
     where = {name: place_of(experiment, arm, name) for name in ("network", "path", "prior")}
-    made = Components(event_shape, key)
+    made = Components(event_shape, key, {} if condition is None else condition.asked)
     points = None if fitted.points is None else fitted.points[:size]
     table = problems.tried(where["prior"], fitted_prior, tables["prior"], event_shape, points)
     if table is not None:

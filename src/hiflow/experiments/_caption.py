@@ -13,12 +13,18 @@ DISTANCE = (
 )
 
 
-def caption(energy: AbstractEnergy | None, seeds: int, pixels: PixelTransform | None = None) -> str:
+def caption(
+    energy: AbstractEnergy | None,
+    seeds: int,
+    pixels: PixelTransform | None = None,
+    told: bool = False,
+) -> str:
     """What the NLLs of `seeds` seeds refer to.
 
     **Arguments:**
 
     - `pixels`: how the points came of pixels, if they are images.
+    - `told`: whether some arm is told a condition: the floor is that of points alone.
     """
     where = "Lebesgue measure"
     convention = getattr(energy, "convention", None)
@@ -38,7 +44,7 @@ def caption(energy: AbstractEnergy | None, seeds: int, pixels: PixelTransform | 
         parts.append(f"energy convention {convention}")
     if (units := units_of(energy)) is not None:
         parts.append(str(units))
-    if (floor := Floor.of(energy)) is not None:
+    if not told and (floor := Floor.of(energy)) is not None:
         parts.append(f"floor {floor}")
     over = (
         f"{seeds} seeds and the test points together" if seeds > 1 else "the test points (one seed)"

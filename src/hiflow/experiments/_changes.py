@@ -35,7 +35,8 @@ def refused_changes(
 
 
 def _changed(before: Table, now: Table) -> list[str]:
-    names = [name for name in before if name != "training" and before[name] != now[name]]
+    every = dict.fromkeys([*before, *now])
+    names = [name for name in every if name != "training" and before.get(name) != now.get(name)]
     old, new = before["training"], now["training"]
     return names if old == new else [*names, *_changed_training(old, new)]
 

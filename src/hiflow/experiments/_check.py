@@ -9,7 +9,7 @@ import jax
 from hiflow import data, energies, hessians
 from hiflow._kinds import annotations, shown, wanted
 from hiflow.experiments._arm import Arm, make_arm, settings_of
-from hiflow.experiments._data import event_shape
+from hiflow.experiments._data import condition_of, event_shape
 from hiflow.experiments._fitted import make_energy
 from hiflow.experiments._problems import Problems
 from hiflow.experiments._structure import heading
@@ -25,6 +25,9 @@ _OF_THE_TABLE = {
     "topology": str,
     "frames": list[int],
     "independent": bool,
+    "condition": str | list[str],
+    "condition_file": str | list[str],
+    "test_condition_file": str | list[str],
     "images": str,
     "folder": str,
     "side": int,
@@ -57,14 +60,18 @@ def checked(
     problems = Problems()
     energy = problems.tried("[energy]", make_energy, experiment)
     check_data_table(experiment.tables.get("data", {}), problems)
-    shape, arms = None, []
+    shape, condition, arms = None, None, []
     if not len(problems):
         shape = problems.tried("[data]", event_shape, experiment, energy)
+        if shape is not None:
+            condition = problems.tried("[data]", condition_of, experiment, energy)
     for arm in experiment.arms:
         if shape is None:
             settings_of(experiment, arm, problems)
         else:
-            made = problems.tried("", make_arm, experiment, arm, energy, shape, jax.random.key(0))
+            made = problems.tried(
+                "", make_arm, experiment, arm, energy, shape, jax.random.key(0), condition=condition
+            )
             arms.append(made)
             if made is not None:
                 _check_choice(experiment, made, problems)

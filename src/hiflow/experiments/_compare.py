@@ -17,13 +17,16 @@ from rich.console import Console
 from hiflow._disk import kept, read_arrays, read_json, trusting, write_arrays, write_json
 from hiflow._statistics import part_of
 from hiflow.energies import AbstractEnergy, SupportsSampling
+from hiflow.experiments._classes import MOST, kept_scores
 from hiflow.experiments._comparison import Comparison
-from hiflow.experiments._data import from_file, make_validation
+from hiflow.experiments._data import from_file, validation_samples
 from hiflow.experiments._fitted import make_energy
-from hiflow.experiments._member import Control, Member, data_of, members_of, samples_of
+from hiflow.experiments._member import Control, Member, members_of, samples_of, size_of
 from hiflow.experiments._run_folder import Row, RunFolder
 from hiflow.metrics import Weighted, negative_log_likelihood, of_every, weigh
 
+MADE_OF_FLOWS = ("validation.json", "sweep-*.json", "samples-*.npz", "images-*.npz", "classes.npz")
+"""The files that are kept beside a flow."""
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5)
 STEPS = (4, 8, 16, 32, 64)
 T = TypeVar("T")
@@ -82,25 +85,28 @@ def _compared(
 ) -> Comparison:
     members = [member for run in runs for member in members_of(RunFolder(run))]
     first, *others = (member.experiment for member in members)
+    _check_conditions(members)
     if any(each.tables.get("energy") != first.tables.get("energy") for each in others):
         raise ValueError("compare: the runs are of different energies.")
-    _check_density(members, sweep, samples)
     failures = [each for run in runs for each in RunFolder(run).failures()]
     failures = [each for each in failures if not only or each.label in only]
     members, energy = _chosen(members, only), make_energy(first)
+    _check_density(members, sweep, samples)
     _check_settings(members, against, sweep, samples)
     if energy is None and samples:
         raise ValueError(
             "compare: `samples` are weighted by an [energy], and the experiment has none."
         )
     for group in _by_data(members):
-        if energy is not None:
+        # Where flows are told conditions the energy is that of none of them.
+        if energy is not None and not any(member.is_told for member in group):
             _control(group, energy)
         _validate(group, energy)
     first_seed = {
         label: min(m.seed for m in members if m.label == label) for label in _labels(members)
     }
     for member in members:
+        _score_classes(member, energy, console)
         if sweep and member.seed == first_seed[member.label]:
             member.sweep = _kept(
                 member, f"sweep-{sweep}", lambda m=member: _sweep(m, sweep, energy)
@@ -134,6 +140,13 @@ def _check_settings(
             )
 
 
+def _check_conditions(members: Sequence[Member]) -> None:
+    """Raise `ValueError` for runs that tell other conditions of the same points."""
+    known = {(member.test, member.told.digest) for member in members if member.told is not None}
+    if len({test for test, _ in known}) < len(known):
+        raise ValueError("compare: the runs have the same test points with other conditions.")
+
+
 def _check_density(members: Sequence[Member], sweep: int, samples: int) -> None:
     """Raise `ValueError` for what needs the density of flows that have none."""
     for name in [name for name, number in {"sweep": sweep, "samples": samples}.items() if number]:
@@ -142,6 +155,12 @@ def _check_density(members: Sequence[Member], sweep: int, samples: int) -> None:
                 raise ValueError(
                     f"compare: `{name}` needs densities, and {member.label!r} starts from a prior that "
                     "is known by its draws alone. Leave it out, or say `only` the other arms."
+                )
+            if member.is_told and name == "samples":
+                raise ValueError(
+                    f"compare: `samples` are weighted by the [energy], and {member.label!r} draws them "
+                    "under a condition, whose energy isn't known. Leave it out, or say `only` the other "
+                    "arms."
                 )
 
 
@@ -161,6 +180,18 @@ def _chosen(members: list[Member], only: Sequence[str]) -> list[Member]:
         if keys.count(key) > 1:
             raise ValueError(f"compare: two runs hold the arm {key[0]!r} with seed {key[1]}.")
     return [member for member in members if not only or member.label in only]
+
+
+def _score_classes(member: Member, energy: AbstractEnergy | None, console: Console) -> None:
+    """Score the test points under every class, if the flow is told one."""
+    told = member.told
+    if not member.is_told or told is None or told.classes is None or not member.has_density:
+        return
+    if len(told.classes) > MOST:
+        console.print(f"{member.label}: of more than {MOST} classes there is no mixture")
+        return
+    _, test = samples_of(member, energy)
+    member.classes = kept_scores(member.place, member.flow(), test, told.shares(size_of(member)))
 
 
 def _by_data(members: list[Member]) -> list[list[Member]]:
@@ -190,13 +221,19 @@ def _validate(group: list[Member], energy: AbstractEnergy | None) -> None:
     experiment, seed = group[0].experiment, group[0].seed
     if not experiment.tables.get("data", {}).get("validation"):
         return
-    points = functools.cache(lambda: make_validation(experiment, energy, seed, progress=False))
+    points = functools.cache(lambda: validation_samples(experiment, energy, seed, progress=False))
     for member in group:
         if member.family and member.has_density:
             member.validation = _kept(
                 member,
                 "validation",
-                lambda m=member: negative_log_likelihood(m.flow(), points()).nll,
+                lambda m=member: (
+                    negative_log_likelihood(
+                        m.flow(),
+                        points().points,
+                        condition=points().condition if m.is_told else None,
+                    ).nll
+                ),
             )
 
 
@@ -210,14 +247,17 @@ def _kept(member: Member, name: str, make: Callable[[], T]) -> T:
 
 def _sweep(member: Member, size: int, energy: AbstractEnergy | None) -> list[Row]:
     """NLL and NFE by setting; the first row is the reference, at tight tolerances."""
-    flow, (_, test) = member.flow(), data_of(member, energy)
+    flow, (_, test) = member.flow(), samples_of(member, energy)
+    told = None if test.condition is None or not member.is_told else test.condition[:size]
     settings: dict[str, dict[str, Any]] = {
         f"tolerance {x:.0e}": {"rtol": x, "atol": x} for x in (_TIGHT, *TOLERANCES)
     }
     settings |= {f"{steps} steps": {"steps": steps} for steps in STEPS}
     rows = []
     for name, given in settings.items():
-        found = negative_log_likelihood(flow, test[:size], **given, solver=diffrax.Tsit5())
+        found = negative_log_likelihood(
+            flow, test.points[:size], condition=told, **given, solver=diffrax.Tsit5()
+        )
         rows.append({"setting": name, **dataclasses.asdict(found)})
     return rows
 

@@ -9,6 +9,7 @@ import numpy as np
 from hiflow._statistics import Mean, Part, mean_over
 from hiflow.data import PixelTransform
 from hiflow.energies import AbstractEnergy
+from hiflow.experiments import _by_class as by_class
 from hiflow.experiments._caption import DISTANCE, caption
 from hiflow.experiments._data import pixel_transform
 from hiflow.experiments._failures import Failure
@@ -60,8 +61,12 @@ class Comparison:
 
     @property
     def floor(self) -> Floor | None:
-        """Bounds of the lowest NLL possible, if they are known."""
-        return Floor.of(self.energy)
+        """Bounds of the lowest NLL possible, if they are known: of points alone."""
+        return None if self._any_told else Floor.of(self.energy)
+
+    @property
+    def _any_told(self) -> bool:
+        return any(member.is_told for member in self.members)
 
     @property
     def pixels(self) -> PixelTransform | None:
@@ -73,8 +78,9 @@ class Comparison:
         """What the NLLs refer to."""
         seeds = len({member.seed for member in self.members})
         known = [member.has_density for member in self.members]
-        parts = [caption(self.energy, seeds, self.pixels)] if any(known) else []
-        return " ".join([*parts, *([DISTANCE] if not all(known) else [])])
+        parts = [caption(self.energy, seeds, self.pixels, self._any_told)] if any(known) else []
+        parts += [DISTANCE] * (not all(known)) + [by_class.TOLD] * self._any_told
+        return " ".join(parts)
 
     def rows(self) -> list[Row]:
         """One row per arm: NLL, its paired difference from the reference, NFE."""
@@ -130,6 +136,8 @@ class Comparison:
         return {
             "caption": self.caption,
             "rows": self.rows(),
+            "classes": self.class_rows(),
+            "untold": self.untold_rows(),
             "chosen": [row["label"] for row in self.choices()],
             "members": [
                 {"label": m.label, "seed": m.seed, **_without_points(m.scores)}
@@ -139,6 +147,19 @@ class Comparison:
             "sweep": sweeps,
             "samples": self.sample_rows(),
         }
+
+    def class_rows(self) -> list[Row]:
+        """One row per arm and class, where the test points have classes: NLL, and how often Bayes' rule
+        is right."""
+        told = {member.test: member.told for member in self.members if member.told is not None}
+        return by_class.class_rows(self._groups(), told)
+
+    def untold_rows(self) -> list[Row]:
+        """One row per arm, if any is told a class: its NLL without being told, and how often Bayes' rule
+        is right."""
+        groups = self._groups()
+        reference = {label: self._reference(group[0].variant) for label, group in groups.items()}
+        return by_class.untold_rows(groups, reference)
 
     def _failed(self, label: str) -> str | None:
         seeds = [str(each.seed) for each in self.failures if each.label == label]
@@ -196,6 +217,8 @@ class Comparison:
         pairs = [(m, reference[m.seed]) for m in group if m.seed in reference]
         if not all(each.has_density for pair in pairs for each in pair):
             pairs = []
+        if len({each.is_told for pair in pairs for each in pair}) > 1:
+            pairs = []  # One is given the condition, and the other isn't.
         if label == group[0].label or not pairs:
             return {"difference": None, "difference_se": None}
         for mine, other in pairs:

@@ -3,16 +3,25 @@
 import zlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from hiflow import data, energies
-from hiflow.experiments._files import FILES, OPTIONS, check_files, check_sizes, split_files
+from hiflow.experiments._condition import Condition
+from hiflow.experiments._files import (
+    BESIDE,
+    FILES,
+    OPTIONS,
+    check_files,
+    check_sizes,
+    split_files,
+    training_file,
+)
 from hiflow.experiments._toml import ConfigError, Experiment, Table, check_names, parameters
 
 _OWN = ("size", "test", "validation", "seed")
-_IMAGES = ("images", "folder", "side", "alpha", "shift", "scale")
+_IMAGES = ("images", "folder", "side", "alpha", "shift", "scale", "condition")
+_CLASSES = "classes"
 _VALIDATION = 2**16
 _HIDDEN = ("energy", "key", "size", "progress")
 
@@ -27,10 +36,13 @@ def event_shape(experiment: Experiment, energy: energies.AbstractEnergy | None) 
     table = experiment.tables.get("data", {})
     sampling = [name for name in parameters(data.sample) if name not in _HIDDEN]
     from_file = any(name in table for name in FILES)
-    known = _IMAGES if "images" in table else (*FILES, *OPTIONS) if from_file else sampling
+    known = _IMAGES if "images" in table else (*FILES, *OPTIONS, *BESIDE) if from_file else sampling
+    if not from_file and "images" not in table:
+        _refuse_conditions(table)
     check_names(table, [*_OWN, *known], "[data]")
     check_sizes(table)
     if "images" in table:
+        _labels(table)  # Refuses other conditions.
         return _pixels(table)[0].shape[1:]
     if energy is None and "file" not in table:
         raise ConfigError(
@@ -41,6 +53,29 @@ def event_shape(experiment: Experiment, energy: energies.AbstractEnergy | None) 
         shape = check_files(table, energy)
     assert shape is not None
     return shape
+
+
+def _refuse_conditions(table: Table) -> None:
+    for name in ("condition", *BESIDE):
+        if name in table:
+            raise ConfigError(
+                f"[data]: `{name}` is what files and images tell of their points; points that are drawn "
+                "from an [energy] have none. Give a `file`."
+            )
+
+
+def condition_of(
+    experiment: Experiment, energy: energies.AbstractEnergy | None
+) -> Condition | None:
+    """What the experiment's points come with, if `[data]` names a condition."""
+    table = experiment.tables.get("data", {})
+    if not {"condition", "condition_file"} & set(table):
+        return None
+    if "images" in table:
+        train, _ = _labels(table) or (np.zeros(0), None)
+        names = np.unique(train)
+        return Condition(tuple(map(str, names.tolist())), 1, len(names))
+    return Condition.of(training_file(table, energy))
 
 
 def from_file(experiment: Experiment) -> bool:
@@ -110,7 +145,7 @@ def make_samples(
     table = dict(experiment.tables.get("data", {}))
     if "images" in table:
         train, _, test = _from_images(experiment, seed)
-        return data.Samples(train), data.Samples(test)
+        return train, test
     if "file" in table:
         train, _, test = _from_files(table, energy, seed)
     else:
@@ -146,8 +181,7 @@ def _from_files(
 
 
 def _projected(samples: data.Samples, energy: energies.AbstractEnergy) -> data.Samples:
-    points = jax.vmap(energy.group.project)(samples.points)
-    return data.Samples(points, samples.chains, samples.report, samples.origin)
+    return samples.moved(jax.vmap(energy.group.project)(samples.points))
 
 
 def make_validation(
@@ -171,23 +205,37 @@ def make_validation(
     (30, 2)
     ```
     """
+    return validation_samples(experiment, energy, seed, progress=progress).points
+
+
+def validation_samples(
+    experiment: Experiment,
+    energy: energies.AbstractEnergy | None,
+    seed: int,
+    *,
+    progress: bool,
+) -> data.Samples:
+    """As `make_validation`, with the conditions of the points."""
     table = dict(experiment.tables.get("data", {}))
     size = table.get("validation", 0)
     if size < 2:
         raise ConfigError(f"[data]: `validation` must be at least 2 to choose by, got {size}.")
     if "images" in table:
-        return _from_images(experiment, seed)[1]
+        held = _from_images(experiment, seed)[1]
+        assert held is not None, "the table asks for some"
+        return held
     if "file" in table:
         held = _from_files(table, energy, seed)[1]
         assert held is not None, "the table asks for some"
-        return held.points if energy is None else _projected(held, energy).points
+        held = data.Samples(held.points, condition=held.condition, classes=held.classes)
+        return held if energy is None else _projected(held, energy)
     assert energy is not None, "event_shape has refused an experiment without data"
     table.pop("validation")
     # Keys that are split off are those that 0, 1, … are folded into: the test points have one of them.
     key = jax.random.fold_in(jax.random.key(table.pop("seed", seed)), _VALIDATION)
     settings = {name: table[name] for name in table if name not in ("size", "test")}
     drawn = data.sample(energy, key=key, size=size, progress=progress, **settings)
-    return jax.vmap(energy.group.project)(drawn.points)
+    return data.Samples(jax.vmap(energy.group.project)(drawn.points))
 
 
 def _drawn(
@@ -210,7 +258,9 @@ def _drawn(
     return points, held_out
 
 
-def _from_images(experiment: Experiment, seed: int) -> tuple[Array, Array, Array]:
+def _from_images(
+    experiment: Experiment, seed: int
+) -> tuple[data.Samples, data.Samples | None, data.Samples]:
     """Training, validation and test points: a random choice of the set's training images and of its
     test images, dequantised once and for all, since anchors belong to points."""
     table = experiment.tables["data"]
@@ -223,15 +273,39 @@ def _from_images(experiment: Experiment, seed: int) -> tuple[Array, Array, Array
             f"`size` + `validation` = {size + held:,} and `test` = {wanted:,}."
         )
     order, chosen = _choice(table, seed, len(train), len(test))
-    parts = (train[order[held : held + size]], train[order[:held]], test[chosen])
+    chosen = (order[held : held + size], order[:held], chosen)
     transform = pixel_transform(experiment)
     assert transform is not None
     keys = jax.random.split(jax.random.key(table.get("seed", seed)), 3)
-    made = [
-        transform.forward(transform.dequantise(pixels, key=key)) if len(pixels) else jnp.zeros(0)
-        for pixels, key in zip(parts, keys, strict=True)
-    ]
-    return made[0], made[1], made[2]
+    labels, of_test = _labels(table) or (None, None)
+    names = None if labels is None else tuple(map(str, np.unique(labels).tolist()))
+
+    def made(
+        pixels: np.ndarray, told: np.ndarray | None, rows: np.ndarray, key: Array
+    ) -> data.Samples:
+        points = transform.forward(transform.dequantise(pixels[rows], key=key))
+        return data.Samples(points, condition=None if told is None else told[rows], classes=names)
+
+    return (
+        made(train, labels, chosen[0], keys[0]),
+        made(train, labels, chosen[1], keys[1]) if held else None,
+        made(test, of_test, chosen[2], keys[2]),
+    )
+
+
+def _labels(table: Table) -> tuple[np.ndarray, np.ndarray] | None:
+    """The classes of training and test images, where the table asks for them.
+
+    **Raises:** `ConfigError` for any other condition.
+    """
+    if "condition" not in table:
+        return None
+    if table["condition"] != _CLASSES:
+        raise ConfigError(
+            f"[data]: `condition` of images must be {_CLASSES!r}, their labels; got "
+            f"{table['condition']!r}."
+        )
+    return data.labels(table["images"], table.get("folder"))
 
 
 def _choice(table: Table, seed: int, train: int, test: int) -> tuple[np.ndarray, np.ndarray]:

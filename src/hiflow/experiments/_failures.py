@@ -55,6 +55,7 @@ def failure_in(place: Path) -> Failure | None:
 def settings_of(experiment: Experiment, arm: Table) -> dict[str, Any]:
     """All that an arm's flow and scores depend on besides the seed."""
     shared = experiment.tables
+    told = {"condition": arm["condition"]} if "condition" in arm else {}
     return {
         "energy": shared.get("energy"),
         "data": shared.get("data", {}),
@@ -64,6 +65,7 @@ def settings_of(experiment: Experiment, arm: Table) -> dict[str, Any]:
         "training": {**shared.get("training", {}), **arm.get("training", {})},
         "size": arm.get("size"),
         "evaluation": shared.get("evaluation", {}),
+        **told,
     }
 
 

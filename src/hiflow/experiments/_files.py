@@ -8,11 +8,14 @@ from jaxtyping import Array
 
 from hiflow import data, energies
 from hiflow._checks import Refused, whole
+from hiflow.experiments._condition import Condition, check_classes, renumbered
 from hiflow.experiments._toml import ConfigError, Table
 
 FILES = ("file", "test_file")
-OPTIONS = ("topology", "frames", "independent")
+OPTIONS = ("topology", "frames", "independent", "condition")
 """Of [`hiflow.data.load`][hiflow.data.load], for both files."""
+BESIDE = ("condition_file", "test_condition_file")
+"""Where the conditions of either are, if these are files of their own."""
 _LEAST = {"size": 1, "test": 2, "validation": 2}
 
 
@@ -32,9 +35,15 @@ def check_files(table: Table, energy: energies.AbstractEnergy | None) -> tuple[i
     **Raises:** `ConfigError` for too few points, or for test points that are the training points;
     `ValueError` and `FileNotFoundError` for files that can't be read.
     """
-    found = {name: _loaded(table, name, energy) for name in FILES if name in table}
-    if "file" not in found:
+    if "file" not in table:
         raise ConfigError("[data]: `test_file` needs a `file` to train on.")
+    _check_beside(table)
+    found = {"file": _loaded(table, "file", energy)}
+    condition = Condition.of(found["file"])
+    if condition is not None:
+        check_classes(condition, len(found["file"]), "[data]: `condition`")
+    if "test_file" in table:
+        found["test_file"] = _test_points(table, energy, condition)
     size, test = table.get("size"), table.get("test", 256)
     available = len(found["file"])
     if "test_file" in found:
@@ -57,6 +66,21 @@ def check_files(table: Table, energy: energies.AbstractEnergy | None) -> tuple[i
             f"training points{beside}. Lower it."
         )
     return found["file"].event_shape
+
+
+def _check_beside(table: Table) -> None:
+    """Raise `ConfigError` for files of conditions without points, and points without conditions."""
+    points, test_points = ("test_condition_file" in table), ("test_file" in table)
+    if points and not test_points:
+        raise ConfigError("[data]: `test_condition_file` goes with a `test_file`; there is none.")
+    if "condition_file" in table and test_points and not points:
+        raise ConfigError(
+            "[data]: `test_file` needs a `test_condition_file`, as `file` has a `condition_file`."
+        )
+    if points and not {"condition", "condition_file"} & set(table):
+        raise ConfigError(
+            "[data]: `test_condition_file` goes with a `condition` of `file`; there is none."
+        )
 
 
 def _refuse_training_points(table: Table, found: dict[str, data.Samples]) -> None:
@@ -84,7 +108,7 @@ def split_files(
     """
     train, validation = _loaded(table, "file", energy), None
     if "test_file" in table:
-        test = _loaded(table, "test_file", energy)
+        test = _test_points(table, energy, Condition.of(train))
         if "validation" not in table:
             train = train[np.asarray(jax.random.permutation(key, len(train)))]
     else:
@@ -100,9 +124,25 @@ def split_files(
     return train[:size], validation, test
 
 
+def training_file(table: Table, energy: energies.AbstractEnergy | None) -> data.Samples:
+    """All points of `file`."""
+    return _loaded(table, "file", energy)
+
+
 def _loaded(table: Table, name: str, energy: energies.AbstractEnergy | None) -> data.Samples:
     given = {option: table[option] for option in OPTIONS if option in table}
-    return data.load(table[name], energy=energy, **given)
+    beside = BESIDE[FILES.index(name)]
+    return data.load(table[name], energy=energy, condition_file=table.get(beside), **given)
+
+
+def _test_points(
+    table: Table, energy: energies.AbstractEnergy | None, condition: Condition | None
+) -> data.Samples:
+    """Those of `test_file`, with the training points' numbers of classes."""
+    found = _loaded(table, "test_file", energy)
+    if condition is None:
+        return found
+    return renumbered(found, condition, f"[data]: `test_file` {_named(table['test_file'])}")
 
 
 def _paths(files: str | list[str]) -> list[Path]:

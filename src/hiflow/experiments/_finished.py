@@ -25,6 +25,8 @@ class Finished:
     table: Sequence[Row]
     files: Sequence[Path]
     """Those that the comparison was written into."""
+    classes: Sequence[Row] = ()
+    untold: Sequence[Row] = ()
 
     def rows(self) -> Sequence[Row]:
         """One row per arm."""
@@ -33,6 +35,14 @@ class Finished:
     def failed_rows(self) -> Sequence[Row]:
         """None: a run in which arms have failed isn't finished."""
         return ()
+
+    def class_rows(self) -> Sequence[Row]:
+        """One row per arm and class."""
+        return self.classes
+
+    def untold_rows(self) -> Sequence[Row]:
+        """One row per arm, if any is told a class, without being told it."""
+        return self.untold
 
 
 def remember(root: str | os.PathLike[str], files: Iterable[Path]) -> None:
@@ -71,7 +81,8 @@ def finished(
         ):
             return None
         numbers = read_json(folder.root / "comparison.json", "")
-        return Finished(numbers["caption"], numbers["rows"], list(files))
+        told = numbers["classes"], numbers["untold"]
+        return Finished(numbers["caption"], numbers["rows"], list(files), *told)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None  # Whoever computes it anew says what is wrong.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from hiflow.experiments._by_class import BY_CLASS, UNTOLD, WITHOUT, by_class_cells
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._page import ALT, SWEEP, explanation, sampled, sweep_cells
 from hiflow.experiments._run_folder import RunFolder
@@ -50,6 +51,10 @@ def _results(comparison: Comparison) -> list[str]:
     rows = comparison.rows()
     parts = ["<h2>Results</h2>", _table(LIKELIHOOD, [*rows, *comparison.failed_rows()])]
     parts += [_text(explanation(comparison, rows))]
+    if classes := comparison.class_rows():
+        parts += ["<h2>By class</h2>", _cells(*by_class_cells(classes)), _text(BY_CLASS)]
+    if untold := comparison.untold_rows():
+        parts += ["<h2>Without the class</h2>", _table(UNTOLD, untold), _text(WITHOUT)]
     if chosen := comparison.choices():
         parts += ["<h2>Each family's best by validation</h2>", _table(CHOICE, chosen)]
     if comparison.failures:

@@ -1,6 +1,7 @@
 """One trained arm and seed: its scores, and the data that it was scored on."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -10,6 +11,7 @@ from hiflow._disk import fingerprint, read_json
 from hiflow._statistics import Part
 from hiflow.data import Samples
 from hiflow.energies import AbstractEnergy
+from hiflow.experiments._classes import ClassScores
 from hiflow.experiments._data import make_samples
 from hiflow.experiments._run_folder import Row, RunFolder, read_history, resuming
 from hiflow.experiments._toml import Experiment
@@ -29,6 +31,29 @@ class Control:
 
     luck: np.ndarray
     level: Part
+
+
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """What a seed's test points come with.
+
+    **Arguments:**
+
+    - `digest`: what tells their conditions from others.
+    - `classes`: the names of the classes; `None` for vectors.
+    - `numbers`: the class of every test point.
+    - `counts`: how many training points of every class an arm sees, by its `size`, "all" without one.
+    """
+
+    digest: str
+    classes: tuple[str, ...] | None = None
+    numbers: np.ndarray | None = None
+    counts: Mapping[str, list[int]] = dataclasses.field(default_factory=dict)
+
+    def shares(self, size: int | None) -> np.ndarray:
+        """Of the classes among the training points of an arm."""
+        counts = np.asarray(self.counts["all" if size is None else str(size)], np.float64)
+        return counts / counts.sum()
 
 
 @dataclasses.dataclass
@@ -59,6 +84,12 @@ class Member:
     experiment: Experiment
     origins: np.ndarray | None = None
     """Which points or chains of one file or set its test points are."""
+    told: Told | None = None
+    """The conditions of its test points, if they have some."""
+    is_told: bool = False
+    """Whether its flow is told them."""
+    classes: ClassScores | None = None
+    """Its test points under every class, if its flow is told one."""
     control: Control | None = None
     validation: float | None = None
     sweep: list[Row] | None = None
@@ -121,10 +152,26 @@ def members_of(folder: RunFolder) -> list[Member]:
             raise ValueError(f"{flow.parent}: its history has no test points; train it again.")
         known = history[-1].get("log_prob")
         number = None if known is None else len(known)
-        test, origins = _test_points(folder.root, seed, number)
+        about = _test_points(folder.root, seed, number)
         parts = parts_of(experiment, label)
-        found.append(Member(label, *parts, seed, flow.parent, history, test, experiment, origins))
+        is_told = about[-1] is not None and _is_told(experiment, label)
+        found.append(
+            Member(
+                label, *parts, seed, flow.parent, history, about[0], experiment, *about[1:], is_told
+            )
+        )
     return found
+
+
+def size_of(member: Member) -> int | None:
+    """How many training points its arm sees, if not all."""
+    tables = [arm for arm in member.experiment.arms if arm["label"] == member.label]
+    return tables[0].get("size") if tables else None
+
+
+def _is_told(experiment: Experiment, label: str) -> bool:
+    """Whether an arm is told the conditions that the points have."""
+    return all(arm.get("condition", True) for arm in experiment.arms if arm["label"] == label)
 
 
 def parts_of(experiment: Experiment, label: str) -> tuple[str, str, str]:
@@ -134,8 +181,11 @@ def parts_of(experiment: Experiment, label: str) -> tuple[str, str, str]:
     return table["arm"], table["variant"], table.get("family", "")
 
 
-def _test_points(root: Path, seed: int, number: int | None) -> tuple[str, np.ndarray | None]:
-    """What tells the test points from others, and which points of a file or set they are."""
+def _test_points(
+    root: Path, seed: int, number: int | None
+) -> tuple[str, np.ndarray | None, Told | None]:
+    """What tells the test points from others, which points of a file or set they are, and their
+    conditions."""
     file = root / f"seed-{seed}" / "data.json"
     cure = f"Remove it; then {resuming(root)} writes it anew."
     described = read_json(file, cure)
@@ -144,14 +194,34 @@ def _test_points(root: Path, seed: int, number: int | None) -> tuple[str, np.nda
             f"{file}: has no `test_points`, since an earlier version wrote it; `hiflow train "
             f"{root / 'config.toml'} --out {root} --seed {seed} --resume` adds them."
         )
-    origins = described.get("test_origins")
+    origins, told = described.get("test_origins"), _told(described, number, file, cure)
     if origins is None:
-        return described["test_points"], None
+        return described["test_points"], None, told
     if not isinstance(origins, list) or len(origins) != (number or len(origins)):
         raise ValueError(
             f"{file}: `test_origins` isn't one of each of {number} test points. {cure}"
         )
-    return described["test_points"], np.asarray([str(origin) for origin in origins])
+    return described["test_points"], np.asarray([str(origin) for origin in origins]), told
+
+
+def _told(described: Row, number: int | None, file: Path, cure: str) -> Told | None:
+    if (digest := described.get("test_conditions")) is None:
+        return None
+    names, numbers = described.get("classes"), described.get("test_classes")
+    counts = described.get("class_counts")
+    if names is None and numbers is None:
+        return Told(digest)
+    whole = (
+        isinstance(names, list)
+        and isinstance(numbers, list)
+        and len(numbers) == (number or len(numbers))
+        and all(isinstance(each, int) and 0 <= each < len(names) for each in numbers)
+        and isinstance(counts, dict)
+        and all(isinstance(each, list) and len(each) == len(names) for each in counts.values())
+    )
+    if not whole or names is None or counts is None:
+        raise ValueError(f"{file}: `test_classes` isn't a class of each of {number} points. {cure}")
+    return Told(digest, tuple(map(str, names)), np.asarray(numbers), counts)
 
 
 def data_of(member: Member, energy: AbstractEnergy | None) -> tuple[jax.Array, jax.Array]:
@@ -166,7 +236,9 @@ def data_of(member: Member, energy: AbstractEnergy | None) -> tuple[jax.Array, j
 def samples_of(member: Member, energy: AbstractEnergy | None) -> tuple[Samples, Samples]:
     """As `data_of`, with the chains that the points come from."""
     train, test = make_samples(member.experiment, energy, member.seed, progress=False)
-    if fingerprint(points=test.points).digest != member.test:
+    rows = None if member.told is None else fingerprint(rows=test.condition).digest
+    known = None if member.told is None else member.told.digest
+    if (fingerprint(points=test.points).digest, rows) != (member.test, known):
         raise ValueError(
             f"{member.place}: the test points that its configuration gives now aren't those it was "
             "scored on (another version of hiflow or JAX, another machine, or a changed file). Train it "

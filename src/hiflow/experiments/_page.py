@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from hiflow.experiments._by_class import BY_CLASS, UNTOLD, WITHOUT, by_class_cells
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._losses import losses
 from hiflow.experiments._run_folder import Row
@@ -22,6 +23,10 @@ def page(comparison: Comparison, figures: Iterable[str]) -> str:
         parts += ["## Failed", "", *(f"- {failure}" for failure in comparison.failures), ""]
     if any(row["variant"] for row in rows):
         parts += ["## Arms by variant", "", *_pivot(rows), ""]
+    if classes := comparison.class_rows():
+        parts += ["## By class", "", *markdown(*by_class_cells(classes)), "", BY_CLASS, ""]
+    if untold := comparison.untold_rows():
+        parts += ["## Without the class", "", *markdown_of(UNTOLD, untold), "", WITHOUT, ""]
     if chosen := comparison.choices():
         parts += ["## Each family's best by validation", "", *markdown_of(CHOICE, chosen), ""]
     if swept := comparison.swept():

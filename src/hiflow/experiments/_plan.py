@@ -125,6 +125,7 @@ def _seconds_a_step(arm: Arm, points: jax.Array) -> float:
             arm.path,
             points,
             prior=arm.prior,
+            condition=None if arm.condition is None else arm.condition.example(len(points)),
             key=jax.random.key(0),
             training=few,
             history=history,

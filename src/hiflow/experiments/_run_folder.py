@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from hiflow.experiments._failures import Failure, failure_in
 from hiflow.experiments._toml import Experiment, read, slug
 
 if TYPE_CHECKING:
-    from jaxtyping import Array
+    from hiflow.data import Samples
 
 # Of a history or a table: numbers and words by name.
 Row = dict[str, Any]
@@ -90,30 +90,49 @@ class RunFolder:
         return [failure for place in places if (failure := failure_in(place)) is not None]
 
     def describe_data(
-        self, seed: int, points: "Array", test: "Array", origins: Sequence[int | str] | None = None
+        self,
+        seed: int,
+        points: "Samples",
+        test: "Samples",
+        origins: Sequence[int | str] | None = None,
+        sizes: Iterable[int | None] = (None,),
     ) -> None:
-        """Keep what tells one data set from another, so that only like is compared with like; and which
-        points of a file or set the test points are, where they are from one.
+        """Keep what tells one data set from another, so that only like is compared with like; which
+        points of a file or set the test points are, where they are from one; and their classes.
+
+        **Arguments:**
+
+        - `sizes`: of how many training points arms see the first; `None` for all.
 
         **Raises:** `ValueError` if arms of that seed were scored on other test points.
         """
         from hiflow._disk import fingerprint
 
-        described = {
-            "size": points.shape[0],
-            "test": test.shape[0],
-            "test_points": fingerprint(points=test).digest,
+        described: dict[str, Any] = {
+            "size": len(points),
+            "test": len(test),
+            "test_points": fingerprint(points=test.points).digest,
         }
+        if test.condition is not None:
+            described["test_conditions"] = fingerprint(rows=test.condition).digest
+        if test.condition is not None and test.classes is not None:
+            described |= {"classes": test.classes, "test_classes": test.condition.tolist()}
+            described["class_counts"] = {
+                "all" if size is None else str(size): points[:size].class_counts() for size in sizes
+            }
         if origins is not None:
             described["test_origins"] = list(origins)
         file = self.root / f"seed-{seed}" / "data.json"
         cure = f"Remove it; then {resuming(self.root)} writes it anew."
         before = read_json(file, cure) if file.exists() else {}
         other = before.get("test_points", described["test_points"]) != described["test_points"]
+        told = described.get("test_conditions")
+        other |= before.get("test_conditions", told) != told
         if other and any(file.parent.glob("*/history.jsonl")):
             raise ValueError(
-                f"{file.parent}: the test points are others than before (another version of hiflow or "
-                "JAX, another machine, or a changed file); train into another folder by --out."
+                f"{file.parent}: the test points are others than before, or their conditions (another "
+                "version of hiflow or JAX, another machine, or a changed file); train into another "
+                "folder by --out."
             )
         file.parent.mkdir(exist_ok=True)
         write_json(file, described)

@@ -5,8 +5,9 @@ from typing import Protocol
 
 from rich.console import Console
 
+from hiflow.experiments._by_class import BY_CLASS, UNTOLD, WITHOUT, by_class_cells
 from hiflow.experiments._run_folder import Row
-from hiflow.experiments._tables import SCORES, console_table
+from hiflow.experiments._tables import SCORES, console_table, table_of
 
 
 class Shown(Protocol):
@@ -25,6 +26,14 @@ class Shown(Protocol):
         """A row per arm that has failed."""
         ...
 
+    def class_rows(self) -> Sequence[Row]:
+        """A row per arm and class."""
+        ...
+
+    def untold_rows(self) -> Sequence[Row]:
+        """A row per arm, if any is told a class, without being told it."""
+        ...
+
 
 def show(comparison: Shown, console: Console | None = None) -> None:
     """Print the table, and what its numbers refer to.
@@ -41,3 +50,10 @@ def show(comparison: Shown, console: Console | None = None) -> None:
     console = console or Console()
     console.print(console_table(SCORES, [*comparison.rows(), *comparison.failed_rows()]))
     console.print(comparison.caption, soft_wrap=True, highlight=False)
+    if rows := comparison.class_rows():
+        titles, cells = by_class_cells(rows)
+        console.print(table_of(titles, cells))
+        console.print(BY_CLASS, soft_wrap=True, highlight=False)
+    if rows := comparison.untold_rows():
+        console.print(console_table(UNTOLD, rows))
+        console.print(WITHOUT, soft_wrap=True, highlight=False)

@@ -22,8 +22,15 @@ TOP = {
     "evaluation": _TABLE,
 }
 MEMBERS = {
-    "arm": {"label": str, "family": str, "path": _COMPONENT, "tune": _TABLE, **_SETTINGS},
-    "variant": {"label": str, "size": int, **_SETTINGS},
+    "arm": {
+        "label": str,
+        "family": str,
+        "path": _COMPONENT,
+        "tune": _TABLE,
+        "condition": bool,
+        **_SETTINGS,
+    },
+    "variant": {"label": str, "size": int, "condition": bool, **_SETTINGS},
 }
 
 

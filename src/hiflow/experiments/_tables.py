@@ -93,13 +93,17 @@ def joined(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[list[str], l
 def console_table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     """The rows' table for the console."""
     columns = _filled(columns, rows)
-    cells = [_cells(columns, row) for row in rows]
+    return table_of([column.title for column in columns], [_cells(columns, row) for row in rows])
+
+
+def table_of(titles: Sequence[str], cells: Sequence[Sequence[str]]) -> Table:
+    """A table for the console, whose first column has words."""
     table = Table()
-    for column, *values in zip(columns, *cells, strict=True):
-        if column.key == "label":
-            table.add_column(column.title, overflow="fold")
+    for place, (title, *values) in enumerate(zip(titles, *cells, strict=True)):
+        if place == 0:
+            table.add_column(title, overflow="fold")
         else:  # A number is never cut short.
-            table.add_column(column.title, justify="right", min_width=max(map(len, values)))
+            table.add_column(title, justify="right", min_width=max(map(len, values)))
     for row in cells:
         table.add_row(*row)
     return table

@@ -20,13 +20,14 @@ from hiflow._interrupts import interrupts
 from hiflow.experiments._arm import Arm, make_arm
 from hiflow.experiments._auto import with_choice
 from hiflow.experiments._check import checked
-from hiflow.experiments._compare import compare
+from hiflow.experiments._compare import MADE_OF_FLOWS, compare
 from hiflow.experiments._comparison import Comparison
+from hiflow.experiments._condition import Condition
 from hiflow.experiments._data import (
     make_samples,
-    make_validation,
     pixel_transform,
     test_origins,
+    validation_samples,
 )
 from hiflow.experiments._failures import (
     Failure,
@@ -39,6 +40,7 @@ from hiflow.experiments._failures import (
 from hiflow.experiments._fitted import FittedEnergies
 from hiflow.experiments._record import Record, of_validation
 from hiflow.experiments._run_folder import RunFolder, readable_rows
+from hiflow.experiments._seen import check_classes, check_sizes
 from hiflow.experiments._toml import Experiment
 from hiflow.flow import Flow, load
 from hiflow.metrics import held_out_score
@@ -115,17 +117,26 @@ def _trained(
         for seed in seeds:
             train_set, test_set = make_samples(experiment, energy, seed, progress=progress)
             points, test = train_set.points, test_set.points
+            told = Condition.of(train_set)
             if train_set.origin is not None and seed == seeds[0]:
                 console.print(train_set.origin, markup=False, highlight=False, soft_wrap=True)
-            _check_sizes(experiment, points.shape[0])
+            check_sizes(experiment, points.shape[0])
+            if told is not None and not claimed:
+                console.print(f"condition: {told.words}", markup=False, highlight=False)
+                check_classes(experiment, energy, seeds, arms)
             if not claimed:
                 _processes.by_leader(partial(folder.claim, experiment, seeds, resume=resume))
                 claimed = True
             origins = test_origins(experiment, seed, test_set)
-            _processes.by_leader(partial(folder.describe_data, seed, points, test, origins))
+            _processes.by_leader(
+                partial(
+                    folder.describe_data, seed, train_set, test_set, origins,
+                    dict.fromkeys([None, *(arm.size for arm in arms)]),
+                )
+            )  # fmt: skip
             held_out = None
             if any(arm.training.selects for arm in arms):
-                held_out = make_validation(experiment, energy, seed, progress=progress)
+                held_out = validation_samples(experiment, energy, seed, progress=progress)
             fitted = FittedEnergies(
                 shape, points, test, seed=seed, folder=folder.energies(seed), console=console
             )
@@ -133,14 +144,17 @@ def _trained(
                 key_network, key_fit = jax.random.split(jax.random.key(seed))
                 # An energy that is fitted is left in the folder for the other processes.
                 arm = _processes.leader_first(
-                    partial(make_arm, experiment, table, energy, shape, key_network, fitted)
+                    partial(make_arm, experiment, table, energy, shape, key_network, fitted, told)
                 )
                 place = folder.arm(seed, arm.label)
                 name = "a path by choice" if arm.auto else type(arm.path).__name__
                 console.print(f"[bold]{arm.label}[/], seed {seed}: {name}")
-                record = Record(place, test_set, pixels, console)
-                seen = train_set[: arm.size]
-                chosen_by = held_out if arm.training.selects else None
+                record = Record(place, arm.seen(test_set), pixels, console)
+                seen = arm.seen(train_set[: arm.size])
+                chosen_by = None
+                if arm.training.selects:
+                    assert held_out is not None, "made if any arm asks for them"
+                    chosen_by = arm.seen(held_out)
                 settings = settings_of(experiment, table)
                 train_arm = partial(
                     _train_arm, arm, record, seen, chosen_by, energy, key_fit, progress, settings
@@ -157,11 +171,12 @@ def _rehearse(experiment: Experiment, arms: list[Arm]) -> None:
     scored = []
     for table, arm in zip(experiment.arms, arms, strict=True):
         settings = settings_of(experiment, table)
-        alike = settings["prior"], settings["network"], settings["evaluation"]
+        alike = settings["prior"], settings["network"], settings["evaluation"], arm.condition
         if alike not in scored:
             scored.append(alike)
             test = experiment.tables.get("data", {}).get("test", 256)
-            rehearse(Flow(arm.prior, arm.network, arm.solver), test)
+            rows = None if arm.condition is None else arm.condition.example(test)
+            rehearse(Flow(arm.prior, arm.network, arm.solver), test, rows)
 
 
 def _failure_of(
@@ -193,20 +208,11 @@ def _failure_of(
     return None
 
 
-def _check_sizes(experiment: Experiment, available: int) -> None:
-    for arm in experiment.arms:
-        if not 1 <= arm.get("size", available) <= available:
-            raise ValueError(
-                f"variant {arm['variant']!r}: `size` must be between 1 and the {available:,} training "
-                f"points of [data], got {arm['size']}."
-            )
-
-
 def _train_arm(
     arm: Arm,
     record: Record,
     points: data.Samples,
-    chosen_by: Array | None,
+    chosen_by: data.Samples | None,
     energy: energies.AbstractEnergy | None,
     key: Array,
     progress: bool,
@@ -247,9 +253,12 @@ def _score_if_missing(arm: Arm, record: Record, weights: Path) -> None:
 
 
 def _make_room(place: Path, steps: int) -> None:
-    """Remove the flow of a run that is to be extended: it isn't the arm's any more."""
+    """Remove the flow of a run that is to be extended, and what was made of it: it isn't the arm's any
+    more."""
     if _steps_trained(place) < steps:
-        (place / "flow.hiflow").unlink(missing_ok=True)
+        for pattern in ("flow.hiflow", *MADE_OF_FLOWS):
+            for file in place.glob(pattern):
+                file.unlink()
 
 
 def _steps_trained(place: Path) -> float:
@@ -273,7 +282,8 @@ def _score_anew(arm: Arm, record: Record, weights: Path) -> None:
         row["taken"] = row.get("best_step") if arm.training.keep == "best" else row["step"]
     else:
         row["step"] = arm.training.steps
-    found = held_out_score(flow, record.test.points, chains=record.test.chains)
+    test = record.test
+    found = held_out_score(flow, test.points, chains=test.chains, condition=test.condition)
     record.score(row | dataclasses.asdict(found))
 
 

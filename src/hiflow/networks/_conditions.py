@@ -228,8 +228,9 @@ def arguments_of(conditions: AbstractConditions | None) -> dict[str, Any]:
     }
 
 
-def asked_of(condition: PyTree) -> dict[str, Any]:
-    """The arguments by which a network that is only named takes such conditions, of many points.
+def asked_of(condition: PyTree, classes: int | None = None) -> dict[str, Any]:
+    """The arguments by which a network that is only named takes such conditions, of many points; of
+    labels, how many `classes` there are may be known.
 
     **Example:**
 
@@ -238,6 +239,8 @@ def asked_of(condition: PyTree) -> dict[str, Any]:
     {'classes': 3}
     ```
     """
+    if classes is not None:
+        return {"classes": classes}
     if not hasattr(condition, "dtype") or condition.size == 0:
         return {}
     if jnp.issubdtype(condition.dtype, jnp.integer):

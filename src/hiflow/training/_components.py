@@ -1,28 +1,31 @@
 """Components of instances, names and tables, each with what the others tell of it."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import PRNGKeyArray
 
 from hiflow import energies, networks, paths, priors
 from hiflow.energies import AbstractEnergy
-from hiflow.networks import AbstractVelocityField, asked_of
+from hiflow.networks import AbstractVelocityField
 from hiflow.paths import AbstractPath
 from hiflow.priors import AbstractPrior
 from hiflow.registry import Named
 from hiflow.training._distinctions import distinctions
 
+_CONDITIONS = {"classes", "condition_size"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Components:
     """Makes the parts of a flow for events of one shape: with that shape, the prior's symmetry and
-    scale, the energy and what it tells apart, and how many conditions there are, wherever their classes
-    take them."""
+    scale, the energy and what it tells apart, and the conditions that are `asked` of the network,
+    wherever their classes take them."""
 
     event_shape: tuple[int, ...]
     key: PRNGKeyArray
-    condition: PyTree = None
+    asked: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def _events(self) -> dict[str, Any]:
@@ -41,7 +44,10 @@ class Components:
         energy: AbstractEnergy | None = None,
     ) -> AbstractVelocityField:
         known = {**self._events, "projects_on": prior.group, "key": self.key}
-        known |= distinctions(energy) | asked_of(self.condition)
+        known |= distinctions(energy)
+        # A table that says one of the two has said what its conditions are.
+        if not (isinstance(network, Mapping) and _CONDITIONS & set(network)):
+            known |= self.asked
         return networks.registry.make(network, **known)
 
     def path(
@@ -60,10 +66,10 @@ def make_components(
     energy: Named[AbstractEnergy] | None,
     event_shape: tuple[int, ...],
     key: PRNGKeyArray,
-    condition: PyTree = None,
+    asked: Mapping[str, Any] | None = None,
 ) -> tuple[AbstractVelocityField, AbstractPath, AbstractPrior, AbstractEnergy | None]:
     """The components themselves, where names or tables were given."""
-    made = Components(event_shape, key, condition)
+    made = Components(event_shape, key, asked or {})
     known = None if energy is None else energies.registry.make(energy)
     start = made.prior(prior)
     target = getattr(path, "energy", None) if known is None else known

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Array, Int, PyTree
 
 from hiflow.couplings import AbstractCoupling, SupportsKinds
-from hiflow.networks import conditions_of
+from hiflow.data import Samples
+from hiflow.networks import asked_of, conditions_of
 from hiflow.targets import Plain
 from hiflow.training._preflight import Ready
 
@@ -31,13 +32,18 @@ class Given:
     kinds: Int[Array, " n"] | None = None
 
 
+def with_points(points: object, condition: PyTree) -> tuple[PyTree, dict[str, Any]]:
+    """The conditions that were given, or else those that come with samples; and what they ask of a
+    network that is only named."""
+    if condition is not None or not isinstance(points, Samples) or points.condition is None:
+        return condition, asked_of(condition)
+    classes = None if points.classes is None else len(points.classes)
+    return jnp.asarray(points.condition), asked_of(points.condition, classes)
+
+
 def taught(ready: Ready, condition: PyTree) -> Ready:
     """The parts, of which the network knows whether it learns to go without a condition."""
     dropout, network = ready.training.condition_dropout, ready.network
-    if condition is None and dropout:
-        raise ValueError(
-            f"fit: `condition_dropout` is {dropout}, and there is nothing to drop: pass `condition`."
-        )
     if condition is None or conditions_of(network) is None:
         return ready
     mark = jnp.asarray(dropout > 0)
@@ -52,23 +58,44 @@ def checked_conditions(
     **Raises:** `ValueError` for what doesn't fit the network, the points, the target or the coupling.
     """
     conditions = conditions_of(ready.network)
-    name = type(ready.network).__name__
+    check_told(ready, data is not None or (conditions is None and held_out is not None))
     if conditions is None:
-        if data is None and held_out is None:
-            return Given()
-        raise ValueError(
-            f"fit: `network` ({name}) takes no `condition`. Build it with `classes` or "
-            "`condition_size`, or pass it by name; a network of your own needs a field `conditions`."
-        )
-    if data is None:
-        raise ValueError(
-            f"fit: `network` ({name}) is one of conditions, and `condition` is missing: pass "
-            f"{conditions.meaning} for every data point."
-        )
+        return Given()
     if (held_out is None) != (validated is None):
         missing = "validation_condition" if held_out is None else "validation"
         raise ValueError(
             f"fit: `{missing}` is missing: validation points and their conditions go together."
+        )
+    rows = _of_each(conditions, data, number, "condition")
+    others = (
+        None
+        if validated is None
+        else _of_each(conditions, held_out, validated, "validation_condition")
+    )
+    return Given(rows, others, _kinds(ready.coupling, rows, ready.training.batch_size))
+
+
+def check_told(ready: Ready, told: bool) -> None:
+    """Raise `ValueError` for what doesn't go with the conditions that points are `told` with, or with
+    none."""
+    conditions, dropout = conditions_of(ready.network), ready.training.condition_dropout
+    name = type(ready.network).__name__
+    if dropout and not told:
+        raise ValueError(
+            f"fit: `condition_dropout` is {dropout}, and there is nothing to drop: pass `condition`."
+        )
+    if conditions is None and told:
+        raise ValueError(
+            f"fit: `network` ({name}) takes no `condition`. Build it with `classes` or "
+            "`condition_size`, or pass it by name; a network of your own needs a field `conditions`. Of "
+            "samples that have conditions pass `samples.untold()`."
+        )
+    if conditions is None:
+        return
+    if not told:
+        raise ValueError(
+            f"fit: `network` ({name}) is one of conditions, and `condition` is missing: pass "
+            f"{conditions.meaning} for every data point."
         )
     if not isinstance(ready.target, Plain):
         raise ValueError(
@@ -79,13 +106,6 @@ def checked_conditions(
         raise ValueError(
             "fit: `finish` doesn't take flows of conditions. Leave it out, and train for more `steps`."
         )
-    rows = _of_each(conditions, data, number, "condition")
-    others = (
-        None
-        if validated is None
-        else _of_each(conditions, held_out, validated, "validation_condition")
-    )
-    return Given(rows, others, _kinds(ready.coupling, rows, ready.training.batch_size))
 
 
 def _of_each(conditions: Any, condition: PyTree, number: int, name: str) -> PyTree:
@@ -99,10 +119,24 @@ def _of_each(conditions: Any, condition: PyTree, number: int, name: str) -> PyTr
 
 
 def _kinds(coupling: AbstractCoupling, rows: PyTree, batch_size: int) -> Int[Array, " n"] | None:
-    r"""Which points share a condition. A coupling that gives a point the prior sample of another would
-    make $p(x_0|c)$ another law than the prior, where the flow's samples of every $c$ begin."""
+    """Which points share a condition, where prior samples may be exchanged among such alone."""
     if not coupling.exchanges:
         return None
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(rows)]
+    flat = np.concatenate(
+        [leaf.reshape(len(leaf), -1).astype(np.float64) for leaf in leaves], axis=1
+    )
+    different, kinds = np.unique(flat, axis=0, return_inverse=True)
+    check_exchange(coupling, len(different), batch_size)
+    return jnp.asarray(kinds.reshape(-1), jnp.int32)
+
+
+def check_exchange(coupling: AbstractCoupling, different: int, batch_size: int) -> None:
+    r"""Raise `ValueError` for a coupling that would give points the prior samples of others under so
+    many different conditions. If it gave a point that of one under another, it would make $p(x_0|c)$
+    another law than the prior, where the flow's samples of every $c$ begin."""
+    if not coupling.exchanges:
+        return
     name = type(coupling).__name__
     if not isinstance(coupling, SupportsKinds):
         raise ValueError(
@@ -110,15 +144,9 @@ def _kinds(coupling: AbstractCoupling, rows: PyTree, batch_size: int) -> Int[Arr
             "under another `condition`, and the prior under a condition would no longer be the prior. "
             "Use 'minibatch-ot', which pairs within equal conditions, or 'independent'."
         )
-    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(rows)]
-    flat = np.concatenate(
-        [leaf.reshape(len(leaf), -1).astype(np.float64) for leaf in leaves], axis=1
-    )
-    different, kinds = np.unique(flat, axis=0, return_inverse=True)
-    if len(different) > max(1, batch_size // 2):
+    if different > max(1, batch_size // 2):
         raise ValueError(
             f"fit: `coupling` ({name}) pairs within equal conditions, or the prior under a condition "
-            f"would no longer be the prior; `condition` has {len(different):,} different rows, and "
+            f"would no longer be the prior; `condition` has {different:,} different rows, and "
             f"batches of {batch_size} hardly two that are equal. Use 'independent'."
         )
-    return jnp.asarray(kinds.reshape(-1), jnp.int32)

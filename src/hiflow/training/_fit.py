@@ -25,7 +25,7 @@ from hiflow.priors import AbstractPrior
 from hiflow.registry import Named
 from hiflow.solver import Solver, as_solver
 from hiflow.training._checkpoints import Checkpoints
-from hiflow.training._conditions import checked_conditions, taught
+from hiflow.training._conditions import checked_conditions, taught, with_points
 from hiflow.training._finish import finish
 from hiflow.training._history import History, checked_history
 from hiflow.training._moments import AnyCallback, checked_callbacks
@@ -104,9 +104,10 @@ def fit(
       the end. With `patience` or `keep="best"` the weights are
       chosen by them, and what the flow is worth has to be seen on other points.
     - `condition`: of every data point, for a flow of $x$ given $c$: labels from 0, of shape `(n,)`, or
-      vectors, `(n, size)`. The network must take them; one that is only named is built for them. A
-      coupling that exchanges prior samples does so within equal conditions alone, so that the flow of
-      every condition starts at the prior. `validation_condition`: likewise of the validation points.
+      vectors, `(n, size)`; by default those that [`Samples`][hiflow.data.Samples] have. The network
+      must take them; one that is only named is built for them. A coupling that exchanges prior samples
+      does so within equal conditions alone, so that the flow of every condition starts at the prior.
+      `validation_condition`: likewise of the validation points.
     - `settings`: the fields of [`Training`][hiflow.Training], such as `steps`, `batch_size` and
       `learning_rate`; `training` gives several at once, and single ones replace its.
     - `solver_settings`: the [`Solver`][hiflow.Solver] of the returned flow and of the validation, or a
@@ -146,10 +147,12 @@ def fit(
     (10, 2)
     ```
     """
+    condition, asked = with_points(data, condition)
+    validation_condition, _ = with_points(validation, validation_condition)
     source = as_source(data)
     points = jnp.asarray(data) if source is None else source
     held_out = None if validation is None else jnp.asarray(validation)
-    parts = make_components(network, path, prior, energy, points.shape[1:], key, condition)
+    parts = make_components(network, path, prior, energy, points.shape[1:], key, asked)
     ready = make_ready(*parts, as_training(training).changed(**settings))
     check_selection(ready.training, held_out is not None)
     validated = None if held_out is None else held_out.shape[0]
