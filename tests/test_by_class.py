@@ -112,6 +112,89 @@ def test_a_finished_run_shows_its_classes_again(run, monkeypatch):
     assert "elm" in result.output
 
 
+def test_samples_are_drawn_under_a_condition_by_its_name(run, monkeypatch, tmp_path):
+    monkeypatch.chdir(run)
+    result = hiflow(
+        "sample", "run", "--n", "3", "--condition", "oak", "--out", str(tmp_path / "x.npz")
+    )
+    assert result.exit_code == 0, result.output
+    with np.load(tmp_path / "x.npz") as drawn:
+        stored = dict(drawn)
+    flow = hf.load("run/seed-1/told/flow.hiflow")
+    x, log_prob = flow.sample_and_log_prob(jax.random.key(0), 3, condition=2)
+    np.testing.assert_allclose(stored["told-1/samples"], x, rtol=1e-5)
+    np.testing.assert_allclose(stored["told-1/log_prob"], log_prob, rtol=1e-5)
+    np.testing.assert_array_equal(stored["told-1/condition"], [2, 2, 2])
+    assert "free-1/condition" not in stored
+
+
+def test_own_points_are_scored_by_the_names_of_the_run(run, monkeypatch):
+    monkeypatch.chdir(run)  # The classes elm and oak alone, which the file numbers from 0.
+    result = hiflow("evaluate", "run", "--data", "test.npz")
+    assert result.exit_code == 0, result.output
+    assert "right by Bayes" in result.output
+    found = experiments.evaluate_file("run", "test.npz", {})
+    with np.load("test.npz") as stored:
+        points, names = stored["points"], stored["tree"]
+    classes = np.asarray([("ash", "elm", "oak").index(name) for name in names])
+    member = next(m for m in found.members if m.label == "told")
+    expected = member.flow().log_prob(points.astype("f4"), key=jax.random.key(0), condition=classes)
+    np.testing.assert_allclose(-member.nll, expected, rtol=1e-4)
+    assert {row["class"] for row in found.class_rows()} == {"elm", "oak"}
+    np.savez("numbers.npz", points=points, tree=classes)
+    alone = experiments.evaluate_file(
+        member.place / "flow.hiflow", "numbers.npz", {}, condition="tree"
+    )
+    np.testing.assert_allclose(-alone.members[0].nll, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("place", "file", "given", "words"),
+    [
+        ("run", "other.npz", {}, "no training point has the class 'fir'"),
+        ("run", "trees.npz", {"condition": "heat"}, "must be 3 classes"),
+        ("run/seed-0/told/flow.hiflow", "trees.npz", {}, "Name the array"),
+        ("run/seed-0/told/flow.hiflow", "trees.npz", {"condition": "tree"}, "have no names"),
+        ("run/seed-0/free/flow.hiflow", "trees.npz", {"condition": "tree"}, "no flow takes"),
+    ],
+)
+def test_own_points_of_other_conditions_are_refused(run, monkeypatch, place, file, given, words):
+    monkeypatch.chdir(run)
+    with pytest.raises(ValueError, match=words):
+        experiments.evaluate_file(place, file, {}, **given)
+
+
+@pytest.mark.parametrize(
+    ("place", "said", "words"),
+    [
+        ("run", "fir", "one of ash, elm, oak; got fir"),
+        ("run/seed-0/told/flow.hiflow", "3", "a label from 0 to 2; got 3"),
+        ("run/seed-0/told/flow.hiflow", "0.5", "a label from 0 to 2; got 0.5"),
+        ("run/seed-0/free/flow.hiflow", "1", "no flow of .* takes a condition"),
+    ],
+)
+def test_conditions_that_no_flow_takes_are_refused(run, monkeypatch, place, said, words):
+    monkeypatch.chdir(run)
+    with pytest.raises(ValueError, match=words):
+        experiments.write_drawn(place, "none.npz", 3, condition=said)
+    assert not Path("none.npz").exists()
+
+
+def test_reports_and_figures_of_flows_that_must_be_told_show_the_mixture(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_trees(tmp_path)
+    Path("trees.toml").write_text(text())
+    assert hiflow("train", "trees.toml", "--out", "run").exit_code == 0
+    assert Path("run/densities.png").is_file()
+    assert hiflow("report", "run").exit_code == 0
+    page = Path("run/report.html").read_text()
+    assert "Without the class" in page
+    assert "oak" in page
+    result = hiflow("sample", "run", "--n", "2")
+    assert result.exit_code != 0
+    assert "one of ash, elm, oak; got none" in " ".join(result.output.split())
+
+
 def test_a_run_without_conditions_is_compared_by_the_classes_of_the_same_points(run, monkeypatch):
     monkeypatch.chdir(run)
     plain = TOML[: TOML.index("[[arm]]")] + '[[arm]]\nlabel = "plain"\npath = "optimal-transport"\n'

@@ -124,6 +124,7 @@ TESTED = 'file = "trees.npz"\ncondition = "tree"\ntest_file = "{}"'
         ({"data": DATA.replace("tree\"\nt", "trees\"\nt")}, "got 'trees'.*'tree'"),
         ({"data": DATA.replace('"tree"', "3")}, "`condition` must be"),
         ({"data": 'file = "trees.npz"\ntest = 12', "told": "condition = true"}, "has no `condition`"),
+        ({"free": '[[arm]]\nlabel = "a"\npath = "auto"'}, "no path is chosen for flows of conditions"),
         ({"told": 'condition = "tree"'}, "must be true or false"),
         ({"network": "classes = 4"}, "`classes` of MLP is 4, and .data. has 3 classes: ash, elm, oak"),
         ({"network": "condition_size = 2"}, "`condition_size` of MLP is for a vector of 2 numbers"),

@@ -23,6 +23,7 @@ from hiflow import experiments
 from hiflow._disk import write_json, write_text
 from hiflow._statistics import Part, half_width, mean_over
 from hiflow.experiments._page import page
+from hiflow.plotting._style import style
 
 HERE = Path(__file__).parent
 RUNS = HERE.parents[1] / "runs" / "few"
@@ -37,6 +38,7 @@ ARMS = ("kernel density", "OT-FM", "isotropic end law", "CDC-FM", "control, shuf
         "control, mean rate", "HI-FM, Langevin", "HI-FM, Relaxed")  # fmt: skip
 HERO = "HI-FM, Relaxed"
 TICKS = (-5, -2, -1, 0, 0.5, 1, 2, 5, 10, 20)
+IN_A_ROW = 4
 WIDTHS = tuple(np.geomspace(0.02, 3.0, 20))
 
 
@@ -138,10 +140,20 @@ def draw(found):
     import matplotlib.pyplot as plt
 
     systems = list(dict.fromkeys(name.rsplit("-", 1)[0] for name in found))
+    rows = -(-len(systems) // IN_A_ROW)
     figure, axes = plt.subplots(
-        1, len(systems), figsize=(4 * len(systems) + 2, 3.6), squeeze=False, layout="constrained"
+        rows,
+        IN_A_ROW,
+        figsize=(3.4 * IN_A_ROW, 3.1 * rows + 0.6),
+        squeeze=False,
+        layout="constrained",
     )
-    for axis, system in zip(axes[0], systems, strict=True):
+    styles = {
+        arm: style(k) | {"linestyle": "-" if arm == HERO else ":"} for k, arm in enumerate(ARMS)
+    }
+    for axis in axes.flat[len(systems) :]:
+        axis.set_axis_off()
+    for axis, system in zip(axes.flat, systems, strict=False):
         sizes = sorted(
             int(name.rsplit("-", 1)[1]) for name in found if name.startswith(f"{system}-")
         )
@@ -157,7 +169,12 @@ def draw(found):
             nll, se = ([rows[size][arm][key] for size in at] for key in ("nll", "se"))
             place = np.asarray(at) * 1.03 ** (k - len(ARMS) / 2)
             axis.errorbar(
-                place, np.asarray(nll) - level, se, marker="o", markersize=4, capsize=2, label=arm
+                place,
+                np.asarray(nll) - level,
+                se,
+                capsize=2,
+                label=arm,
+                **styles[arm],
             )
         axis.set(
             title=system, xlabel="samples", xscale="log", xlim=(0.7 * sizes[0], 1.5 * sizes[-1])
@@ -169,7 +186,7 @@ def draw(found):
         axis.set_xticks(sizes, map(str, sizes))
         axis.minorticks_off()
         axis.set_ylabel(f"NLL above the {'floor' if floor is not None else 'best'} / nats")
-    figure.legend(*axes[0, -1].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     figure.savefig(HERE / "map.png", dpi=130)
     plt.close(figure)
 

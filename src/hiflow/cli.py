@@ -154,6 +154,13 @@ def evaluate(
     array: Annotated[
         str | None, typer.Option(help="Which array of an .npz file, if it holds several.")
     ] = None,
+    condition_array: Annotated[
+        str | None,
+        typer.Option(help="Which array holds the points' conditions; default the run's."),
+    ] = None,
+    condition_file: Annotated[
+        Path | None, typer.Option(help="Where conditions are: .csv, .npz or .npy.")
+    ] = None,
     rtol: Annotated[float | None, typer.Option(help="Solver's relative tolerance.")] = None,
     atol: Annotated[float | None, typer.Option(help="Solver's absolute tolerance.")] = None,
     cache: Cached = True,
@@ -167,7 +174,8 @@ def evaluate(
         keep_compiled(cache)
         settings = {"rtol": rtol, "atol": atol}
         given = {name: value for name, value in settings.items() if value is not None}
-        experiments.show(experiments.evaluate_file(run, data, given, array), console)
+        where = {"condition": condition_array, "condition_file": condition_file}
+        experiments.show(experiments.evaluate_file(run, data, given, array, **where), console)
 
 
 @app.command()
@@ -175,6 +183,9 @@ def sample(
     run: Annotated[Path, typer.Argument(help="A run folder, or one flow's file.")],
     size: Annotated[int, typer.Option("--size", "--n", help="Number of samples per flow.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
+    condition: Annotated[
+        str | None, typer.Option(help="A class by its name, or the numbers of a vector, as 0.5,1.")
+    ] = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -189,7 +200,7 @@ def sample(
         experiments.check_drawn_file(out)
         experiments.flow_files(run)
         keep_compiled(cache)
-        experiments.write_drawn(run, out, size, seed=seed, console=console)
+        experiments.write_drawn(run, out, size, seed=seed, condition=condition, console=console)
 
 
 app.command()(_pictures.plot)

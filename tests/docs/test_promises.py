@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("numbers", "files", "runs")
+PAGES = ("numbers", "files", "runs", "features")
 
 
 def named(page: str) -> list[tuple[str, str]]:

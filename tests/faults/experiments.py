@@ -15,6 +15,11 @@ FAULTS = [
         "tests/test_conditional_experiments.py::test_conditions_travel_with_their_points",
     ),
     Mutation(
+        "classes of own points by the file's numbers", "experiments/_tell.py",
+        "        return renumbered(", "        return samples or renumbered(",
+        "tests/test_by_class.py::test_own_points_are_scored_by_the_names_of_the_run",
+    ),
+    Mutation(
         "a mixture of classes of equal shares", "experiments/_classes.py",
         "self.log_prob + np.log(self.shares)", "self.log_prob - np.log(self.shares.size)",
         "tests/test_by_class.py::test_the_mixture_is_a_density_of_points_alone",

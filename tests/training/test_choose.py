@@ -227,3 +227,12 @@ def test_sources_are_refused(tmp_path):
     np.save(tmp_path / "x.npy", np.asarray(POINTS))
     with pytest.raises(ValueError, match="must be an array or Samples"):
         chosen(np.load(tmp_path / "x.npy", mmap_mode="r"))
+
+
+def test_no_path_is_chosen_for_flows_of_conditions():
+    points = np.asarray(jax.random.normal(KEY, (12, 2)))
+    told = hf.data.Samples(points, condition=np.arange(12) % 2)
+    network = hf.networks.MLP(2, 4, 1, classes=2, key=KEY)
+    for field, data in (("mlp", told), (network, points)):
+        with pytest.raises(ValueError, match="no path is chosen for flows of conditions"):
+            hf.choose_path(field, data, prior="normal", key=KEY, progress=False)

@@ -138,8 +138,8 @@ def looked_at(energy, held, reference, energies):
 
 def table(cells) -> str:
     lines = [
-        "| arm | frames | steps (evaluated) | seconds (of steps) | solver's steps (of samples) | test frames "
-        "| NLL, nats | minus OT-FM | ESS "
+        "| arm | frames | steps (evaluated) | seconds (of steps) | solver's steps (of samples) "
+        "| test frames | NLL, nats | minus OT-FM | ESS "
         "| clipped 0.2 % | k̂ | n | F(φ > 0) − F(φ < 0), kT (kJ/mol) | torus W2 (reweighted), rad "
         "| right enantiomer | φ > 0 as sampled | median V above, kT |",
         "|---|" + "---:|" * 16,

@@ -21,6 +21,7 @@ if hasattr(os, "sched_setaffinity"):  # One core for both, whatever their thread
 import argparse
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,38 +30,52 @@ import openmm
 
 from hiflow_openmm import OpenMMEnergy, in_openmm, langevin
 
+MORE = [("amber19-all.xml",)] + [
+    ("amber19-all.xml", f"implicit/{solvent}.xml")
+    for solvent in ("hct", "obc1", "obc2", "gbn", "gbn2")
+]
+
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--frames", type=int, default=500, help="of each temperature")
-    parser.add_argument("--seconds", type=float, default=5.0, help="to time each for")
+    parser.add_argument("--seconds", type=float, default=5.0, help="to time each for; 0 for none")
     given = parser.parse_args()
     sets = geometries(given.frames)
-    for preset in OpenMMEnergy.presets:
-        agreement(preset, sets)
-    print()
-    speed(given.seconds)
+    print(
+        "| force field | geometries | of them | energy, float64 | forces | energy, float32 | forces |"
+    )
+    print("|---|---|---:|---:|---:|---:|---:|")
+    made: dict[str, Any] = dict(OpenMMEnergy.presets) | {
+        ", ".join(forcefield): {"pdb": "aldp", "forcefield": forcefield} for forcefield in MORE
+    }
+    for name, arguments in made.items():
+        agreement(name, arguments, sets)
+    if given.seconds > 0:
+        print()
+        speed(given.seconds)
 
 
-def agreement(preset: str, sets: dict[str, np.ndarray]) -> None:
+def agreement(name: str, made: dict[str, Any], sets: dict[str, np.ndarray]) -> None:
     """The largest relative differences of energies and forces, in float64 and float32."""
-    for name, points in sets.items():
-        values, forces = in_openmm(OpenMMEnergy.preset(preset), points)
-        size = np.abs(forces).max(axis=(1, 2))
-        row = f"{preset:12} {name:18} {len(points):5} geometries"
-        for x64 in (True, False):
-            with jax.enable_x64(x64):
-                energy = OpenMMEnergy.preset(preset)
-                both = jax.jit(
-                    lambda x, e=energy: jax.lax.map(jax.value_and_grad(e), x, batch_size=64)
-                )
-                ours, slopes = map(np.asarray, both(jnp.asarray(points, float)))
-            off = np.max(np.abs(ours - values) / np.maximum(1, np.abs(values)))
-            off_forces = np.max(np.abs(slopes + forces).max(axis=(1, 2)) / size)
-            row += (
-                f"   {'float64' if x64 else 'float32'}: energy {off:.1e}, forces {off_forces:.1e}"
-            )
-        print(row, flush=True)
+    points = np.concatenate(list(sets.values()))
+    values, forces = in_openmm(OpenMMEnergy(**made), points)
+    size = np.abs(forces).max(axis=(1, 2))
+    off = {}
+    for x64 in (True, False):
+        with jax.enable_x64(x64):
+            energy = OpenMMEnergy(**made)
+            assert energy.rest is None, f"{name} is not JAX alone"
+            both = jax.jit(lambda x, e=energy: jax.lax.map(jax.value_and_grad(e), x, batch_size=64))
+            ours, slopes = map(np.asarray, both(jnp.asarray(points, float)))
+        off[x64] = (
+            np.abs(ours - values) / np.maximum(1, np.abs(values)),
+            np.abs(slopes + forces).max(axis=(1, 2)) / size,
+        )
+    ends = np.cumsum([len(part) for part in sets.values()])
+    for (what, part), end in zip(sets.items(), ends, strict=True):
+        columns = [f"{one[end - len(part) : end].max():.1e}" for x64 in off for one in off[x64]]
+        print("| " + " | ".join([name, what, str(len(part)), *columns]) + " |", flush=True)
 
 
 def geometries(frames: int) -> dict[str, np.ndarray]:

@@ -126,14 +126,14 @@ def test_langevin_dynamics_have_the_temperature():
 
 def test_forces_without_a_translation_are_left_to_openmm(x64):
     system = copy.deepcopy(diatomic().system)
-    custom = openmm.CustomBondForce("10*(r-0.2)^4")
-    custom.addBond(0, 1)
+    custom = openmm.CustomCompoundBondForce(2, "10*(distance(p1,p2)-0.2)^4")
+    custom.addBond([0, 1])
     system.addForce(custom)
-    with pytest.warns(UserWarning, match="CustomBondForce can't be translated"):
+    with pytest.warns(UserWarning, match="CustomCompoundBondForce can't be translated"):
         energy = OpenMMEnergy(system=system, positions=np.diag([0.1, 0.0, 0.0])[:2])
     points = jnp.asarray(np.random.default_rng(0).normal(size=(5, 2, 3)))
     values, gradients = jax.vmap(jax.value_and_grad(energy))(points)
     expected, forces = in_openmm(energy, points)
     np.testing.assert_allclose(values, expected, rtol=1e-9)
     np.testing.assert_allclose(gradients, -forces, rtol=1e-9)
-    assert "CustomBondForce" in repr(energy)
+    assert "CustomCompoundBondForce" in repr(energy)

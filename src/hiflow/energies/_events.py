@@ -12,14 +12,21 @@ from hiflow.energies._base import AbstractEnergy
 def as_event(energy: AbstractEnergy, x: Any) -> Float[Array, "*event"]:
     """`x` as an array of floats, in its own precision, if it is an event of the energy.
 
-    ```python
-    class Spring(hf.energies.AbstractEnergy):
-        def __call__(self, x):
-            x = hf.energies.as_event(self, x)
-            return jnp.sum(x**2)
-    ```
-
     **Raises:** `ValueError` if it hasn't the event shape.
+
+    **Example:**
+
+    ```pycon
+    >>> class Spring(hf.energies.AbstractEnergy):
+    ...     event_shape = (2,)
+    ...     group = hf.groups.Trivial()
+    ...     def __call__(self, x):
+    ...         x = hf.energies.as_event(self, x)  # floats; another shape is refused
+    ...         return jnp.sum(x**2)
+    ...
+    >>> Spring()(jnp.array([1, 2]))
+    Array(5., dtype=float32)
+    ```
     """
     x = jnp.asarray(x)
     check_event(x, energy.event_shape, owner=type(energy).__name__)

@@ -24,6 +24,15 @@ class NormalModes(NamedTuple):
       rotations (six, or five for a linear molecule) aren't among them.
     - `directions`: `(vibrations, atoms, 3)`, how far each atom goes, orthonormal when weighted by the
       masses in Da.
+
+    **Example:**
+
+    ```pycon
+    >>> stretch = np.array([[[-0.19, 0.0, 0.0], [0.19, 0.0, 0.0]]])  # of two atoms
+    >>> modes = hf.energies.NormalModes(np.array([2330.0]), stretch)
+    >>> hf.energies.thermodynamics(modes, temperature=300.0).free_energy > 0
+    True
+    ```
     """
 
     wave_numbers: Float[np.ndarray, " vibrations"]
@@ -35,6 +44,15 @@ class Thermodynamics(NamedTuple):
 
     - `free_energy`, `energy`: in kT, above the potential's minimum.
     - `entropy`: in k.
+
+    **Example:**
+
+    ```pycon
+    >>> modes = hf.energies.NormalModes(np.array([200.0]), np.zeros((1, 2, 3)))
+    >>> found = hf.energies.thermodynamics(modes, temperature=300.0)
+    >>> round(found.energy - found.free_energy - found.entropy, 6)  # S = E − F
+    0.0
+    ```
     """
 
     free_energy: float
@@ -44,20 +62,6 @@ class Thermodynamics(NamedTuple):
 
 def normal_modes(energy: AbstractEnergy, x: Any, masses: Any) -> NormalModes:
     """The normal modes of atoms at `x`, in float64.
-
-    ```python
-    def spring(x):  # in kJ/mol and Å
-        u = x[0] - x[1]
-        r = np.linalg.norm(u)
-        force = -3000 * (r - 1.1) * u / r
-        return 1500 * (r - 1.1) ** 2, np.stack([force, -force])
-
-    units = hf.energies.Units(300.0, "Å")
-    energy = hf.energies.HostEnergy(spring, (2, 3), units=units, unit="kJ/mol")
-    modes = hf.energies.normal_modes(energy, [[0, 0, 0], [1.1, 0, 0]], masses=[14.007, 14.007])
-    modes.wave_numbers  # about 1,099 / cm
-    hf.energies.thermodynamics(modes, temperature=300.0).entropy  # in k
-    ```
 
     Of the Hessian $M^{-1/2} H M^{-1/2}$, from which translations and rotations are projected out
     (Eckart): exact where no force is left.
@@ -70,6 +74,23 @@ def normal_modes(energy: AbstractEnergy, x: Any, masses: Any) -> NormalModes:
 
     **Raises:** `ValueError` for an energy without units or of other events, for an `x` or masses that
     don't fit.
+
+    **Example:**
+
+    ```pycon
+    >>> def spring(x):  # two atoms of nitrogen, in kJ/mol and Å
+    ...     u = x[0] - x[1]
+    ...     r = np.linalg.norm(u)
+    ...     force = -3000 * (r - 1.1) * u / r
+    ...     return 1500 * (r - 1.1) ** 2, np.stack([force, -force])
+    ...
+    >>> units = hf.energies.Units(300.0, "Å")
+    >>> energy = hf.energies.HostEnergy(spring, (2, 3), units=units, unit="kJ/mol")
+    >>> x, masses = [[0.0, 0.0, 0.0], [1.1, 0.0, 0.0]], [14.007, 14.007]
+    >>> modes = hf.energies.normal_modes(energy, x, masses)
+    >>> modes.wave_numbers.round()  # in 1/cm
+    array([1099.])
+    ```
     """
     units = units_of(energy)
     if units is None or len(energy.event_shape) != 2 or energy.event_shape[1] != 3:
@@ -103,6 +124,16 @@ def vibrations(
     - `masses`: `(atoms,)`; 1 for all, if they aren't given.
 
     **Raises:** `ValueError` for shapes that don't fit, or a mass that isn't positive.
+
+    **Example:**
+
+    ```pycon
+    >>> x = np.array([[0.0, 0.0, 0.0], [1.1, 0.0, 0.0]])
+    >>> along = np.array([1.0, 0.0, 0.0, -1.0, 0.0, 0.0])
+    >>> squares, directions = hf.energies.vibrations(300 * np.outer(along, along), x)
+    >>> squares.round(3), directions.shape  # one: five others move or turn the atoms
+    (array([600.]), (1, 2, 3))
+    ```
     """
     x = np.asarray(x, np.float64)
     masses = np.ones(len(x)) if masses is None else np.asarray(masses, np.float64)
@@ -123,7 +154,16 @@ def vibrations(
 
 def wave_numbers(squares: Float[np.ndarray, " n"], units: Units) -> Float[np.ndarray, " n"]:
     r"""$\omega / 2\pi c$ in 1/cm, of $\omega^2$ in kT per squared length and Da; negative for imaginary
-    ones."""
+    ones.
+
+    **Example:**
+
+    ```pycon
+    >>> units = hf.energies.Units(300.0, "Å")
+    >>> hf.energies.wave_numbers(np.array([-1.0, 0.0, 1.0]), units).round(1)
+    array([-83.8,   0. ,  83.8])
+    ```
+    """
     per_ps = np.asarray(squares) * units.kT("kJ/mol") / units.lengths_in("nm") ** 2
     return np.sign(per_ps) * np.sqrt(np.abs(per_ps)) / (2 * np.pi * _LIGHT)
 
@@ -140,6 +180,16 @@ def thermodynamics(
     - `temperature`: in K; another than the energy's is allowed.
 
     **Raises:** `ValueError` for a mode that isn't a vibration, or a temperature that isn't positive.
+
+    **Example:**
+
+    ```pycon
+    >>> modes = hf.energies.NormalModes(np.array([200.0]), np.zeros((1, 2, 3)))
+    >>> round(hf.energies.thermodynamics(modes, 300.0).entropy, 3)  # in k
+    1.079
+    >>> round(hf.energies.thermodynamics(modes, 300.0, quantum=False).entropy, 3)
+    1.042
+    ```
     """
     if not temperature > 0:
         raise ValueError(f"thermodynamics: `temperature` must be positive, got {temperature!r}.")

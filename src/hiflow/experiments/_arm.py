@@ -25,6 +25,7 @@ from hiflow.training._components import Components
 from hiflow.training._conditions import check_exchange, check_told
 from hiflow.training._preflight import make_ready
 from hiflow.training._ranges import check_ends
+from hiflow.training._trials import refuse_conditions
 
 S = TypeVar("S")
 _DEFAULTS = {"network": "mlp", "prior": "normal"}
@@ -113,6 +114,10 @@ def make_arm(
     network, path, prior, auto = parts
     where = heading("arm", arm["label"])
     problems.tried(place_of(experiment, arm, "network"), check_network, network, heard)
+    if auto is not None:
+        problems.tried(
+            place_of(experiment, arm, "path"), refuse_conditions, network, heard is not None
+        )
     problems.refuse()
     ready = problems.tried(where, make_ready, network, path, prior, energy, training)
     if ready is not None:

@@ -14,12 +14,14 @@ from hiflow.energies import AbstractEnergy
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._data import pixel_transform
 from hiflow.experiments._fitted import make_energy
-from hiflow.experiments._member import Member, parts_of
+from hiflow.experiments._member import Member, parts_of, told_of
 from hiflow.experiments._record import bits_per_dim
 from hiflow.experiments._run_folder import RunFolder, flow_files
+from hiflow.experiments._tell import Where, numbered, tell, where_conditions_stand
 from hiflow.experiments._toml import Experiment
 from hiflow.flow import load
 from hiflow.metrics import NLL, held_out_score
+from hiflow.networks import conditions_of
 from hiflow.priors import AbstractPrior
 
 
@@ -29,6 +31,8 @@ def evaluate_file(
     settings: Mapping[str, Any],
     array: str | None = None,
     *,
+    condition: str | Sequence[str] | None = None,
+    condition_file: str | os.PathLike[str] | None = None,
     trust: Sequence[str] = (),
 ) -> Comparison:
     """A run's flows, or one flow's file, compared on the points in a file: by their NLL, or by the
@@ -43,6 +47,9 @@ def evaluate_file(
     **Arguments:**
 
     - `array`: which array of an `.npz` file, where it holds several.
+    - `condition`, `condition_file`: where the conditions of the points stand, as for
+      [`load`][hiflow.data.load]; by default where those of the run's own files do. Classes go by their
+      names in the run, or by their numbers for one flow's file.
     - `settings`: the solver's, as every method of [`Flow`][hiflow.Flow] takes them.
     - `trust`: packages of your own that the run's files may name.
 
@@ -57,35 +64,42 @@ def evaluate_file(
     ```
     """
     with trusting(*trust):
-        return _evaluated(run, file, settings, array)
+        return _evaluated(run, file, settings, array, (condition, condition_file))
 
 
 def _evaluated(
     run: str | os.PathLike[str],
     file: str | os.PathLike[str],
     settings: Mapping[str, Any],
-    array: str | None = None,
+    array: str | None,
+    where: Where,
 ) -> Comparison:
     alone = Experiment(Path(run).stem, "", {"arm": []})
     experiment = RunFolder(run).experiment() if Path(run).is_dir() else alone
     energy, pixels = make_energy(experiment), pixel_transform(experiment)
     flows = {key: (path.parent, load(path)) for key, path in flow_files(run).items()}
     prior = next(iter(flows.values()))[1].prior
-    topology = experiment.tables.get("data", {}).get("topology")
-    samples = _own_points(file, prior, pixels, array, energy, topology)
+    table = experiment.tables.get("data", {})
+    told = any(conditions_of(flow.network) is not None for _, flow in flows.values())
+    where = where_conditions_stand(where, table, told)
+    samples = _own_points(file, prior, pixels, array, energy, table.get("topology"), where)
     points, chains = samples.points, samples.chains
     data.warn_if_suspicious(points, chains, subject=str(file))
     test = fingerprint(points=points).digest
+    known = {seed: numbered(samples, run, seed, str(file)) for _, seed in flows}
     members = []
     for (label, seed), (place, flow) in flows.items():
-        found = held_out_score(flow, points, chains=chains, **settings)
+        condition = known[seed].condition if conditions_of(flow.network) is not None else None
+        found = held_out_score(flow, points, chains=chains, condition=condition, **settings)
         scores = dataclasses.asdict(found)
         if pixels is not None and isinstance(found, NLL):
             scores |= bits_per_dim(pixels, scores["log_prob"], points)
         if chains is not None:
             scores["chains"] = chains.tolist()
         parts = parts_of(experiment, label)
-        members.append(Member(label, *parts, seed, place, [scores], test, experiment))
+        member = Member(label, *parts, seed, place, [scores], test, experiment)
+        members.append(member)
+        tell(member, flow.with_settings(**settings), known[seed], told_of(run, seed))
     if energy is not None:
         data.warn_if_inconsistent(energy, points, chains)
     return Comparison(members, energy)
@@ -98,14 +112,16 @@ def _own_points(
     array: str | None,
     energy: AbstractEnergy | None,
     topology: str | None,
+    where: Where,
 ) -> data.Samples:
     """The file's points as the flow's events, with their chains."""
     samples = data.load(
         file, event_shape=prior.event_shape, key_name=array, energy=energy,
         topology=topology if data.needs_topology(file) else None,
+        condition=where[0], condition_file=where[1],
     )  # fmt: skip
     if pixels is not None:
         points = pixels.from_file(samples.points, key=jax.random.key(0))
     else:
         points = jax.vmap(prior.group.project)(samples.points)
-    return data.Samples(points, samples.chains)
+    return samples.moved(points)

@@ -1,6 +1,5 @@
 """The figures of a comparison."""
 
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,11 +9,12 @@ from jaxtyping import Array
 from rich.console import Console
 
 from hiflow._disk import kept, read_arrays, write_arrays
+from hiflow.energies import AbstractEnergy
 from hiflow.experiments._comparison import Comparison
-from hiflow.experiments._member import data_of
-from hiflow.flow import load
+from hiflow.experiments._member import Member, data_of, samples_of, size_of
 
 IMAGES = 24
+CLASSES = 20
 
 
 def figures_of(comparison: Comparison, console: Console) -> dict[str, Any]:
@@ -41,17 +41,22 @@ def figures_of(comparison: Comparison, console: Console) -> dict[str, Any]:
         )
     if (pixels := comparison.pixels) is not None:
         images = {
-            label: pixels.to_pixels(image_samples(member.place, member.seed))
+            label: pixels.to_pixels(image_samples(member, energy))
             for label, member in first.items()
         }
         figures["images"] = plotting.image_grids(images, pixels.levels)
-    elif known and comparison.members[0].flow().prior.event_shape == (2,):
+    elif drawn := _in_the_plane({label: first[label] for label in known}):
         points, _ = data_of(next(iter(first.values())), energy)
         figures["densities"] = plotting.densities_in_the_plane(
-            {label: first[label].flow() for label in known},
+            {label: member.flow() for label, member in drawn.items()},
             points,
             energy=energy,
-            nll={label: first[label].scores["nll"] for label in known},
+            nll={label: member.scores["nll"] for label, member in drawn.items()},
+            shares={
+                label: member.told.shares(size_of(member)).tolist()
+                for label, member in drawn.items()
+                if member.is_told and member.told is not None
+            },
         )
     if swept := comparison.swept():
         figures["pareto"] = plotting.error_against_nfe(swept)
@@ -59,6 +64,19 @@ def figures_of(comparison: Comparison, console: Console) -> dict[str, Any]:
         reference = jnp.concatenate(data_of(comparison.members[0], energy))
         figures["samples"] = plotting.sample_histograms(weighed, reference, energy)
     return figures
+
+
+def _in_the_plane(members: dict[str, Member]) -> dict[str, Member]:
+    """Those whose density of points can be drawn: all, but for flows that are told a vector or one of
+    very many classes."""
+    if not members or next(iter(members.values())).flow().prior.event_shape != (2,):
+        return {}
+    return {
+        label: member
+        for label, member in members.items()
+        if not member.is_told
+        or (member.told is not None and 0 < len(member.told.classes or ()) <= CLASSES)
+    }
 
 
 def losses_of(comparison: Comparison) -> dict[str, Any]:
@@ -76,12 +94,22 @@ def losses_of(comparison: Comparison) -> dict[str, Any]:
     return {"losses": plotting.losses(known).figure}
 
 
-def image_samples(place: Path, seed: int) -> Array:
-    """Some samples of the flow of images in an arm's folder, drawn once and kept there."""
-    path = place / f"images-{IMAGES}.npz"
+def image_samples(member: Member, energy: AbstractEnergy | None) -> Array:
+    """Some samples of an arm's flow of images, drawn once and kept in its folder: of every class in turn
+    if it is told classes, and else under the conditions of test points if it is told these."""
+    path = member.place / f"images-{IMAGES}.npz"
 
     def draw() -> None:
-        x = load(place / "flow.hiflow").sample(jax.random.key(seed), IMAGES)
+        told = {"condition": _conditions(member, energy)} if member.is_told else {}
+        x = member.flow().sample(jax.random.key(member.seed), IMAGES, **told)
         write_arrays(path, {"x": np.asarray(x)})
 
     return jnp.asarray(kept(path, draw, lambda: read_arrays(path)["x"]))
+
+
+def _conditions(member: Member, energy: AbstractEnergy | None) -> Array:
+    if member.told is not None and member.told.classes is not None:
+        return jnp.arange(IMAGES) % len(member.told.classes)
+    rows = samples_of(member, energy)[1].condition
+    assert rows is not None, "the run's points have conditions"
+    return jnp.asarray(np.resize(rows, (IMAGES, *rows.shape[1:])))

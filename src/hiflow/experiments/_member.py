@@ -1,6 +1,7 @@
 """One trained arm and seed: its scores, and the data that it was scored on."""
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -161,6 +162,21 @@ def members_of(folder: RunFolder) -> list[Member]:
             )
         )
     return found
+
+
+def told_of(run: str | os.PathLike[str], seed: int) -> Told | None:
+    """The conditions of a run folder's points; one flow's file tells none."""
+    file = Path(run) / f"seed-{seed}" / "data.json"
+    if not file.is_file():
+        return None
+    cure = f"Remove it; then {resuming(Path(run))} writes it anew."
+    return _told(read_json(file, cure), None, file, cure)
+
+
+def classes_of(run: str | os.PathLike[str], seed: int) -> tuple[str, ...] | None:
+    """The names of the classes that a run's flows are told, if they are."""
+    told = told_of(run, seed)
+    return None if told is None else told.classes
 
 
 def size_of(member: Member) -> int | None:

@@ -101,7 +101,7 @@ def write_report(
     """
     folder, console = RunFolder(run), console or Console()
     known = folder.experiment().tables.get("energy") is not None
-    known = known and all(member.has_density for member in members_of(folder))
+    known = known and all(m.has_density and not m.is_told for m in members_of(folder))
     comparison = compare([run], samples=samples if known else 0, console=console)
     figures = figures_of(comparison, console)
     if figures:

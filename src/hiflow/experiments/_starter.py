@@ -22,6 +22,7 @@ width = 0.08
 [data]
 size = 20                         # training points, drawn from the energy ...
 # file = "points.npy"             # ... or yours: .npy, .npz of shape (n, *event), .xyz, .dcd, ...
+# condition = "label"             # what the file tells of every point, for flows of x given it
 test = 500                        # points that likelihoods are of
 validation = 200                  # points that weights are chosen by, never the test points
 

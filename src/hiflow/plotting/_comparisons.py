@@ -130,6 +130,7 @@ def densities_in_the_plane(
     *,
     energy: AbstractEnergy | None = None,
     nll: Mapping[str, float] | None = None,
+    shares: Mapping[str, Sequence[float]] | None = None,
     half_width: float | None = None,
     resolution: int = 90,
 ) -> Figure:
@@ -141,6 +142,8 @@ def densities_in_the_plane(
     - `flows`: label to flow, for events of shape `(2,)`.
     - `points`: the training points.
     - `nll`: label to test NLL in nats, for the titles.
+    - `shares`: label to the shares of the classes, for flows that are told one: the density is that of
+      their mixture.
     - `half_width`: half the side of the square shown; by default fits the points.
 
     **Example:**
@@ -161,9 +164,7 @@ def densities_in_the_plane(
         weights = np.exp(-np.asarray(jax.vmap(energy)(grid), np.float64))
         panels["data and energy"] = weights / (weights.sum() * cell)
     for label, flow in flows.items():
-        density = np.exp(
-            np.asarray(flow.log_prob(grid, chunk_size=2048, divergence=Exact()), np.float64)
-        )
+        density = _mixture(flow, grid, None if shares is None else shares.get(label))
         title = label if nll is None else f"{label}\nNLL {nll[label]:.2f} nats"
         panels[title] = density
     rows = -(-len(panels) // 4)
@@ -191,6 +192,19 @@ def densities_in_the_plane(
         ax.title.set_fontsize(9)
     figure.colorbar(image, ax=axes, label="density [per unit of area]", shrink=0.8)
     return figure
+
+
+def _mixture(flow: Flow, grid: Array, shares: Sequence[float] | None) -> np.ndarray:
+    """The density of points, of flows that are told a class over all classes."""
+
+    def density(condition: int | None) -> np.ndarray:
+        settings = {"chunk_size": 2048, "divergence": Exact()}
+        log_prob = flow.log_prob(grid, condition=condition, **settings)
+        return np.exp(np.asarray(log_prob, np.float64))
+
+    if shares is None:
+        return density(None)
+    return sum((share * density(c) for c, share in enumerate(shares)), np.zeros(len(grid)))
 
 
 def error_against_nfe(swept: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:

@@ -105,6 +105,7 @@ def finish(
 
     **Example:**
 
+    <!-- skip: slow to compile; tests/training/test_finish.py runs it -->
     ```pycon
     >>> train, rest = points[:150], points[150:]
     >>> better = hf.finish(flow, train, validation=rest, key=key, steps=2, validate_at=2)

@@ -16,7 +16,7 @@ from hiflow._notebook import without_widgets
 from hiflow._statistics import standard_error
 from hiflow.data import as_source
 from hiflow.energies import AbstractEnergy
-from hiflow.networks import AbstractVelocityField
+from hiflow.networks import AbstractVelocityField, conditions_of
 from hiflow.paths import AbstractPath
 from hiflow.priors import AbstractPrior
 from hiflow.priors._density import refuse_without_density
@@ -205,10 +205,24 @@ def trials_of(
     chosen = as_training(training).changed(**settings)
     parts = make_components(network, path, prior, energy, points.shape[1:], key)
     ready = make_ready(*parts, chosen)
+    refuse_conditions(ready.network, getattr(data, "condition", None) is not None, owner)
     check_data(ready, {"data": points}, chains)
     refuse_without_density(ready.prior, owner)
     splits = list(splits_of(len(points), chains, folds, key, owner))
     return Trials(ready, points, splits, as_solver(solver_settings), key, progress)
+
+
+def refuse_conditions(
+    network: AbstractVelocityField, told: bool, owner: str = "choose_path"
+) -> None:
+    """Raise `ValueError` for flows of conditions: what is seen of all points together, such as how far
+    they are apart, isn't what holds under one condition."""
+    if told or conditions_of(network) is not None:
+        raise ValueError(
+            f"{owner}: no path is chosen for flows of conditions: candidates are judged by all "
+            "points together, which aren't those of one condition. Give a path, or choose one by those "
+            "of one condition, `samples.untold()`, with a network that takes none."
+        )
 
 
 def _points(value: object, what: str) -> Array:

@@ -31,11 +31,11 @@ class OpenMMEnergy(AbstractEnergy, SupportsPresets):
 
     An event holds positions `(atoms, 3)` in the unit `length`. OpenMM reads the force field once; its
     harmonic bonds and angles, periodic torsions, maps of two torsions (CMAP), Lennard-Jones and Coulomb
-    interactions with exceptions and OBC implicit solvent (`GBSAOBCForce`) are then functions in JAX,
-    exact to all derivatives, in single or double precision, in batches and on any device. Two atoms
-    nearer than 0.25 Å are continued by their tangent. What has no translation (other forces, cutoffs)
-    is left to OpenMM on the host, with a warning: that part is slow, and its Hessians are differences of
-    forces.
+    interactions with exceptions, implicit solvents (`GBSAOBCForce`, `CustomGBForce`: HCT, OBC, GBn,
+    GBn2) and forces by expressions (`CustomBondForce` and its like) are then functions in JAX, exact to
+    all derivatives, in single or double precision, in batches and on any device. Two atoms nearer than
+    0.25 Å are continued by their tangent. What has no translation (other forces, cutoffs) is left to
+    OpenMM on the host, with a warning: that part is slow, and its Hessians are differences of forces.
 
     Every atom is one of its own. The energy is the same for a molecule and its mirror image, which
     thermal motion never takes it to: `reflections=False` declares the rotations alone, as a flow for

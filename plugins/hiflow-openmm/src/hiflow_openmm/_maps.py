@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hiflow_openmm._terms import Atoms, cosine_and_sine
+from hiflow_openmm._terms import Atoms, turns
 
 # From a cubic's values and slopes at 0 and at 1 to its coefficients.
 _HERMITE = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [-3, 3, -2, -1], [2, -2, 1, 1.0]])
@@ -33,10 +33,8 @@ class Map(eqx.Module):
         self, x: Float[Array, "3 atoms"], atoms: Atoms
     ) -> tuple[Int[Array, " torsions"], Float[Array, " torsions"]]:
         """The patch's index and where in it."""
-        c, s = cosine_and_sine(x, atoms)
-        straight = (c == 0) & (s == 0)
         size = self.coefficients.shape[0]
-        at = jnp.arctan2(s, jnp.where(straight, 1, c)) * (size / (2 * np.pi))
+        at = turns(x, atoms) * (size / (2 * np.pi))
         below = jnp.floor(at)
         return below.astype(int) % size, at - below
 

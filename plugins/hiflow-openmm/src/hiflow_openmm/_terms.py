@@ -24,8 +24,7 @@ class Bonds(eqx.Module):
     stiffness: Float[Array, " bonds"]
 
     def __call__(self, x: Float[Array, "3 atoms"]) -> Float[Array, ""]:
-        r = _norm(_differences(x, self.atoms, 0, 1))
-        return jnp.sum(self.stiffness / 2 * (r - self.length) ** 2)
+        return jnp.sum(self.stiffness / 2 * (bond_lengths(x, self.atoms) - self.length) ** 2)
 
 
 class Angles(eqx.Module):
@@ -36,10 +35,7 @@ class Angles(eqx.Module):
     stiffness: Float[Array, " angles"]
 
     def __call__(self, x: Float[Array, "3 atoms"]) -> Float[Array, ""]:
-        u = _differences(x, self.atoms, 0, 1)
-        v = _differences(x, self.atoms, 2, 1)
-        theta = jnp.arctan2(_norm(_cross(u, v)), jnp.sum(u * v, axis=0))
-        return jnp.sum(self.stiffness / 2 * (theta - self.angle) ** 2)
+        return jnp.sum(self.stiffness / 2 * (bends(x, self.atoms) - self.angle) ** 2)
 
 
 class Torsions(eqx.Module):
@@ -135,6 +131,23 @@ class Solvent(eqx.Module):
         )  # fmt: skip
         psi = reduced / 2 * _sums(jnp.where(rho < r + scale, taken, 0), of, number)
         return 1 / (1 / reduced - jnp.tanh(psi - 0.8 * psi**2 + 4.85 * psi**3) / self.radii)
+
+
+def bond_lengths(x: Float[Array, "3 atoms"], atoms: Atoms) -> Float[Array, " bonds"]:
+    """$r_b$."""
+    return _norm(_differences(x, atoms, 0, 1))
+
+
+def bends(x: Float[Array, "3 atoms"], atoms: Atoms) -> Float[Array, " angles"]:
+    r"""$\theta_a$ between 0 and π."""
+    u, v = _differences(x, atoms, 0, 1), _differences(x, atoms, 2, 1)
+    return jnp.arctan2(_norm(_cross(u, v)), jnp.sum(u * v, axis=0))
+
+
+def turns(x: Float[Array, "3 atoms"], atoms: Atoms) -> Float[Array, " torsions"]:
+    r"""$\phi_t$ between −π and π; 0 where three atoms lie on a line."""
+    c, s = cosine_and_sine(x, atoms)
+    return jnp.arctan2(s, jnp.where((c == 0) & (s == 0), 1, c))
 
 
 def cosine_and_sine(

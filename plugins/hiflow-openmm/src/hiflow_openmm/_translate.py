@@ -8,9 +8,18 @@ import numpy as np
 import openmm
 from hiflow.energies import Units
 
+from hiflow_openmm._custom import CustomBorn, CustomPairs
+from hiflow_openmm._expressions import NotTranslated
 from hiflow_openmm._maps import Map, coefficients
 from hiflow_openmm._system import plain
 from hiflow_openmm._terms import Angles, Bonds, Pairs, Solvent, Torsions
+from hiflow_openmm._translate_custom import (
+    custom_angles,
+    custom_bonds,
+    custom_born,
+    custom_pairs,
+    custom_torsions,
+)
 
 # Of OpenMM, in kJ/mol nm, so that energies agree to all digits.
 _COULOMB = 138.93545764438198
@@ -45,8 +54,14 @@ def translate(system: openmm.System, units: Units) -> Terms:
             left.append(index)
             words.append(type(force).__name__ + (f" ({reason})" if reason else ""))
             continue
-        for term in reader(force, _Scale(units)):
-            (paired if isinstance(term, Pairs | Solvent) else bonded).append(term)
+        try:
+            found = reader(force, _Scale(units))
+        except NotTranslated as why:
+            left.append(index)
+            words.append(f"{type(force).__name__} ({why})")
+            continue
+        for term in found:
+            (paired if isinstance(term, _PAIRED) else bonded).append(term)
     return Terms(tuple(bonded), tuple(paired), tuple(left), tuple(words))
 
 
@@ -179,7 +194,13 @@ _READERS: dict[type, Callable[..., Any]] = {
     openmm.CMAPTorsionForce: _maps,
     openmm.NonbondedForce: _pairs,
     openmm.GBSAOBCForce: _solvent,
+    openmm.CustomBondForce: custom_bonds,
+    openmm.CustomAngleForce: custom_angles,
+    openmm.CustomTorsionForce: custom_torsions,
+    openmm.CustomNonbondedForce: custom_pairs,
+    openmm.CustomGBForce: custom_born,
 }
+_PAIRED = Pairs | Solvent | CustomPairs | CustomBorn
 # Why one of them can't be translated as it is set, or no words.
 _KNOWN: dict[type, Callable[[Any], str]] = {
     openmm.HarmonicBondForce: _periodic,
@@ -188,4 +209,9 @@ _KNOWN: dict[type, Callable[[Any], str]] = {
     openmm.CMAPTorsionForce: _periodic,
     openmm.NonbondedForce: _cut_off,
     openmm.GBSAOBCForce: _cut_off,
+    openmm.CustomBondForce: _periodic,
+    openmm.CustomAngleForce: _periodic,
+    openmm.CustomTorsionForce: _periodic,
+    openmm.CustomNonbondedForce: _cut_off,
+    openmm.CustomGBForce: _cut_off,
 }
