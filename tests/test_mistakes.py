@@ -29,7 +29,31 @@ def fit(network: Any = "mlp", path: Any = "optimal-transport", data: Any = POINT
     return hf.fit(network, path, data, **given)
 
 
+class Frame:
+    positions = np.zeros((1, 2))
+
+
+def normal(key):
+    return jax.random.normal(key, (2,))
+
+
 MISTAKES = {
+    "habits of other libraries": [
+        (
+            lambda: FLOW.sample(100),
+            "sample: missing a required argument: 'size'. It needs `key` and `size`.",
+        ),
+        (
+            lambda: hf.networks.MLP(dim=2, key=KEY),
+            "MLP: missing a required argument: 'shape'. It needs `shape` and `key`.",
+        ),
+        (lambda: fit(prior=POINTS), "Samples are one as hiflow.priors.EmpiricalPrior(samples)."),
+        (
+            lambda: fit(prior=normal),
+            "A sampler is one as hiflow.priors.FunctionPrior(sample, shape).",
+        ),
+        (lambda: fit(data=[Frame(), Frame()]), "np.stack([frame.positions for frame in frames])"),
+    ],
     "a seed in place of a key": [
         (lambda: fit(key=0), "fit: `key` must be a PRNG key, got 0. Write jax.random.key(0)."),
         (lambda: FLOW.sample(0, 5), "sample: `key` must be a PRNG key, got 0"),

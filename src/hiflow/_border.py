@@ -31,7 +31,10 @@ def border(owner: str, **converters: Converter) -> Callable[[Callable[P, R]], Ca
 
         @functools.wraps(function)
         def called(*args: P.args, **kwargs: P.kwargs) -> R:
-            bound = signature.bind(*args, **kwargs)
+            try:
+                bound = signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{owner}: {error}. It needs {_needed(signature)}.") from None
             for name, convert in converters.items():
                 if name in bound.arguments:
                     given = bound.arguments[name]
@@ -41,6 +44,19 @@ def border(owner: str, **converters: Converter) -> Callable[[Callable[P, R]], Ca
         return called
 
     return decorate
+
+
+def _needed(signature: inspect.Signature) -> str:
+    """The arguments without a default, in their order."""
+    named = [
+        name
+        for name, parameter in signature.parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        and name != "self"
+    ]
+    *first, last = [f"`{name}`" for name in named] or ["no argument"]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def key(value: Any, what: str) -> Array:
@@ -143,6 +159,8 @@ def floats(value: Any, what: str) -> Array:
     **Raises:** `ValueError` for whole numbers, words, ragged lists and what is no array.
     """
     cure = "Pass an array of floats, e.g. jnp.asarray(points, float)."
+    if isinstance(value, list | tuple) and value and hasattr(value[0], "positions"):
+        cure = "Pass their positions, np.stack([frame.positions for frame in frames])."
     if isinstance(value, str | bytes | dict | set | type) or callable(value) or value is None:
         raise ValueError(f"{what} must be an array of floats, got {_told(value)}. {cure}")
     try:

@@ -10,6 +10,13 @@ TRAJECTORIES = "tests/data/test_trajectories.py::"
 
 FAULTS = [
     Mutation(
+        "an IDX file's axes turned",
+        "data/_idx.py",
+        ".view(dtype).reshape(shape)",
+        ".view(dtype).reshape(shape[::-1])",
+        "tests/data/test_images.py::test_idx_files_are_read_gzipped_or_not",
+    ),
+    Mutation(
         "conditions stay behind their points",
         "data/_samples.py",
         "else self.condition[index]",

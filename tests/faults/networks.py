@@ -6,6 +6,12 @@ FORMULAS = "tests/networks/test_network_formulas.py"
 
 FAULTS = [
     Mutation(
+        "a label that is dropped is a class", "networks/_conditions.py",
+        "self.table[jnp.where(condition < 0, self.classes, condition)]", "self.table[condition - 1]",
+        "tests/networks/test_conditions.py::"
+        "test_networks_of_conditions_keep_the_laws_under_a_condition",
+    ),
+    Mutation(
         "products that ask for more precision are rounded too", "networks/_low_products.py",
         "precision in (None, default, (default, default))", "bool((precision, default))",
         "tests/networks/test_low_products.py"

@@ -5,9 +5,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hiflow.networks import EGNN, MLP, Guided, Labels, SupportsDivergence, UNet, Vector, told
+from hiflow.groups import Trivial
+from hiflow.networks import (
+    EGNN,
+    MLP,
+    AbstractVelocityField,
+    Guided,
+    Labels,
+    SupportsDivergence,
+    UNet,
+    Vector,
+    told,
+)
 from hiflow.networks._perturbed import perturbed
-from hiflow.testing import check_velocity_field
+from hiflow.testing import BrokenLawsError, check_velocity_field
 
 KEY = jax.random.key(0)
 NETWORKS = {
@@ -117,3 +128,30 @@ def test_only_a_network_of_conditions_is_guided_or_told():
     with pytest.raises(ValueError, match="takes no `condition`"):
         plain(jnp.asarray(0.5), jnp.zeros(2), 1)
     assert told(plain, None) is plain
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_of_conditions_keep_the_laws_under_a_condition(name):
+    make, _ = NETWORKS[name]
+    laws = {law.name for law in check_velocity_field(make(), key=KEY).laws}
+    assert {"condition", "dropped", "equivariance"} <= laws
+
+
+class _Deaf(AbstractVelocityField):
+    """It takes a label, and forgets it or what it means to drop one."""
+
+    conditions: Labels
+    hears: bool
+    event_shape = (2,)
+    group = Trivial()
+
+    def __call__(self, t, x, condition=None):
+        if condition is None or not self.hears:
+            return x
+        return x + jnp.sum(self.conditions.table[condition])  # -1 is its last row, and None isn't.
+
+
+@pytest.mark.parametrize(("hears", "law"), [(False, "condition"), (True, "dropped")])
+def test_a_field_that_is_deaf_to_its_condition_is_found_out(hears, law):
+    with pytest.raises(BrokenLawsError, match=law):
+        check_velocity_field(_Deaf(Labels(3, key=KEY), hears), key=KEY)

@@ -52,6 +52,7 @@ def test_events_of_another_shape_are_refused():
         ({"displacement": -1e-3}, "`displacement` must be a positive"),
         ({"atoms": "H2OO"}, "neither a molecule .* nor a file; did you mean 'H2O"),
         ({"atoms": 7}, "`atoms` must be an ase.Atoms, a molecule's name or a file, got 7"),
+        ({"atoms": 2 * [Atoms("H")]}, r"got 2 of them. Pass one, atoms=frames\[0\]"),
         ({"atoms": Atoms()}, "holds no atoms"),
         ({"atoms": Atoms("H2O", pbc=True, cell=[5, 5, 5])}, "periodic boundaries"),
         ({"atoms": Atoms("H", constraint=FixAtoms([0]))}, "constraints, got FixAtoms"),

@@ -139,7 +139,7 @@ def share_minima(
 
     ```pycon
     >>> well = hf.energies.DoubleWell()
-    >>> x = hf.data.sample(well, key=key, size=40, chains=20, progress=False).points
+    >>> x = jnp.array([[1.4, 0.1], [-1.6, 0.0], [1.5, 0.2]] * 10)
     >>> shared = hf.paths.share_minima(hf.paths.AtMinimum(hf.paths.Langevin(well)), x)
     >>> shared.path.minima.centre.shape  # the bottoms of the two wells
     (2, 2)

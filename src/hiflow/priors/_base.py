@@ -40,7 +40,16 @@ class AbstractPrior(AbstractSymmetric):
         """The log density at one event, in nats."""
 
 
-registry = Registry("priors", AbstractPrior)
+def advice(value: object) -> str:
+    """For whoever gives samples, or what draws them."""
+    if callable(value) and not isinstance(value, type):
+        return " A sampler is one as hiflow.priors.FunctionPrior(sample, shape)."
+    if hasattr(value, "shape"):
+        return " Samples are one as hiflow.priors.EmpiricalPrior(samples)."
+    return ""
+
+
+registry = Registry("priors", AbstractPrior, advice)
 
 
 @runtime_checkable

@@ -33,7 +33,7 @@ def check_divergence(
     **Example:**
 
     ```pycon
-    >>> found = hf.testing.check_divergence(hf.divergences.Hutchinson(), key=key)
+    >>> found = hf.testing.check_divergence(hf.divergences.Hutchinson(), key=key, draws=200)
     >>> found.laws[-1].violation <= found.laws[-1].tolerance
     True
     ```

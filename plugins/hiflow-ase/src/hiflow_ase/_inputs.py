@@ -56,9 +56,11 @@ def as_calculator(value: Any, options: Mapping[str, Any] | None) -> tuple[Any, s
 
 def _molecule_or_file(value: Any, frame: int | None) -> Atoms:
     if not isinstance(value, str | os.PathLike):
+        frames = isinstance(value, list | tuple) and any(isinstance(one, Atoms) for one in value)
+        got = f"{len(value)} of them" if frames else repr(value)
+        cure = "Pass one, atoms=frames[0]." if frames else 'Write, for example, atoms="H2O".'
         raise ValueError(
-            f"AseEnergy: `atoms` must be an ase.Atoms, a molecule's name or a file, got {value!r}. "
-            'Write, for example, atoms="H2O".'
+            f"AseEnergy: `atoms` must be an ase.Atoms, a molecule's name or a file, got {got}. {cure}"
         )
     molecules = [*g2.names, *extra]
     value = os.fspath(value)
