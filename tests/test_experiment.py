@@ -17,6 +17,7 @@ import hiflow as hf
 from hiflow import experiments
 from hiflow.cli import app
 from hiflow.experiments._caption import caption
+from hiflow.experiments._data import condition_of
 from hiflow.experiments._run_folder import read_history
 from hiflow.registry import families
 
@@ -376,10 +377,12 @@ def test_committed_experiments_build(file, place):
         chains = np.arange(1_000) % 50
         write_points(place / what.tables["data"]["file"], energy, points, chains)
     shape, first = experiments.event_shape(what, energy), what.arms[0]["variant"]
+    told = condition_of(what, energy)
     arms = [arm for arm in what.arms if arm["variant"] == first]
     # One of every family: the others of it differ in numbers.
     for arm in {arm.get("family", arm["label"]): arm for arm in arms}.values():
-        experiments.make_arm(what, arm, energy, shape, jax.random.key(0))
+        key = jax.random.key(0)
+        experiments.make_arm(what, arm, energy, shape, key, condition=told)
 
 
 def test_list_names_every_family():
