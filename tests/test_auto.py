@@ -9,7 +9,7 @@ from rich.console import Console
 
 import hiflow as hf
 from hiflow import experiments
-from hiflow.experiments import _auto
+from hiflow.experiments import _auto_settings
 from hiflow.experiments._data import make_samples
 
 TOML = """
@@ -58,7 +58,7 @@ def test_a_choice_is_made_once_and_gone_on_with(run, monkeypatch):
     def again(*_, **__):
         raise AssertionError("chosen again")
 
-    monkeypatch.setattr(_auto, "made_choice", again)
+    monkeypatch.setattr(_auto_settings, "made_choice", again)
     before = hf.load(place / "flow.hiflow").sample(jax.random.key(0), 2)
     (place / "flow.hiflow").unlink()
     second = trained(folder, resume=True)

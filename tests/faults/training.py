@@ -37,8 +37,42 @@ FAULTS = [
     ),
     Mutation(
         "a point is scored by its own end law", "training/_evidence.py",
-        "jnp.where(jnp.eye(n, dtype=bool), -jnp.inf, laws)", "laws",
+        "jnp.where(jnp.eye(len(y), n, dtype=bool), -jnp.inf, laws)", "laws",
         "tests/training/test_choose.py::test_left_out_points_are_scored_by_the_others_end_laws",
+    ),
+    Mutation(
+        "what is found in haste is chosen", "training/_learn.py",
+        "best = min(finished, key=lambda row: row.mean(steps))",
+        "best = max(finished, key=lambda row: row.mean(steps))",
+        "tests/training/test_learn.py::test_the_path_as_given_stays_if_nothing_is_better",
+    ),
+    Mutation(
+        "numbers that end laws find worst", "training/_likeliest.py",
+        "shares + updates, 0.0, 1.0", "shares - updates, 0.0, 1.0",
+        "tests/training/test_learn.py::"
+        "test_end_laws_propose_numbers_that_are_likelier_than_any_of_a_grid",
+    ),
+    Mutation(
+        "a trial that fails is the best", "training/_search.py", "_WORST = 1e30", "_WORST = -1e30",
+        "tests/training/test_learn.py::"
+        "test_a_search_comes_near_the_least_and_what_fails_is_the_worst",
+    ),
+    Mutation(
+        "trials of other points are gone on with", "training/_kept_trials.py",
+        'if found.get("asked") == self._asked', 'if True',
+        "tests/training/test_learn.py::"
+        "test_a_choice_that_was_cut_short_goes_on_with_the_trials_that_are_kept",
+    ),
+    Mutation(
+        "a range of the other end", "training/_ranges.py",
+        "self.low * (self.high / self.low) ** share", "self.high * (self.low / self.high) ** share",
+        "tests/training/test_learn.py::"
+        "test_a_range_is_even_in_the_logarithm_above_zero_and_its_shares_lead_back",
+    ),
+    Mutation(
+        "a component made of points goes into the choice", "experiments/_learned.py",
+        "return self._with_numbers(self.path, table)", "return self._with_numbers(self.made, table)",
+        "tests/test_learned.py::test_what_is_made_of_the_points_isnt_written_to_the_choice",
     ),
     Mutation(
         "rows of steps that come later", "training/_source_draws.py",

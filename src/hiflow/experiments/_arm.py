@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TypeVar
 
 from jaxtyping import PRNGKeyArray
@@ -9,27 +10,32 @@ from jaxtyping import PRNGKeyArray
 from hiflow import couplings, energies, networks, paths, priors
 from hiflow._words import nearest
 from hiflow.data import Samples
-from hiflow.experiments._auto_settings import Auto, auto_settings, is_auto
+from hiflow.experiments._auto_settings import Auto, AutoSettings, is_auto, settings_in
 from hiflow.experiments._condition import Condition, check_network, told
 from hiflow.experiments._filed_prior import filed_prior
 from hiflow.experiments._fitted import FittedEnergies
 from hiflow.experiments._fitted_prior import fitted_prior
+from hiflow.experiments._learned import Learned, is_learned, learned_in
 from hiflow.experiments._problems import ConfigError, Problems, worded
 from hiflow.experiments._structure import heading
 from hiflow.experiments._toml import Experiment, Table
 from hiflow.solver import Solver
 from hiflow.training import Training
-from hiflow.training._choose import refuse_conditions
 from hiflow.training._components import Components
 from hiflow.training._conditions import check_exchange, check_told
 from hiflow.training._preflight import make_ready
+from hiflow.training._ranges import check_ends
+from hiflow.training._trials import refuse_conditions
 
 S = TypeVar("S")
 _DEFAULTS = {"network": "mlp", "prior": "normal"}
 # For a path that is chosen later: it fits whatever others fit.
 _STAND_IN = "optimal-transport"
 _Parts = tuple[
-    networks.AbstractVelocityField, paths.AbstractPath, priors.AbstractPrior, Auto | None
+    networks.AbstractVelocityField,
+    paths.AbstractPath,
+    priors.AbstractPrior,
+    Auto | Learned | None,
 ]
 
 
@@ -56,8 +62,8 @@ class Arm:
     solver: Solver
     size: int | None
     """Of how many training points the arm sees the first; `None` for all."""
-    auto: Auto | None = None
-    """What its path is to be chosen by; `path` is a stand-in then."""
+    auto: Auto | Learned | None = None
+    """What its path is to be chosen by; `path` is a stand-in then, or as given."""
     condition: Condition | None = None
     """The conditions that it is told."""
 
@@ -190,18 +196,26 @@ def _components(
     inside = Problems()
     if default is not None:
         energy = inside.tried("[energy]", fitted.make, default, size)
-    settings, path = None, arm["path"]
+    auto, path = None, arm["path"]
+    inner = partial(fitted.inside, size=size, energy=energy)
     if is_auto(path):
-        settings, path = inside.tried(where["path"], auto_settings, path), _STAND_IN
+        settings = inside.tried(where["path"], settings_in, AutoSettings, path)
+        auto, path = settings and Auto(settings, energy), _STAND_IN
+    elif is_learned(path):
+        auto = inside.tried(where["path"], learned_in, path, energy, inner)
+        path = None if auto is None else auto.made
     else:
-        path = inside.tried(where["path"], fitted.inside, path, size, energy)
+        path = inside.tried(where["path"], inner, path)
     problems.take(inside)
     if len(inside):
         return None
+    if isinstance(auto, Learned):
+        build = partial(made.path, prior=prior, energy=energy)
+        problems.tried(where["path"], check_ends, build, auto.made, auto.ranges)
     path = problems.tried(where["path"], made.path, path, prior, energy)
     if network is None or path is None:
         return None
-    return network, path, prior, None if settings is None else Auto(settings, energy)
+    return network, path, prior, auto
 
 
 def _names(settings: type[Training] | type[Solver]) -> list[str]:

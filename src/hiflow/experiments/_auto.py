@@ -15,8 +15,8 @@ from hiflow import _processes
 from hiflow._disk import DamagedFile, fingerprint, read_json, write_json
 from hiflow.data import Samples
 from hiflow.experiments._arm import Arm
-from hiflow.training._choose import SHARE, made_choice
 from hiflow.training._components import Components
+from hiflow.training._trials import SHARE
 
 _NAME = "choice.json"
 
@@ -44,31 +44,33 @@ def with_choice(
     # What the first process sees on disk counts.
     found = json.loads(_processes.exchange(json.dumps(_kept(place, asked)))[0])
     if found is None:
-        found = {"asked": asked, **_chosen(arm, points, key, progress)}
+        found = {"asked": asked, **_chosen(arm, place, points, key, progress)}
         _processes.by_leader(partial(_keep, place, found))
     console.print("\n".join(f"  {line}" for line in found["why"]), markup=False, highlight=False)
     path = Components(tuple(arm.prior.event_shape), key).path(
-        found["path"], arm.prior, arm.auto.energy
+        arm.auto.whole(found["path"]), arm.prior, arm.auto.energy
     )
     steps = max(1, arm.training.steps // SHARE) if found["fewer_steps"] else arm.training.steps
     return dataclasses.replace(arm, path=path, training=arm.training.changed(steps=steps))
 
 
-def _chosen(arm: Arm, points: Samples, key: PRNGKeyArray, progress: bool) -> dict[str, Any]:
+def _chosen(
+    arm: Arm, place: Path, points: Samples, key: PRNGKeyArray, progress: bool
+) -> dict[str, Any]:
     assert arm.auto is not None
-    choice = made_choice(
+    choice = arm.auto.choose(
+        place,
         arm.network,
         points,
         prior=arm.prior,
         key=key,
-        energy=arm.auto.energy,
         training=arm.training,
         solver_settings=arm.solver,
         progress=progress,
-        **dataclasses.asdict(arm.auto.settings),
     )
     fewer = choice.steps < arm.training.steps
-    return {"path": choice.table, "fewer_steps": fewer, "why": str(choice).splitlines()}
+    path = arm.auto.said(choice.table)
+    return {"path": path, "fewer_steps": fewer, "why": str(choice).splitlines()}
 
 
 def _asked(settings: Mapping[str, Any]) -> str:

@@ -1,17 +1,21 @@
 """What a file says of an arm whose path is to be chosen: `path = "auto"`, or a table of that name."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 from hiflow._checks import check_settings, setting, whole
 from hiflow._words import nearest
 from hiflow.energies import AbstractEnergy
+from hiflow.training import Choice
+from hiflow.training._choose import made_choice
 
+S = TypeVar("S")
 NAME = "auto"
 
 
-def _folds(value: object) -> int | None:
+def optional_whole(value: object) -> int | None:
+    """A check that a setting is a whole number of at least 1, if it is given."""
     return None if value is None else whole(1)(value)
 
 
@@ -25,7 +29,7 @@ class AutoSettings:
     # Run-time type checkers leave the constructor alone: the fields' own checks are its type checks.
     __no_type_check__: ClassVar[bool] = True
 
-    folds: int | None = setting(_folds, None)
+    folds: int | None = setting(optional_whole, None)
     finalists: int = setting(whole(1), 3)
 
     def __post_init__(self):
@@ -39,22 +43,36 @@ class Auto:
     settings: AutoSettings
     energy: AbstractEnergy | None
 
+    def choose(self, place: object, network: Any, points: object, **surroundings: Any) -> Choice:
+        """The choice; nothing of it is kept on the way."""
+        settings = dataclasses.asdict(self.settings)
+        return made_choice(network, points, energy=self.energy, **settings, **surroundings)
+
+    def said(self, table: Any) -> Any:
+        """The chosen table as a file has it."""
+        return table
+
+    def whole(self, said: Any) -> Any:
+        """What makes the path that a file has."""
+        return said
+
 
 def is_auto(table: object) -> bool:
     """Whether a path's name or table asks for a choice."""
     return table == NAME or (isinstance(table, Mapping) and table.get("name") == NAME)
 
 
-def auto_settings(table: Any) -> AutoSettings:
-    """The settings of a choice.
+def settings_in(kind: type[S], table: Any, besides: Sequence[str] = ()) -> S:
+    """The settings that the table of a path by choice says, which may hold keys `besides`.
 
     **Raises:** `ValueError` for an unknown one, or a wrong value.
     """
-    given = {} if table == NAME else {key: table[key] for key in table if key != "name"}
-    known = [field.name for field in dataclasses.fields(AutoSettings)]
+    given = {} if isinstance(table, str) else {key: table[key] for key in table if key != "name"}
+    known = [field.name for field in dataclasses.fields(kind)]  # pyright: ignore[reportArgumentType]
+    known = [*besides, *known]
     for name in given:
         if name not in known:
             raise ValueError(
                 f"unknown setting {name!r}{nearest(name, known)} There are {', '.join(known)}."
             )
-    return AutoSettings(**given)
+    return kind(**{name: value for name, value in given.items() if name not in besides})

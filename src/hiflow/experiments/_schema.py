@@ -12,6 +12,8 @@ from hiflow._kinds import annotations
 from hiflow.experiments._auto_settings import NAME, AutoSettings
 from hiflow.experiments._check import kinds_of_data
 from hiflow.experiments._filed_prior import KEYS
+from hiflow.experiments._learned import NAME as LEARNED
+from hiflow.experiments._learned import LearnedSettings
 from hiflow.experiments._structure import MEMBERS, TOP
 from hiflow.registry import Registry, RegistryError, families
 from hiflow.solver import Solver
@@ -26,6 +28,7 @@ _PLAIN: dict[object, Schema] = {
 }
 # What a file doesn't say.
 _GIVEN = ("key", "points", "data", "validation", "progress")
+_FOLDS: Schema = {"folds": {"type": "integer"}}
 _FAMILIES = {"energy": "energies", "prior": "priors", "network": "networks", "path": "paths"}
 
 
@@ -41,7 +44,8 @@ def schema() -> Schema:
     }
     tables: Schema = {name: {"$ref": f"#/$defs/{family}"} for name, family in _FAMILIES.items()}
     tables |= {name: {"$ref": f"#/$defs/{name}"} for name in settings}
-    tables["path"] = {"anyOf": [{"const": NAME}, _auto(), tables["path"]]}
+    path = tables["path"]
+    tables["path"] = {"anyOf": [{"const": NAME}, _auto(), _learned(path), path]}
     members = {
         kind: {
             "type": "array",
@@ -76,9 +80,13 @@ def _family(registry: Registry[Any]) -> Schema:
 
 def _auto() -> Schema:
     """The table of a path that is to be chosen."""
-    found = _table({"name": {"const": NAME}, **_fields(AutoSettings)}, ["name"])
-    found["properties"]["folds"] = {"type": "integer"}
-    return found
+    return _table({"name": {"const": NAME}, **_fields(AutoSettings), **_FOLDS}, ["name"])
+
+
+def _learned(path: Schema) -> Schema:
+    """The table of a path whose numbers are to be learned."""
+    said = {"name": {"const": LEARNED}, "path": path, "learn": {"type": "object"}}
+    return _table({**said, **_fields(LearnedSettings), **_FOLDS}, list(said))
 
 
 def _loadable(registry: Registry[Any]) -> Iterator[tuple[str, Any]]:

@@ -13,8 +13,8 @@ class AffinePower(AbstractSpectralMap):
     r"""$k(\lambda) = f + a\,\sigma(s)^p$ with $s = \max(\lambda_+ + \gamma\lambda_-, \ell)$ and
     $\sigma(s) = s/(1 + bs)$: never falls where $\lambda \ge 0$ grows, nor where $|\lambda|$ does.
 
-    Six numbers that can be searched. The maps that are fixed are among its values ($\lambda_-$ is
-    $-\lambda$ of negative curvature):
+    Its six numbers can be [learned][hiflow.learn_path]. The maps that are fixed are among its values
+    ($\lambda_-$ is $-\lambda$ of negative curvature):
 
     | map | $f$ | $a$ | $p$ | $\gamma$ | $\ell$ | $b$ |
     |---|---|---|---|---|---|---|

@@ -6,6 +6,7 @@ from hiflow.training._choose import choose_path as choose_path
 from hiflow.training._finish import finish as finish
 from hiflow.training._fit import fit as fit
 from hiflow.training._history import History as History
+from hiflow.training._learn import learn_path as learn_path
 from hiflow.training._moments import Callback as Callback
 from hiflow.training._moments import Moment as Moment
 from hiflow.training._moments import Stop as Stop

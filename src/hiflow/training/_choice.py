@@ -35,7 +35,8 @@ class Tried:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """A path, chosen by [`choose_path`][hiflow.choose_path]; printed, it says why.
+    """A path, chosen by [`choose_path`][hiflow.choose_path] or [`learn_path`][hiflow.learn_path];
+    printed, it says why.
 
     **Arguments:**
 
@@ -73,18 +74,26 @@ class Choice:
         found = getattr(self.path, "hessian", None)
         return found if isinstance(found, AbstractHessian) else None
 
+    def show(self) -> None:
+        """Print it."""
+        from rich.console import Console
+
+        Console().print(str(self), markup=False, highlight=False, soft_wrap=True)
+
     def __str__(self) -> str:
         return "\n".join([self.evidence, *self._lines(), f"{self.label}: {self.reason}"])
 
     def _lines(self) -> list[str]:
         """A line for the titles and for every candidate: those that were trained, then the others."""
         budgets = sorted({steps for row in self.tried for steps in row.nll})
-        cells = [["candidate", "virial", *(f"NLL, {steps:,} steps" for steps in budgets)]]
+        ends = any(row.virial is not None for row in self.tried if row.nll)
+        titles = [*(["virial"] if ends else []), *(f"NLL, {steps:,} steps" for steps in budgets)]
+        cells = [["candidate", *titles]]
         for row in self.tried:
             if row.nll:
-                virial = "" if row.virial is None else f"{row.virial:.2f}"
+                virial = ["" if row.virial is None else f"{row.virial:.2f}"] if ends else []
                 scores = [f"{row.nll[steps]:.3f}" if steps in row.nll else "" for steps in budgets]
-                cells.append([row.label, virial, *scores])
+                cells.append([row.label, *virial, *scores])
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = []
         for first, *rest in cells:

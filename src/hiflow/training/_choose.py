@@ -3,44 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from hiflow import _border, energies, networks, priors
 from hiflow._border import border
 from hiflow._statistics import standard_error
-from hiflow.data import as_source
 from hiflow.energies import AbstractEnergy
-from hiflow.networks import AbstractVelocityField, conditions_of
+from hiflow.networks import AbstractVelocityField
 from hiflow.paths import AbstractPath
 from hiflow.priors import AbstractPrior
-from hiflow.priors._density import refuse_without_density
 from hiflow.registry import Named
-from hiflow.solver import Solver, as_solver
+from hiflow.solver import Solver
 from hiflow.training._candidates import PLENTY, Candidate, candidates
-from hiflow.training._choice import Choice, Tried
-from hiflow.training._evidence import Surroundings, seen
-from hiflow.training._preflight import check_data, in_units, make_components, make_ready
-from hiflow.training._settings import Training, as_training
-from hiflow.training._trials import Row, Trials, splits_of
-
-# Trials of all candidates have one in so many of the steps.
-SHARE = 4
-
-
-def _points(value: object, what: str) -> Array:
-    """Those of an array or of samples, whole."""
-    if as_source(value) is not None:
-        raise ValueError(
-            f"{what} must be an array or Samples: a choice is made by all points of a few hundred to "
-            f"thousands. Pass some of them; got a {type(value).__name__}."
-        )
-    return _border.points(value, what)
-
-
-def _optional_size(value: object, what: str) -> int | None:
-    return None if value is None else _border.size(value, what)
+from hiflow.training._choice import Choice
+from hiflow.training._evidence import seen
+from hiflow.training._settings import Training
+from hiflow.training._trials import SHARE, Row, Trials, optional_size, trials_of, tried
 
 
 def _paths(value: object, what: str) -> Mapping[str, Any] | None:
@@ -62,7 +41,7 @@ def _is_word(value: object) -> bool:
     key=_border.key,
     energy=_border.named(energies.registry),
     paths=_paths,
-    folds=_optional_size,
+    folds=optional_size,
     finalists=_border.size,
 )
 def choose_path(
@@ -141,9 +120,7 @@ def choose_path(
         **settings,
     )
     if progress:
-        from rich.console import Console
-
-        Console().print(str(choice), markup=False, highlight=False, soft_wrap=True)
+        choice.show()
     return choice
 
 
@@ -163,36 +140,29 @@ def made_choice(
     **settings: Any,
 ) -> Choice:
     """`choose_path` without a word."""
-    points, chains = _points(data, "choose_path: `data`"), getattr(data, "chains", None)
-    chosen = as_training(training).changed(**settings)
-    parts = make_components(network, "optimal-transport", prior, energy, points.shape[1:], key)
-    ready = make_ready(*parts, chosen)
-    refuse_conditions(ready.network, getattr(data, "condition", None) is not None)
-    check_data(ready, {"data": points}, chains)
-    refuse_without_density(ready.prior, "choose_path")
-    splits = list(splits_of(len(points), chains, folds, key))
-    trials = Trials(ready, points, splits, as_solver(solver_settings), key, progress)
-    inside, units = in_units(ready, points)
-    around = Surroundings(inside, points if units is None else jax.vmap(units)(points), key)
+    trials = trials_of(
+        "choose_path",
+        network,
+        "optimal-transport",
+        data,
+        prior=prior,
+        energy=energy,
+        key=key,
+        folds=folds,
+        training=training,
+        solver_settings=solver_settings,
+        progress=progress,
+        **settings,
+    )
+    around, steps = trials.around, trials.ready.training.steps
     found = seen(around)
     if paths is None:
         rows = [Row(each) for each in candidates(around, found)]
     else:
         rows = [Row(Candidate(label, path)) for label, path in paths.items()]
-    trials.score(rows, max(1, chosen.steps // SHARE))
-    trials.score(sorted(rows, key=lambda row: row.least)[:finalists], chosen.steps)
+    trials.score(rows, max(1, steps // SHARE))
+    trials.score(sorted(rows, key=lambda row: row.least)[:finalists], steps)
     return _choice(rows, trials, str(found))
-
-
-def refuse_conditions(network: AbstractVelocityField, told: bool) -> None:
-    """Raise `ValueError` for flows of conditions: what is seen of all points together, such as how far
-    they are apart, isn't what holds under one condition."""
-    if told or conditions_of(network) is not None:
-        raise ValueError(
-            "choose_path: no path is chosen for flows of conditions: candidates are judged by all "
-            "points together, which aren't those of one condition. Give a path, or choose one by those "
-            "of one condition, `samples.untold()`, with a network that takes none."
-        )
 
 
 def _choice(rows: Sequence[Row], trials: Trials, evidence: str) -> Choice:
@@ -210,7 +180,7 @@ def _choice(rows: Sequence[Row], trials: Trials, evidence: str) -> Choice:
         steps=steps,
         label=best.candidate.label,
         table=best.candidate.path,
-        tried=tuple(_tried(row) for row in rows),
+        tried=tuple(map(tried, rows)),
         evidence=evidence,
         reason=_reason(best, finite, trials, steps),
     )
@@ -222,15 +192,8 @@ def _is_worse(row: Row, other: Row) -> bool:
     return float(more.mean()) > 2 * standard_error(more)
 
 
-def _tried(row: Row) -> Tried:
-    nll = {steps: float(each.mean()) for steps, each in row.nll.items()}
-    return Tried(row.candidate.label, row.candidate.virial, row.why_not, nll)
-
-
 def _reason(best: Row, rows: Sequence[Row], trials: Trials, steps: int) -> str:
-    count, parts = sum(len(out) for _, out in trials.splits), len(trials.splits)
-    how = f"{count:,} points that were left out" + (f" in {parts} parts" if parts > 1 else "")
-    words = f"{steps:,} steps, a mean NLL of {best.least:.3f} nats of {how}"
+    words = trials.told(best.least, steps)
     others = [row for row in rows if row is not best]
     if not others:
         return f"{words}; nothing else could be trained."

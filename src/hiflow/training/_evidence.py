@@ -133,6 +133,23 @@ def left_out(path: AbstractPath, x: Float[Array, "n *event"]) -> float:
     return found if np.isfinite(found) else float("inf")
 
 
+def nll_of_others(
+    path: AbstractGaussianPath, anchors: Any, x: Float[Array, "n *event"], scored: int
+) -> Float[Array, ""]:
+    r"""$-\log$ of the mean end law of all other points, in the mean over the first `scored` points, with
+    a broad Gaussian's share."""
+    one, n = jnp.ones(()), x.shape[0]
+    y = x[:scored]
+    laws = jax.vmap(lambda y: jax.vmap(lambda a: path.log_prob(y, a, one))(anchors))(y)
+    others = jnp.where(jnp.eye(len(y), n, dtype=bool), -jnp.inf, laws)
+    narrow = jax.nn.logsumexp(others, axis=1) - jnp.log(n - 1)
+    free = path.frame(jax.tree.map(lambda leaf: leaf[0], anchors)).modes.size
+    squares = jnp.sum((x - jnp.mean(x, axis=0)).reshape(n, -1) ** 2, axis=1)
+    variance = jnp.mean(squares) / free
+    broad = -squares[:scored] / (2 * variance) - free / 2 * jnp.log(2 * jnp.pi * variance)
+    return -jnp.mean(jnp.logaddexp(jnp.log(1 - _BROAD) + narrow, jnp.log(_BROAD) + broad))
+
+
 def first_line(error: Exception) -> str:
     """Of what an error says, cut to a table's width."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -146,15 +163,7 @@ def _eigenvalues(path: AbstractSpectralPath, x: Float[Array, "n *event"]) -> Arr
 
 @compiled()
 def _left_out(path: AbstractGaussianPath, anchors: Any, x: Float[Array, "n *event"]) -> Array:
-    one, n = jnp.ones(()), x.shape[0]
-    laws = jax.vmap(lambda y: jax.vmap(lambda a: path.log_prob(y, a, one))(anchors))(x)
-    others = jnp.where(jnp.eye(n, dtype=bool), -jnp.inf, laws)
-    narrow = jax.nn.logsumexp(others, axis=1) - jnp.log(n - 1)
-    free = path.frame(jax.tree.map(lambda leaf: leaf[0], anchors)).modes.size
-    squares = jnp.sum((x - jnp.mean(x, axis=0)).reshape(n, -1) ** 2, axis=1)
-    variance = jnp.mean(squares) / free
-    broad = -squares / (2 * variance) - free / 2 * jnp.log(2 * jnp.pi * variance)
-    return -jnp.mean(jnp.logaddexp(jnp.log(1 - _BROAD) + narrow, jnp.log(_BROAD) + broad))
+    return nll_of_others(path, anchors, x, x.shape[0])
 
 
 @compiled()

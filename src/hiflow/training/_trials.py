@@ -1,27 +1,41 @@
 """Trials: candidates trained on parts of the data, and judged by the rest."""
 
+import contextlib
 import dataclasses
 import math
 import warnings
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow import _border
 from hiflow._notebook import without_widgets
 from hiflow._statistics import standard_error
+from hiflow.data import as_source
+from hiflow.energies import AbstractEnergy
+from hiflow.networks import AbstractVelocityField, conditions_of
 from hiflow.paths import AbstractPath
-from hiflow.solver import Solver
+from hiflow.priors import AbstractPrior
+from hiflow.priors._density import refuse_without_density
+from hiflow.registry import Named
+from hiflow.solver import Solver, as_solver
 from hiflow.training._candidates import Candidate
-from hiflow.training._components import Components
-from hiflow.training._evidence import first_line
+from hiflow.training._choice import Tried
+from hiflow.training._components import Components, make_components
+from hiflow.training._evidence import Surroundings, first_line
 from hiflow.training._fit import fit
-from hiflow.training._preflight import Ready
+from hiflow.training._kept_trials import KeptTrials
+from hiflow.training._preflight import Ready, check_data, in_units, make_ready
+from hiflow.training._settings import Training, as_training
 
 # From so many points on one part is left out, of so many at most.
 _MANY, _LEFT_OUT = 200, 256
 _FOLDS = 5
+# Trials of all candidates have one in so many of the steps.
+SHARE = 4
 _FAILURES = (ValueError, FloatingPointError, RuntimeError, MemoryError)
 Split = tuple[np.ndarray, np.ndarray]
 
@@ -65,6 +79,12 @@ class Row:
         return self.nll[self.steps]
 
 
+def tried(row: Row) -> Tried:
+    """What is told of a row."""
+    nll = {steps: float(each.mean()) for steps, each in row.nll.items()}
+    return Tried(row.candidate.label, row.candidate.virial, row.why_not, nll)
+
+
 @dataclasses.dataclass(frozen=True)
 class Trials:
     """Trains candidates on the points of every split, all with the same initial weights, batches, times
@@ -74,6 +94,7 @@ class Trials:
 
     - `ready`: the run's parts, in the data's own coordinates.
     - `splits`: of every trial, which points it sees and which are left out.
+    - `kept`: what trials have found already.
     """
 
     ready: Ready
@@ -82,25 +103,61 @@ class Trials:
     solver: Solver
     key: Array
     progress: bool
+    kept: KeptTrials = dataclasses.field(default_factory=KeptTrials)
+
+    @property
+    def around(self) -> Surroundings:
+        """What paths are looked at in before any is trained."""
+        inside, units = in_units(self.ready, self.points)
+        points = self.points if units is None else jax.vmap(units)(self.points)
+        return Surroundings(inside, points, self.key)
 
     def path(self, candidate: Candidate) -> AbstractPath:
         """Made with what the run's parts know."""
         made = Components(self.points.shape[1:], self.key)
         return made.path(candidate.path, self.ready.prior, self.ready.energy)
 
+    def told(self, nll: float, steps: int) -> str:
+        """A mean NLL after so many steps, in words."""
+        count, parts = sum(len(out) for _, out in self.splits), len(self.splits)
+        how = f"{count:,} points that were left out" + (f" in {parts} parts" if parts > 1 else "")
+        return f"{steps:,} steps, a mean NLL of {nll:.3f} nats of {how}"
+
     def score(self, rows: Sequence[Row], steps: int) -> None:
         """Fill in the NLLs after so many steps of those that haven't failed or been ruled out."""
-        from rich.progress import track
+        with self.bar(steps, len(rows)) as shown:
+            for row in rows:
+                self.score_one(row, steps)
+                shown()
 
-        left = [row for row in rows if row.why_not is None and steps not in row.nll]
+    def score_one(self, row: Row, steps: int) -> None:
+        """That of one, without a bar."""
+        if row.why_not is not None or steps in row.nll:
+            return
+        try:
+            row.nll[steps] = self._scored(row.candidate, steps)
+        except _FAILURES as error:
+            row.failed = f"it fails: {first_line(error)}"
+
+    @contextlib.contextmanager
+    def bar(self, steps: int, number: int) -> Iterator[Callable[[], None]]:
+        """A progress bar of so many trials; call what it gives after each of them."""
+        from rich.progress import Progress
+
         quiet = not self.progress or without_widgets()
-        for row in track(left, f"trials of {steps:,} steps", disable=quiet, transient=True):
-            try:
-                found = [self._nll(row.candidate, steps, k) for k in range(len(self.splits))]
-            except _FAILURES as error:
-                row.failed = f"it fails: {first_line(error)}"
-            else:
-                row.nll[steps] = np.concatenate(found)
+        with Progress(transient=True, disable=quiet) as progress:
+            task = progress.add_task(f"trials of {steps:,} steps", total=number)
+            yield lambda: progress.advance(task)
+
+    def _scored(self, candidate: Candidate, steps: int) -> np.ndarray:
+        """Of all points that are left out, unless it is known."""
+        name = f"{candidate.label}: {steps} steps"
+        found = self.kept.get(name)
+        if found is None:
+            parts = [self._nll(candidate, steps, k) for k in range(len(self.splits))]
+            found = np.concatenate(parts)
+            self.kept.keep(name, found)
+        return found
 
     def _nll(self, candidate: Candidate, steps: int, k: int) -> np.ndarray:
         """Of the points that a split leaves out."""
@@ -125,8 +182,66 @@ class Trials:
         return -np.asarray(flow.log_prob(self.points[left_out], key=key_probes), np.float64)
 
 
+def trials_of(
+    owner: str,
+    network: Named[AbstractVelocityField],
+    path: Named[AbstractPath],
+    data: object,
+    *,
+    prior: Named[AbstractPrior],
+    energy: Named[AbstractEnergy] | None,
+    key: PRNGKeyArray,
+    folds: int | None,
+    training: Training | Mapping[str, object] | None,
+    solver_settings: Solver | Mapping[str, object] | None,
+    progress: bool,
+    **settings: Any,
+) -> Trials:
+    """Trials of paths beside this one, in which everything else stays as it is.
+
+    **Raises:** `ValueError`, with `owner` as whom it is of, for whatever doesn't fit together.
+    """
+    points, chains = _points(data, f"{owner}: `data`"), getattr(data, "chains", None)
+    chosen = as_training(training).changed(**settings)
+    parts = make_components(network, path, prior, energy, points.shape[1:], key)
+    ready = make_ready(*parts, chosen)
+    refuse_conditions(ready.network, getattr(data, "condition", None) is not None, owner)
+    check_data(ready, {"data": points}, chains)
+    refuse_without_density(ready.prior, owner)
+    splits = list(splits_of(len(points), chains, folds, key, owner))
+    return Trials(ready, points, splits, as_solver(solver_settings), key, progress)
+
+
+def refuse_conditions(
+    network: AbstractVelocityField, told: bool, owner: str = "choose_path"
+) -> None:
+    """Raise `ValueError` for flows of conditions: what is seen of all points together, such as how far
+    they are apart, isn't what holds under one condition."""
+    if told or conditions_of(network) is not None:
+        raise ValueError(
+            f"{owner}: no path is chosen for flows of conditions: candidates are judged by all "
+            "points together, which aren't those of one condition. Give a path, or choose one by those "
+            "of one condition, `samples.untold()`, with a network that takes none."
+        )
+
+
+def _points(value: object, what: str) -> Array:
+    """Those of an array or of samples, whole."""
+    if as_source(value) is not None:
+        raise ValueError(
+            f"{what} must be an array or Samples: a choice is made by all points of a few hundred to "
+            f"thousands. Pass some of them; got a {type(value).__name__}."
+        )
+    return _border.points(value, what)
+
+
+def optional_size(value: object, what: str) -> int | None:
+    """A whole number of at least 1, or none."""
+    return None if value is None else _border.size(value, what)
+
+
 def splits_of(
-    n: int, chains: Sized | None, folds: int | None, key: PRNGKeyArray
+    n: int, chains: Sized | None, folds: int | None, key: PRNGKeyArray, owner: str = "choose_path"
 ) -> Iterator[Split]:
     """Every part that is left out, beside the points that it is left out of; those of one chain stay
     together.
@@ -142,7 +257,7 @@ def splits_of(
     if units < max(2, folds):
         what = "points" if chains is None else "chains"
         raise ValueError(
-            f"choose_path: `data` must have at least {max(2, folds)} {what}, so that one part can be "
+            f"{owner}: `data` must have at least {max(2, folds)} {what}, so that one part can be "
             f"judged by the rest; got {units}. Lower `folds`, or choose a path by other points."
         )
     order = np.asarray(jax.random.permutation(key, units))
