@@ -70,6 +70,7 @@ class Near(AbstractVelocityField):
                     d_shift, dh = all_of(layer, row, columns + pace * dv, dh)
                     dv = dv + d_shift
                 v = v + shift
+            assert dv is not None, "more layers than one"
             layer = network.layers[-1]
             shift, h, near, row = self.linearised(layer, clock, x / network.length + pace * v, h)
             row = (near, row) if self.gathered else spread(near, row)

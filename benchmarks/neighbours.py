@@ -155,6 +155,7 @@ def error():
 
     start = hf.networks.EGNN(13, 3, 32, 3, key=jax.random.key(1))
     dense = fitted(start)
+    assert isinstance(dense, hf.networks.EGNN)
     v, own = jax.vmap(dense)(t, between), nll(dense)
     rows = [{"cutoff": None, "nll": mean(own)}]
     print(rows[-1], flush=True)

@@ -38,7 +38,7 @@ def examples(name: str) -> list[tuple[str, bool]]:
     _, *parts = name.split(".")
     importlib.import_module("hiflow.registry")
     found: Any = reduce(getattr, parts, importlib.import_module("hiflow"))
-    lines = (found.__doc__ or "").splitlines()
+    lines: list[str] = list((found.__doc__ or "").splitlines())
     return [
         (match[2], match[1] is not None)
         for match in EXAMPLE.finditer("\n".join(line.strip("\r") for line in dedented(lines)))
