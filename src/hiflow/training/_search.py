@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 
 from hiflow.training._candidates import Candidate
 from hiflow.training._likeliest import likeliest
@@ -76,6 +75,8 @@ class Search:
 
     def _go_downhill(self, start: np.ndarray) -> None:
         """Nelder and Mead's simplex."""
+        from scipy.optimize import minimize  # Here: SciPy is slow to import, and few search.
+
         corners = [start + _towards_the_middle(start, k) for k in range(len(start))]
         options = {"initial_simplex": np.array([start, *corners]), "maxiter": 100 * self.budget}
         bounds = [(0.0, 1.0)] * len(start)
