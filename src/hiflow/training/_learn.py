@@ -100,28 +100,6 @@ def learn_path(
 
     Only `data` are seen: test points stay good for a test.
 
-    ```python
-    import jax, hiflow as hf
-
-    energy, key = hf.energies.Ring(), jax.random.key(0)
-    few = hf.data.sample(energy, key=key, size=8, progress=False)
-    choice = hf.learn_path(
-        "mlp",
-        {"name": "relaxed", "curvature": "affine-power", "step": 0.5},
-        few,
-        learn={"curvature": {"floor": [0.1, 30.0], "exponent": [0.3, 1.5]}},
-        prior="normal",
-        energy=energy,
-        key=key,
-        trials=3,
-        folds=2,
-        steps=8,
-        solver_settings={"method": "Heun", "steps": 4},
-        progress=False,
-    )
-    print(choice)
-    ```
-
     **Arguments:**
 
     - `network`, `data`, `prior`, `energy`: as [`choose_path`][hiflow.choose_path]'s.
@@ -137,6 +115,19 @@ def learn_path(
 
     **Raises:** `ValueError` before any work is spent, as `fit` does, and for ranges of what `path`
     doesn't have, or doesn't take at one of their ends; `RuntimeError` if every trial fails.
+
+    **Example:**
+
+    ```pycon
+    >>> end_law = {"name": "relaxed", "curvature": "affine-power", "step": 0.5}
+    >>> choice = hf.learn_path(
+    ...     "mlp", end_law, points[:8], learn={"curvature": {"floor": [0.1, 30.0]}},
+    ...     prior="normal", energy=ring, key=key, trials=2, folds=2, steps=8,
+    ...     solver_settings={"method": "Heun", "steps": 4}, progress=False,
+    ... )
+    >>> flow = hf.fit("mlp", choice.path, points[:8], prior="normal", key=key,
+    ...               steps=choice.steps, progress=False)
+    ```
     """
     choice = learned(
         network,
