@@ -31,7 +31,9 @@ FIVE, THREE = range(5), range(3)
 TOYS, PARTICLES = ("ring", "moons", "mixture10", "arm3", "arm7"), ("dw4", "chain8", "lj13")
 PLAN = {
     **{f"{name}-{size}": FIVE for size in (10, 30) for name in TOYS},
-    **dict.fromkeys(("chain8-15", "dw4-10", "chain8-30", "dw4-30", "lj13-10", "lj13-30"), FIVE),
+    **dict.fromkeys(
+        ("chain8-15", "dw4-10", "chain8-30", "dw4-30", "aldp-30", "lj13-10", "lj13-30"), FIVE
+    ),
     **{f"{name}-{size}": THREE for size in (100, 1000) for name in (*TOYS, *PARTICLES)},
 }
 ARMS = ("kernel density", "OT-FM", "isotropic end law", "CDC-FM", "control, shuffled",
@@ -149,7 +151,8 @@ def draw(found):
         layout="constrained",
     )
     styles = {
-        arm: style(k) | {"linestyle": "-" if arm == HERO else ":"} for k, arm in enumerate(ARMS)
+        arm: style(k) | {"linestyle": "-" if arm == HERO else ":"}
+        for arm, k in zip(ARMS, (7, 0, 5, 2, 4, 3, 6, 1), strict=True)
     }
     for axis in axes.flat[len(systems) :]:
         axis.set_axis_off()
@@ -179,9 +182,11 @@ def draw(found):
         axis.set(
             title=system, xlabel="samples", xscale="log", xlim=(0.7 * sizes[0], 1.5 * sizes[-1])
         )
-        axis.set_yscale("symlog", linthresh=1.0)
         low, high = axis.get_ylim()
-        axis.set_yticks(TICKS, map(str, TICKS))
+        if high > TICKS[4]:
+            axis.set_yscale("symlog", linthresh=1.0)
+            low, high = axis.get_ylim()
+            axis.set_yticks(TICKS, map(str, TICKS))
         axis.set_ylim(low if floor is None else 0, high)
         axis.set_xticks(sizes, map(str, sizes))
         axis.minorticks_off()
