@@ -70,8 +70,9 @@ FAULTS = [
         "test_a_range_is_even_in_the_logarithm_above_zero_and_its_shares_lead_back",
     ),
     Mutation(
-        "a component made of points goes into the choice", "experiments/_learned.py",
-        "return self._with_numbers(self.path, table)", "return self._with_numbers(self.made, table)",
+        "the choice says another Hessian than the file", "experiments/_learned.py",
+        "return self._with_numbers(self.path, table)",
+        'return {**self._with_numbers(self.path, table), "hessian": "dense"}',
         "tests/test_learned.py::test_what_is_made_of_the_points_isnt_written_to_the_choice",
     ),
     Mutation(
