@@ -8,11 +8,11 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import fmean, variance
 from typing import Any, NamedTuple
 
 from hiflow._disk import write_text
 from hiflow._statistics import Part, half_width
+from hiflow.experiments._committed import less, rows_that_count
 
 ROOT = Path(__file__).parents[1]
 Row = dict[str, Any]
@@ -134,22 +134,13 @@ def summary() -> str:
 
 def _few(line: Few) -> str:
     """NLLs, and ours less that of the rival, control included, of which the mean is lowest."""
-    text = (ROOT / "experiments/few" / line.experiment / "comparison.json").read_text(
-        encoding="utf-8"
-    )
-    found = json.loads(text)
-    rows = {row["family"] or row["arm"]: row for row in found["rows"] if not row["family"]}
-    rows |= {row["family"]: row for row in found["rows"] if row["label"] in found["chosen"]}
+    file = ROOT / "experiments/few" / line.experiment / "comparison.json"
+    rows = {row["family"] or row["arm"]: row for row in rows_that_count(file)}
     best = min((rows[name] for name in (*RIVALS, CONTROL)), key=lambda row: row["nll"])
-    ours, theirs = (
-        [member["nll"] for member in found["members"] if member["label"] == row["label"]]
-        for row in (rows[OURS], best)
-    )
-    apart = [a - b for a, b in zip(ours, theirs, strict=True)]
-    half = half_width([Part(variance(apart) / len(apart), len(apart) - 1)])
-    less = f"{fmean(apart):+.{line.digits}f} ± {half:.{line.digits}f}".replace("-", "−")
+    apart = less(rows[OURS], best)
+    last = f"{apart.value:+.{line.digits}f} ± {apart.error:.{line.digits}f}".replace("-", "−")
     cells = [nll(line.digits)(rows[name]) for name in (*RIVALS, CONTROL, OURS)]
-    return f"| {' | '.join([line.data, *cells, less])} |"
+    return f"| {' | '.join([line.data, *cells, last])} |"
 
 
 def lj13_quick() -> str:

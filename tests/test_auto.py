@@ -5,42 +5,26 @@ import json
 import jax
 import jsonschema
 import pytest
-from rich.console import Console
 
 import hiflow as hf
+import small_runs
 from hiflow import experiments
 from hiflow.experiments import _auto_settings
 from hiflow.experiments._data import make_samples
+from small_runs import RING
 
-TOML = """
-[energy]
-name = "ring"
-[data]
-size = 8
-test = 4
-[network]
-name = "mlp"
-width = 8
-depth = 1
-[training]
-steps = 8
-batch_size = 8
-checkpoint_every = 4
-[evaluation]
-solver = "Heun"
-steps = 3
+TOML = (
+    RING
+    + """
 [[arm]]
 label = "chosen"
 path = {name = "auto", folds = 2, finalists = 1}
 """
+)
 
 
 def trained(folder, text=TOML, **keywords):
-    file = folder / "auto.toml"
-    file.write_text(text)
-    return experiments.train(
-        experiments.read(file), folder / "run", console=Console(quiet=True), **keywords
-    )
+    return small_runs.trained(folder, text, **keywords)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +56,7 @@ def test_a_choice_is_made_once_and_gone_on_with(run, monkeypatch):
 
 def test_the_choice_is_that_of_the_training_points_alone(run):
     folder, _ = run
-    experiment = experiments.read(folder / "auto.toml")
+    experiment = experiments.read(folder / "small.toml")
     energy = experiments.make_energy(experiment)
     assert energy is not None
     seen, _ = make_samples(experiment, energy, 0, progress=False)

@@ -6,28 +6,16 @@ import jax
 import jsonschema
 import numpy as np
 import pytest
-from rich.console import Console
 
 import hiflow as hf
+import small_runs
 from hiflow import experiments
 from hiflow.training._trials import Trials
+from small_runs import RING
 
-TOML = """
-[energy]
-name = "ring"
-[data]
-size = 8
-test = 4
-[network]
-name = "mlp"
-width = 8
-depth = 1
-[training]
-steps = 8
-batch_size = 8
-[evaluation]
-solver = "Heun"
-steps = 3
+TOML = (
+    RING
+    + """
 [[arm]]
 label = "learned"
 [arm.path]
@@ -38,17 +26,14 @@ learn.step = [0.1, 1.0]
 trials = 3
 folds = 2
 """
+)
 OF_POINTS = (
     'hessian = {name = "neighbours", neighbours = 3, bandwidth = 2}, curvature = "affine-power"'
 )
 
 
 def trained(folder, text=TOML, **keywords):
-    file = folder / "learned.toml"
-    file.write_text(text)
-    return experiments.train(
-        experiments.read(file), folder / "run", console=Console(quiet=True), **keywords
-    )
+    return small_runs.trained(folder, text, **keywords)
 
 
 def nlls(trials, candidate, steps, k):
@@ -95,7 +80,7 @@ def test_numbers_are_learned_once_and_gone_on_with(run, monkeypatch):
 def test_the_choice_is_that_of_the_training_points_alone(run, monkeypatch):
     folder, _ = run
     monkeypatch.setattr(Trials, "_nll", nlls)
-    experiment = experiments.read(folder / "learned.toml")
+    experiment = experiments.read(folder / "small.toml")
     energy = experiments.make_energy(experiment)
     assert energy is not None
     seen, _ = experiments.make_data(experiment, energy, 0, progress=False)

@@ -21,7 +21,8 @@ from rich.console import Console
 import hiflow as hf
 from hiflow import experiments
 from hiflow._disk import write_json, write_text
-from hiflow._statistics import Part, half_width, mean_over
+from hiflow._statistics import mean_over
+from hiflow.experiments._committed import less, rows_that_count
 from hiflow.experiments._page import page
 from hiflow.plotting._style import style
 
@@ -95,13 +96,8 @@ def kernel_density(experiment, size, seeds):
 
 def rows_of(name):
     """Arm to its chosen row."""
-    numbers = json.loads((HERE / name / "comparison.json").read_text(encoding="utf-8"))
-    alone = [row for row in numbers["rows"] if not row["family"]]
-    chosen = [row for row in numbers["rows"] if row["label"] in numbers["chosen"]]
-    found = {row["family"] or row["arm"]: row for row in (*alone, *chosen)}
-    for row in found.values():
-        members = [each for each in numbers["members"] if each["label"] == row["label"]]
-        row["by_seed"] = [each["nll"] for each in sorted(members, key=lambda each: each["seed"])]
+    rows = rows_that_count(HERE / name / "comparison.json")
+    found = {row["family"] or row["arm"]: row for row in rows}
     file = HERE / name / "kernel-density.json"
     if file.is_file():
         found["kernel density"] = json.loads(file.read_text(encoding="utf-8"))
@@ -128,10 +124,8 @@ def report():
 
 
 def difference(row, other):
-    """Paired over seeds, each with training and test points of its own: their spread holds all of it."""
-    found = np.subtract(row["by_seed"], other["by_seed"])
-    error = half_width([Part(found.var(ddof=1) / len(found), len(found) - 1)])
-    return f"{found.mean():+.2f} ± {error:.2f}"
+    found = less(row, other)
+    return f"{found.value:+.2f} ± {found.error:.2f}"
 
 
 def draw(found):

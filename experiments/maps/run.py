@@ -12,12 +12,11 @@ import signal
 import sys
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
 from hiflow import experiments
 from hiflow._disk import write_json, write_text
-from hiflow._statistics import Part, half_width
+from hiflow.experiments._committed import less, rows_that_count
 from hiflow.experiments._page import page
 
 HERE = Path(__file__).parent
@@ -87,19 +86,13 @@ def report():
 
 def rows_of(name):
     """Arm to its row, with the NLL of every seed."""
-    numbers = json.loads((HERE / name / "comparison.json").read_text(encoding="utf-8"))
-    found = {row["label"]: row for row in numbers["rows"]}
-    for label, row in found.items():
-        members = [each for each in numbers["members"] if each["label"] == label]
-        row["by_seed"] = [each["nll"] for each in sorted(members, key=lambda each: each["seed"])]
-    return found
+    rows = rows_that_count(HERE / name / "comparison.json")
+    return {row["label"]: row for row in rows}
 
 
 def difference(row, other):
-    """Paired over seeds, each with training and test points of its own: their spread holds all of it."""
-    found = np.subtract(row["by_seed"], other["by_seed"])
-    error = half_width([Part(found.var(ddof=1) / len(found), len(found) - 1)])
-    return f"{found.mean():+.3f} ± {error:.3f}"
+    found = less(row, other)
+    return f"{found.value:+.3f} ± {found.error:.3f}"
 
 
 if __name__ == "__main__":

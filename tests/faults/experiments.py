@@ -10,6 +10,12 @@ BEGINNINGS = "tests/test_beginnings.py::"
 
 FAULTS = [
     Mutation(
+        "every candidate of a tuned family counts", "experiments/_committed.py",
+        'if not row["family"] or row["label"] in numbers["chosen"]', 'if row["label"]',
+        "tests/test_committed.py::"
+        "test_of_a_tuned_family_the_chosen_one_counts_with_its_seeds_in_order",
+    ),
+    Mutation(
         "the first seed alone must see every class", "experiments/_seen.py",
         "seeds[:1] if fixed else seeds", "seeds[:1]",
         "tests/test_conditional_experiments.py::test_every_seed_and_size_must_see_every_class",

@@ -73,8 +73,8 @@ def condition_of(
         return None
     if "images" in table:
         train, _ = _labels(table) or (np.zeros(0), None)
-        names = np.unique(train)
-        return Condition(tuple(map(str, names.tolist())), 1, len(names))
+        names = _names(train)
+        return Condition(names, 1, len(names))
     return Condition.of(training_file(table, energy))
 
 
@@ -272,13 +272,12 @@ def _from_images(
             f"[data]: {table['images']} has {len(train):,} training and {len(test):,} test images, not "
             f"`size` + `validation` = {size + held:,} and `test` = {wanted:,}."
         )
-    order, chosen = _choice(table, seed, len(train), len(test))
-    chosen = (order[held : held + size], order[:held], chosen)
+    order, of_the_test = _choice(table, seed, len(train), len(test))
     transform = pixel_transform(experiment)
     assert transform is not None
     keys = jax.random.split(jax.random.key(table.get("seed", seed)), 3)
-    labels, of_test = _labels(table) or (None, None)
-    names = None if labels is None else tuple(map(str, np.unique(labels).tolist()))
+    labels, test_labels = _labels(table) or (None, None)
+    names = None if labels is None else _names(labels)
 
     def made(
         pixels: np.ndarray, told: np.ndarray | None, rows: np.ndarray, key: Array
@@ -287,10 +286,14 @@ def _from_images(
         return data.Samples(points, condition=None if told is None else told[rows], classes=names)
 
     return (
-        made(train, labels, chosen[0], keys[0]),
-        made(train, labels, chosen[1], keys[1]) if held else None,
-        made(test, of_test, chosen[2], keys[2]),
+        made(train, labels, order[held : held + size], keys[0]),
+        made(train, labels, order[:held], keys[1]) if held else None,
+        made(test, test_labels, of_the_test, keys[2]),
     )
+
+
+def _names(labels: np.ndarray) -> tuple[str, ...]:
+    return tuple(map(str, np.unique(labels).tolist()))
 
 
 def _labels(table: Table) -> tuple[np.ndarray, np.ndarray] | None:

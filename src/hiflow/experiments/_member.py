@@ -153,13 +153,11 @@ def members_of(folder: RunFolder) -> list[Member]:
             raise ValueError(f"{flow.parent}: its history has no test points; train it again.")
         known = history[-1].get("log_prob")
         number = None if known is None else len(known)
-        about = _test_points(folder.root, seed, number)
-        parts = parts_of(experiment, label)
-        is_told = about[-1] is not None and _is_told(experiment, label)
+        test, origins, told = _test_points(folder.root, seed, number)
+        is_told = told is not None and _is_told(experiment, label)
+        about = (test, experiment, origins, told, is_told)
         found.append(
-            Member(
-                label, *parts, seed, flow.parent, history, about[0], experiment, *about[1:], is_told
-            )
+            Member(label, *parts_of(experiment, label), seed, flow.parent, history, *about)
         )
     return found
 

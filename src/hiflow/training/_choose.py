@@ -19,7 +19,16 @@ from hiflow.training._candidates import PLENTY, Candidate, candidates
 from hiflow.training._choice import Choice
 from hiflow.training._evidence import seen
 from hiflow.training._settings import Training
-from hiflow.training._trials import SHARE, Row, Trials, optional_size, trials_of, tried
+from hiflow.training._trials import (
+    SHARE,
+    Row,
+    Trials,
+    optional_size,
+    trials_of,
+    tried,
+    why_none,
+    with_error,
+)
 
 
 def _paths(value: object, what: str) -> Mapping[str, Any] | None:
@@ -128,32 +137,12 @@ def made_choice(
     network: Named[AbstractVelocityField],
     data: object,
     *,
-    prior: Named[AbstractPrior],
-    key: PRNGKeyArray,
-    energy: Named[AbstractEnergy] | None,
     paths: Mapping[str, Named[AbstractPath]] | None = None,
-    folds: int | None,
     finalists: int,
-    training: Training | Mapping[str, object] | None,
-    solver_settings: Solver | Mapping[str, object] | None,
-    progress: bool,
-    **settings: Any,
+    **surroundings: Any,
 ) -> Choice:
     """`choose_path` without a word."""
-    trials = trials_of(
-        "choose_path",
-        network,
-        "optimal-transport",
-        data,
-        prior=prior,
-        energy=energy,
-        key=key,
-        folds=folds,
-        training=training,
-        solver_settings=solver_settings,
-        progress=progress,
-        **settings,
-    )
+    trials = trials_of("choose_path", network, "optimal-transport", data, **surroundings)
     around, steps = trials.around, trials.ready.training.steps
     found = seen(around)
     if paths is None:
@@ -168,8 +157,7 @@ def made_choice(
 def _choice(rows: Sequence[Row], trials: Trials, evidence: str) -> Choice:
     finite = [row for row in rows if np.isfinite(row.least)]
     if not finite:
-        words = (f"{row.candidate.label}: {row.why_not or 'its NLL is not finite'}" for row in rows)
-        raise RuntimeError(f"choose_path: no candidate could be trained. {'; '.join(words)}")
+        raise RuntimeError(f"choose_path: no candidate could be trained. {why_none(rows)}")
     best = min(finite, key=lambda row: row.least)
     if len(trials.points) >= PLENTY:
         best = next(row for row in finite if row is best or not _is_worse(row, best))
@@ -199,8 +187,7 @@ def _reason(best: Row, rows: Sequence[Row], trials: Trials, steps: int) -> str:
         return f"{words}; nothing else could be trained."
     next_one = min(others, key=lambda row: row.least)
     more = next_one.best - best.best
-    error = f" ± {standard_error(more):.3f}" if len(more) > 1 else ""
-    told = f"{next_one.candidate.label} has {more.mean():+.3f}{error}"
+    told = f"{next_one.candidate.label} has {with_error(more)}"
     if more.mean() < 0:
         return f"{words}; the simplest from which none is better by two errors ({told})."
     return f"{words}; of the others {told}."

@@ -13,7 +13,6 @@ from hiflow import _border, energies, networks, paths, priors
 from hiflow._border import border
 from hiflow._disk import fingerprint
 from hiflow._kinds import shown
-from hiflow._statistics import standard_error
 from hiflow.energies import AbstractEnergy
 from hiflow.networks import AbstractVelocityField
 from hiflow.priors import AbstractPrior
@@ -26,7 +25,15 @@ from hiflow.training._kept_trials import KeptTrials
 from hiflow.training._ranges import Range, check_ends, ranges_of
 from hiflow.training._search import GIVEN, Search
 from hiflow.training._settings import Training
-from hiflow.training._trials import Row, Trials, optional_size, trials_of, tried
+from hiflow.training._trials import (
+    Row,
+    Trials,
+    optional_size,
+    trials_of,
+    tried,
+    why_none,
+    with_error,
+)
 
 
 def _table(value: object, what: str) -> Mapping[str, object]:
@@ -198,8 +205,7 @@ def _choice(rows: Sequence[Row], trials: Trials, evidence: str) -> Choice:
     steps = trials.ready.training.steps
     finished = [row for row in rows if steps in row.nll and np.isfinite(row.mean(steps))]
     if not finished:
-        words = (f"{row.candidate.label}: {row.why_not or 'its NLL is not finite'}" for row in rows)
-        raise RuntimeError(f"learn_path: no trial could be trained. {'; '.join(words)}")
+        raise RuntimeError(f"learn_path: no trial could be trained. {why_none(rows)}")
     best = min(finished, key=lambda row: row.mean(steps))
     return Choice(
         path=trials.path(best.candidate),
@@ -218,7 +224,5 @@ def _gain(best: Row, rows: Sequence[Row], steps: int) -> str:
     if best is given:
         return f"none of {len(rows) - 1} other trials is better"
     if steps not in given.nll or not np.isfinite(given.mean(steps)):
-        return f"{GIVEN} it has none ({given.why_not or 'its NLL is not finite'})"
-    more = given.nll[steps] - best.nll[steps]
-    error = f" ± {standard_error(more):.3f}" if len(more) > 1 else ""
-    return f"{GIVEN} it has {more.mean():+.3f}{error}"
+        return f"{GIVEN} it has none ({given.trouble})"
+    return f"{GIVEN} it has {with_error(given.nll[steps] - best.nll[steps])}"

@@ -53,6 +53,11 @@ class Row:
         """Why it isn't trained, or not further."""
         return self.candidate.excluded if self.failed is None else self.failed
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be made of it."""
+        return self.why_not or "its NLL is not finite"
+
     def mean(self, steps: int) -> float:
         """What isn't finite is never the least."""
         found = float(np.mean(self.nll[steps]))
@@ -77,6 +82,17 @@ class Row:
     def best(self) -> np.ndarray:
         """The NLLs after that many."""
         return self.nll[self.steps]
+
+
+def why_none(rows: Sequence[Row]) -> str:
+    """What became of rows of which none can be used, in words."""
+    return "; ".join(f"{row.candidate.label}: {row.trouble}" for row in rows)
+
+
+def with_error(more: np.ndarray) -> str:
+    """The mean of differences over points, with its standard error."""
+    error = f" ± {standard_error(more):.3f}" if len(more) > 1 else ""
+    return f"{more.mean():+.3f}{error}"
 
 
 def tried(row: Row) -> Tried:

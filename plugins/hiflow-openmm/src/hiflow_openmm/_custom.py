@@ -3,6 +3,8 @@
 Inside, lengths are in nm and energies in kJ/mol, as the expressions are written for.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -93,22 +95,25 @@ class CustomBorn(eqx.Module):
         whole = jnp.zeros((number, number), r.dtype).at[i, j].set(r).at[j, i].set(r)
         one, other = np.indices((number, number))
         known, total = dict(self.parameters), jnp.zeros((), r.dtype)
+
+        def of(expression: str, values: dict[str, Any]) -> Any:
+            return evaluate(expression, {**self.globals, **values}, self.tables)
+
         for name, expression, kind in self.values:
             if kind == "single":
-                found = evaluate(expression, {**self.globals, **known}, self.tables)
+                found = of(expression, known)
             else:
                 both = two(known, one, other) | {"r": jnp.where(one == other, 1, whole)}
-                found = evaluate(expression, {**self.globals, **both}, self.tables)
+                found = of(expression, both)
                 used = (one != other) & _used(kind, self.excluded, one, other)
                 found = jnp.sum(jnp.where(used, found, 0), axis=1)
             known[name] = jnp.broadcast_to(found, (number,))
         for expression, kind in self.energies:
             if kind == "single":
-                found = evaluate(expression, {**self.globals, **known}, self.tables)
+                found = of(expression, known)
                 total += jnp.sum(jnp.broadcast_to(found, (number,)))
             else:
-                both = two(known, i, j) | {"r": r}
-                found = evaluate(expression, {**self.globals, **both}, self.tables)
+                found = of(expression, two(known, i, j) | {"r": r})
                 total += jnp.sum(jnp.where(_used(kind, self.excluded, i, j), found, 0))
         return self.energy * total
 
