@@ -74,10 +74,10 @@ def _rows_of(
         names = list(columns)
     if names is None or not names or any(name not in columns for name in names):
         missing = next((name for name in names or () if name not in columns), None)
-        guess = "" if missing is None else nearest(missing, columns)
+        end = "." if missing is None else nearest(missing, columns)
         there = ", ".join(columns) if any(columns) else "none by name"
         raise ValueError(
-            f"{what} must name what the file tells of every point: {there}; got {condition!r}.{guess}"
+            f"{what} must name what the file tells of every point: {there}; got {condition!r}{end}"
         )
     found = [np.asarray(columns[name]) for name in names]
     for name, rows in zip(names, found, strict=True):

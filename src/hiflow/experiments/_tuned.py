@@ -51,7 +51,7 @@ def _candidates(arm: Table, tables: Mapping[str, Any], problems: Problems) -> li
         if len(place) < 2 or part not in _TUNED:
             guess = nearest(part, _TUNED)
             problems.add(
-                f"{where}: `{name}` must be a setting in one of {', '.join(_TUNED)}.{guess}"
+                f"{where}: `{name}` must be a setting in one of {', '.join(_TUNED)}{guess}"
             )
         elif not isinstance(values, list) or not values or _repeats(values):
             problems.add(
