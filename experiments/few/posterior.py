@@ -9,8 +9,8 @@ from sklearn.datasets import load_breast_cancer
 
 
 def energy(w):
-    """$-\\log p(w | y)$ up to a constant: 569 tumours, malignant or not, by 30 standardised features and a
-    constant, weights $N(0, 1)$ before the data (scikit-learn's copy of Wolberg et al., 1995)."""
+    """$-\\log p(w | y)$ up to a constant: 569 tumours, malignant or not, by 30 standardised features and
+    a constant, weights $N(0, 1)$ before the data (scikit-learn's copy of Wolberg et al., 1995)."""
     features, signs = data()
     return jnp.sum(jax.nn.softplus(-signs * (features @ w))) + jnp.sum(w**2) / 2
 
