@@ -146,7 +146,7 @@ FAULTS = [
     Mutation(
         "a flow's density of where the trajectory began", "metrics/_annealing_moves.py",
         'if annealing and self.slopes == "energy":', "if False:",
-        "tests/metrics/test_annealing.py::test_slopes_of_another_law_change_nothing_but_the_acceptance",
+        "tests/metrics/test_annealing.py::test_what_is_known_is_of_where_samples_are",
     ),
     Mutation(
         "the next temperature as if nothing were weighted", "metrics/_annealing.py",
