@@ -109,8 +109,9 @@ def test_a_real_flow_of_particles_stays_centred():
 def test_settings_that_are_none_are_refused():
     settings: Any
     for settings, words in (
-        ({"temperatures": 0}, "`temperatures` must be at least 1"),
-        ({"moves": -1}, "`moves` must be at least 0"),
+        ({"temperatures": 0}, "`temperatures` must be a whole number, at least 1"),
+        ({"temperatures": 2.5}, "`temperatures` must be a whole number, at least 1, got 2.5"),
+        ({"moves": -1}, "`moves` must be a whole number, at least 0"),
         ({"step": 0.0}, "`step` must be positive"),
         ({"redraw": 2.0}, r"`redraw` must be in \[0, 1\]"),
     ):

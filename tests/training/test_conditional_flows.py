@@ -209,6 +209,8 @@ def test_numbers_of_classes_mean_the_same_in_data_and_validation(shifted):
         hf.fit("mlp", "optimal-transport", train, prior=PRIOR, key=KEY, validation=other)
     with pytest.raises(ValueError, match="labels that int32 holds, got 1099511627776"):
         shifted.sample(KEY, 2, condition=2**40)
+    compiled = jax.jit(lambda x: shifted.log_prob(x, condition=1))(points[:2])
+    np.testing.assert_allclose(compiled, shifted.log_prob(points[:2], condition=1), rtol=1e-5)
 
 
 def test_a_distance_is_of_the_classes_of_all_points_in_whatever_order():

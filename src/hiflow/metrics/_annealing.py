@@ -90,7 +90,14 @@ class Annealed:
         )
 
 
-@border("anneal", energy=_border.made_of(_energies), key=_border.key, size=_border.size)
+@border(
+    "anneal",
+    energy=_border.made_of(_energies),
+    key=_border.key,
+    size=_border.size,
+    temperatures=_border.size,
+    moves=_border.count,
+)
 def anneal(
     flow: HasSamplesAndDensity,
     energy: AbstractEnergy,
@@ -129,7 +136,7 @@ def anneal(
     ((50, 2), (0.5, 1.0))
     ```
     """
-    _check(temperatures, moves, step, redraw)
+    _check(step, redraw)
     key_draw, key_move, key_anew = jax.random.split(key, 3)
     start = importance_sample(flow, energy, key=key_draw, size=size, **settings)
     now = _value(flow, energy, start.x, settings)
@@ -274,10 +281,7 @@ def _systematic(key: PRNGKeyArray, weights: np.ndarray) -> np.ndarray:
     return np.minimum(np.searchsorted(np.cumsum(weights), levels, side="right"), n - 1)
 
 
-def _check(temperatures: int, moves: int, step: float, redraw: float) -> None:
-    for name, value, least in (("temperatures", temperatures, 1), ("moves", moves, 0)):
-        if value < least:
-            raise ValueError(f"anneal: `{name}` must be at least {least}, got {value}.")
+def _check(step: float, redraw: float) -> None:
     if not step > 0:
         raise ValueError(f"anneal: `step` must be positive, got {step}.")
     if not 0 <= redraw <= 1:
