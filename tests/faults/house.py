@@ -68,6 +68,10 @@ FAULTS = [
         "tests/test_reprs.py::test_a_notebook_without_widgets_gets_a_line_and_no_warning",
     ),
     Mutation(
+        "long arrays printed whole", "_summaries.py", "value.size <= _FEW and", "",
+        "tests/test_reprs.py::test_a_component_says_the_numbers_it_was_made_with",
+    ),
+    Mutation(
         "parameters counted by array", "_summaries.py", "sum(int(np.prod(leaf.shape)) for", "sum(1 for",
         "tests/test_reprs.py::test_a_flow_says_its_parts_and_how_many_parameters_it_has",
     ),

@@ -10,12 +10,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from hiflow._checks import is_concrete
+from hiflow._summaries import Component
 from hiflow.networks._time import TIME_FEATURES, time_features
 
 CONDITION_FEATURES = 16
 
 
-class AbstractConditions(eqx.Module):
+class AbstractConditions(Component):
     """How a network hears of the condition of a sample, in a few features.
 
     A network that has some as its field `conditions` and takes `(t, x, condition=None)` is one of
