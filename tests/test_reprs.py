@@ -41,13 +41,15 @@ def test_a_component_says_the_numbers_it_was_made_with():
     assert repr(hf.Standardised(jnp.array([1.0, 2.0]))) == "Standardised(scale=[1, 2], shift=0)"
     assert repr(hf.Standardised(jnp.ones(500))) == "Standardised(scale=float32[500], shift=0)"
     network = hf.networks.MLP((2,), width=8, depth=1, classes=3, key=KEY)
-    assert "width=8" in repr(network) and "classes=3" in repr(network)
+    assert "width=8" in repr(network)
+    assert "classes=3" in repr(network)
 
 
 def test_components_within_components_are_laid_out_and_indented():
     path = hf.paths.Relaxed(hf.energies.Ring(), curvature=hf.spectral.Absolute(1.5))
     lines = repr(path).splitlines()
-    assert lines[0] == "Relaxed(" and lines[-1] == ")"
+    assert lines[0] == "Relaxed("
+    assert lines[-1] == ")"
     assert all(line.startswith("  ") for line in lines[1:-1])
     assert max(map(len, lines)) <= 100
 
