@@ -73,6 +73,24 @@ def test_conditions_stay_with_their_points():
     np.testing.assert_array_equal(found.moved(found.points + 1).condition, found.condition)
 
 
+def test_numbers_of_classes_are_those_of_the_samples_that_were_saved_or_trained_on():
+    """Twelve classes by their numbers: neither the alphabet nor a class without points changes one."""
+    train = data.Samples(POINTS, condition=np.arange(N) % 12, classes=[str(k) for k in range(12)])
+    for part in (train, train[3:7]):
+        part.save("twelve.npz")
+        again = data.load("twelve.npz", condition="condition")
+        assert again.classes == train.classes
+        np.testing.assert_array_equal(again.condition, part.condition)
+    np.savez("test.npz", points=POINTS[:2], tree=["oak", "elm"])
+    found = data.load("test.npz", condition="tree", classes=("ash", "elm", "oak"))
+    assert found.classes == ("ash", "elm", "oak")
+    np.testing.assert_array_equal(found.condition, [2, 1])
+    with pytest.raises(ValueError, match=r"holds the class 'oak', and `classes` are ash, elm"):
+        data.load("test.npz", condition="tree", classes=("ash", "elm"))
+    with pytest.raises(ValueError, match=r"`classes` are names of a `condition`'s"):
+        data.load("test.npz", classes=("ash", "elm"))
+
+
 def test_what_frames_of_atoms_tell_is_their_condition():
     pytest.importorskip("ase", reason="reads frames of atoms")
     import ase.io

@@ -110,6 +110,20 @@ def test_other_atoms_are_refused_with_both_lists(reader, species, told):
         data.load(reader("a.atoms", x, length="Å", species=species), energy=Water())
 
 
+def test_files_of_other_atoms_or_lengths_are_not_taken_together(reader):
+    """Frames of two molecules, or nanometres among ångströms, would be one set without a sound."""
+    water = reader("water.atoms", frames(4), length="Å", species=(8, 1, 1))
+    swapped = reader("swapped.atoms", frames(4), length="Å", species=(1, 8, 1))
+    small = reader("small.atoms", frames(4) / 10, length="nm", species=(8, 1, 1))
+    untold = reader("untold.atoms", frames(4), length="Å")
+    with pytest.raises(ValueError, match=r"another order: it has H O H, and '.*water.atoms' has O"):
+        data.load([untold, water, swapped])
+    with pytest.raises(ValueError, match=r"lengths are in nm in '.*small.atoms', and in Å in"):
+        data.load([water, small])
+    together = data.load([water, small], energy=Water())
+    np.testing.assert_allclose(together.points[:4], together.points[4:], atol=1e-6)
+
+
 def test_a_factor_of_ten_is_named(tmp_path):
     np.save(tmp_path / "x.npy", frames(5) / 10)
     with pytest.raises(ValueError, match=r"factor of 10, nm for Å. Multiply the positions by 10\."):

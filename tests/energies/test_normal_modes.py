@@ -132,8 +132,16 @@ def test_a_saddle_has_no_thermodynamics():
     modes = normal_modes(*diatomic("Å"), MASSES)._replace(wave_numbers=np.array([-5.0]))
     with pytest.raises(ValueError, match="1 imaginary wave numbers"):
         thermodynamics(modes, 300.0)
-    with pytest.raises(ValueError, match="`temperature` must be positive"):
-        thermodynamics(modes, 0.0)
+    for temperature in (0.0, -300.0, np.nan):
+        with pytest.raises(ValueError, match="`temperature` must be a positive number"):
+            thermodynamics(modes, temperature)
+
+
+def test_at_a_few_kelvins_only_the_ground_state_is_left():
+    """Without an overflow: hν is 1,000 kT there."""
+    cold = thermodynamics(hf.energies.NormalModes(np.array([3_500.0]), np.zeros((1, 2, 3))), 5.0)
+    np.testing.assert_allclose(cold.free_energy, 1.438776877 * 3_500 / 5 / 2)
+    assert cold.energy == cold.free_energy
 
 
 def test_what_does_not_fit_is_refused(springs):
@@ -147,6 +155,10 @@ def test_what_does_not_fit_is_refused(springs):
     for masses in (MASSES[:1], -MASSES, MASSES * np.nan):
         with pytest.raises(ValueError, match="`masses` must be one positive number per atom"):
             normal_modes(energy, x, masses)
+    with pytest.raises(ValueError, match=r"`masses` must be one for each atom, in Da; got None"):
+        normal_modes(energy, x, None)
+    with pytest.raises(ValueError, match="must be finite"):
+        vibrations(np.full((6, 6), np.nan), x)
     with pytest.raises(ValueError, match="`hessian` over all its coordinates"):
         vibrations(np.eye(3), x)
     with pytest.raises(ValueError, match=r"Measured: `x` must have the event shape \(3, 3\)"):

@@ -38,6 +38,21 @@ FAULTS = [
         "tests/data/test_conditions_of_files.py::test_conditions_stay_with_their_points",
     ),
     Mutation(
+        "classes are numbered by the alphabet whatever was saved",
+        "data/_conditions.py",
+        "order = agreed if classes is None",
+        "order = None if classes is None",
+        "tests/data/test_conditions_of_files.py::"
+        "test_numbers_of_classes_are_those_of_the_samples_that_were_saved_or_trained_on",
+    ),
+    Mutation(
+        "nanometres among ångströms",
+        "data/_load.py",
+        "if length != wanted:",
+        "if length is None:",
+        TRAJECTORIES + "test_files_of_other_atoms_or_lengths_are_not_taken_together",
+    ),
+    Mutation(
         "frames stay where they were",
         "data/_load.py",
         "x - x.mean(axis=1, keepdims=True)",

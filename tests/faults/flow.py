@@ -88,6 +88,11 @@ FAULTS = [
         FORMULAS + "::test_the_free_energy_is_that_of_the_mean_weight",
     ),
     Mutation(
+        "a column is broadcast against the weights", "metrics/_weighted.py",
+        "        if values.ndim > 1:", "        if values.ndim > 2:",
+        "tests/metrics/test_weights.py::test_what_isnt_one_number_for_each_sample_is_refused",
+    ),
+    Mutation(
         "a plain mean", "metrics/_weighted.py", "mean = np.sum(weights * values)",
         "mean = np.mean(values)",
         FORMULAS + "::test_a_reweighted_mean_is_the_ratio_of_sums",

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hiflow.metrics import Weighted
+from hiflow.metrics import Weighted, free_energy_surface
 
 RANDOM = np.random.default_rng(0)
 
@@ -60,3 +60,31 @@ def test_trimmed_samples_are_those_of_the_smaller_weights():
 def test_a_share_is_a_share(share):
     with pytest.raises(ValueError, match=r"`share` must be in \[0, 1\)"):
         with_weights(np.ones(9)).clipped(share)
+
+
+def test_a_share_counts_samples_whatever_its_products_last_digit_is():
+    """0.07 · 100 is 7.000000000000001."""
+    assert len(with_weights(np.arange(1.0, 101)).trimmed(0.07).energies) == 93
+    with pytest.raises(ValueError, match=r"`share` = 0.95 of 9 samples are all of them"):
+        with_weights(np.arange(1.0, 10)).clipped(0.95)
+
+
+def test_one_sample_has_no_error():
+    alone = with_weights(np.ones(1))
+    assert alone.free_energy[1] == alone.mean(np.ones(1))[1] == np.inf
+
+
+def test_what_isnt_one_number_for_each_sample_is_refused():
+    """A column would be broadcast against the weights, and summed into another number."""
+    x = np.ones((4, 1))
+    with pytest.raises(
+        ValueError, match=r"`log_prob` must have one entry.*\(4, 1\); got shape \(3,\)"
+    ):
+        Weighted(jnp.asarray(x), np.zeros(4), np.zeros(3))
+    listed = Weighted(jnp.asarray(x), np.ones(4), np.zeros(4))
+    assert listed.mean(lambda y: y[0])[0] == 1
+    with pytest.raises(ValueError, match=r"`observable` must give one number.*\(1,\)"):
+        listed.mean(x)
+    for edges in ([1.0, 0.0], [0.0, 2.0, 1.0], [0.0, np.nan], [0.0]):
+        with pytest.raises(ValueError, match="each above the one before"):
+            free_energy_surface(listed, x[:, 0], [np.array(edges)])

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from hiflow._disk import array_or_archive, open_file
-from hiflow.data._conditions import Asked, Columns
+from hiflow.data._conditions import CLASSES, Asked, Columns
 
 
 def array_in(
@@ -23,7 +23,9 @@ def array_in(
             name = _pick([each for each in names if each not in told], key_name, path)
             points, chains = stored[name], stored.get("chains")
             if asked is not None and asked[1] is None:
-                beside = told if told and set(told) <= set(names) else names
+                beside = (
+                    {*told, CLASSES} & set(names) if told and set(told) <= set(names) else names
+                )
                 columns = {each: stored[each] for each in beside if each not in (name, "chains")}
     except ValueError as error:
         if str(error).startswith("load:"):

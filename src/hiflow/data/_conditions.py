@@ -16,6 +16,10 @@ File = str | os.PathLike[str]
 Columns = Mapping[str, np.ndarray]
 Asked = tuple[str | Sequence[str] | None, Path | None]
 """Of a condition: its name or names, and the file that it is in, if that is another."""
+Told = tuple[np.ndarray, tuple[str, ...] | None]
+"""The conditions of points as a file has them, and the names of all classes if it tells these too."""
+CONDITION, CLASSES = "condition", "classes"
+"""What `Samples.save` calls them."""
 _SUFFIXES = (".npy", ".npz", ".csv")
 
 
@@ -33,27 +37,53 @@ def files_beside(files: File | Sequence[File] | None, number: int) -> list[Path 
 
 def rows_in(
     asked: Asked | None, columns: Columns, number: int, path: Path, chosen: slice
-) -> np.ndarray | None:
+) -> Told | None:
     """The conditions of the chosen points, as the file has them."""
     if asked is None:
         return None
     condition, other = asked
     found = columns if other is None else _columns_of(other)
     what = f"load: {str(other or path)!r}: `condition`"
-    return _rows_of(found, condition, number, what)[chosen]
+    rows, names = _rows_of(found, condition, number, what), found.get(CLASSES)
+    if names is None or condition != CONDITION or rows.dtype.kind != "U":
+        return rows[chosen], None
+    return rows[chosen], tuple(map(str, names.ravel().tolist()))
 
 
 def rows_together(
-    parts: list[np.ndarray | None], paths: list[Path]
+    parts: list[Told | None], paths: list[Path], classes: Sequence[str] | None
 ) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
-    """The conditions of all files together."""
-    found = [part for part in parts if part is not None]
+    """The conditions of all files together; of classes their numbers, in the order of these `classes`,
+    of those that the files agree on, or of numbers and of the alphabet."""
+    found = [part[0] for part in parts if part is not None]
     if not found:
+        if classes is not None:
+            raise ValueError("load: `classes` are names of a `condition`'s; give that too.")
         return None, None
     names = ", ".join(map(str, paths))
     if len({(part.shape[1:], part.dtype.kind) for part in found}) > 1:
         raise ValueError(f"load: the files {names} have conditions of several kinds.")
-    return _as_rows(np.concatenate(found), f"load: {names!r}: `condition`")
+    what = f"load: {names!r}: `condition`"
+    rows, present = _as_rows(np.concatenate(found), what)
+    told = {part[1] for part in parts if part is not None}
+    agreed = told.pop() if len(told) == 1 else None
+    order = agreed if classes is None else tuple(map(str, classes))
+    return (rows, present) if order is None else _numbered(rows, present, order, what)
+
+
+def _numbered(
+    rows: np.ndarray, present: tuple[str, ...] | None, order: tuple[str, ...], what: str
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Classes by their numbers in another order of their names."""
+    if present is None:
+        raise ValueError(f"{what} holds vectors, which `classes` can't name. Leave `classes` out.")
+    unknown = [name for name in present if name not in order]
+    if unknown or len(set(order)) < len(order):
+        raise ValueError(
+            f"{what} holds the class {', '.join(map(repr, unknown)) or 'that is named twice'}, and "
+            f"`classes` are {', '.join(order)}."
+        )
+    return np.asarray([order.index(name) for name in present], np.int32)[rows], order
 
 
 def _rows_of(

@@ -3,8 +3,9 @@
 import dataclasses
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from hiflow._checks import refuse_not_finite
 from hiflow.data import _trajectory
 from hiflow.data._arrays import array_in
-from hiflow.data._conditions import Asked, files_beside, rows_in, rows_together
+from hiflow.data._conditions import Asked, Told, files_beside, rows_in, rows_together
 from hiflow.data._lengths import wrong_lengths
 from hiflow.data._samples import Samples
 from hiflow.data._species import in_words, refuse_other_species
@@ -34,6 +35,7 @@ def load(
     independent: bool = False,
     condition: str | Sequence[str] | None = None,
     condition_file: File | Sequence[File] | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Samples:
     """Samples from `.npy` and `.npz` files, or from trajectories of atoms: `.xyz` and `.extxyz` (read by
     ASE, `pip install hiflow-ase`), `.pdb`, `.h5`, `.dcd`, `.xtc`, `.trr` and `.nc` (by mdtraj,
@@ -64,6 +66,9 @@ def load(
       are vectors, and several names are the parts of one.
     - `condition_file`: where that stands if it is another file: a `.csv` with a line of names, an
       `.npz`, or a `.npy`; of several files a list of them.
+    - `classes`: the names of all classes in the order of their numbers, as the `classes` of training
+      samples: other samples then have the numbers that a flow of these knows. By default, as
+      [`Samples.save`][hiflow.data.Samples.save] wrote them, or those that there are.
 
     **Raises:** `OSError` for a file that can't be opened; `ImportError` without the package that reads
     it; `ValueError` for one of another kind, truncated or pickled, for an unknown `key_name`, for points
@@ -87,16 +92,24 @@ def load(
         raise ValueError("load: `path` is an empty list. Give at least one file.")
     given = None if topology is None else Path(topology)
     beside = files_beside(condition_file, len(paths))
-    parts, told = [], []
+    parts = []
     for each, other in zip(paths, beside, strict=True):
         asked = None if condition is None and other is None else (condition, other)
-        part, rows = _loaded(each, shape, key_name, energy, given, frames, asked)
-        parts.append(part)
-        told.append(rows)
-    samples = _joined(parts, paths)
-    rows, classes = rows_together(told, paths)
+        parts.append(_loaded(each, shape, key_name, energy, given, frames, asked))
+    samples = _joined(parts)
+    rows, names = rows_together([part.told for part in parts], paths, classes)
     chains = None if independent else samples.chains
-    return Samples(samples.points, chains, None, samples.origin, rows, classes)
+    return Samples(samples.points, chains, None, samples.origin, rows, names)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """What is taken from one file: samples and their conditions, and what it tells of the atoms."""
+
+    path: Path
+    samples: Samples
+    told: Told | None
+    frames: Trajectory | None
 
 
 def _loaded(
@@ -107,18 +120,21 @@ def _loaded(
     topology: Path | None,
     frames: Sequence[int] | None,
     asked: Asked | None,
-) -> tuple[Samples, np.ndarray | None]:
+) -> _Part:
     if not path.exists():
         raise FileNotFoundError(f"load: there is no file {str(path)!r}.")
     if _trajectory.is_trajectory(path):
         if topology is not None and not topology.exists():
             raise FileNotFoundError(f"load: there is no file {str(topology)!r} (`topology`).")
-        points, chains, origin, rows = _atoms(path, energy, topology, frames, asked)
+        found, origin, rows = _atoms(path, energy, topology, frames, asked)
+        points, chains = found.positions, found.chains
     elif path.suffix in (".npy", ".npz"):
         points, chains, columns = array_in(path, key_name, asked)
+        if points.ndim == 0:
+            _refuse_empty(points, path)
         chosen = _range(frames, len(points), path)
         rows = rows_in(asked, columns, len(points), path, chosen)
-        points, origin = points[chosen], None
+        points, found, origin = points[chosen], None, None
         chains = chains if chains is None else chains[chosen]
     else:
         known = ", ".join(_trajectory.suffixes())
@@ -126,7 +142,7 @@ def _loaded(
     points = _checked(points, shape, path)
     if (wrong := wrong_lengths(energy, points)) is not None:
         raise ValueError(f"load: {str(path)!r}: {wrong}")
-    return Samples(points, chains, origin=origin), rows
+    return _Part(path, Samples(points, chains, origin=origin), rows, found)
 
 
 def _atoms(
@@ -135,8 +151,8 @@ def _atoms(
     topology: Path | None,
     frames: Sequence[int] | None,
     asked: Asked | None,
-) -> tuple[np.ndarray, np.ndarray, str, np.ndarray | None]:
-    """Centred frames, their chains, what was done to them, and their conditions."""
+) -> tuple[Trajectory, str, Told | None]:
+    """Centred frames, what was done to them, and their conditions."""
     subject = f"load: {str(path)!r}"
     found = _trajectory.read(path, topology)
     number = len(found.positions)
@@ -161,7 +177,8 @@ def _atoms(
     atoms = f"{x.shape[1]} atoms" if found.species is None else in_words(found.species)
     origin = f"{path.name}: {len(x):,} frames of {atoms}, lengths in {lengths}; {', '.join(done)}"
     chains = np.zeros(len(x), int) if found.chains is None else found.chains
-    return x, chains, origin, rows
+    placed = dataclasses.replace(found, positions=x, length=lengths, chains=chains)
+    return placed, origin, rows
 
 
 def _frames(found: Trajectory, chosen: slice) -> Trajectory:
@@ -186,38 +203,56 @@ def _range(frames: Sequence[int] | None, n: int, path: Path) -> slice:
     )
 
 
-def _joined(parts: list[Samples], paths: list[Path]) -> Samples:
+def _joined(parts: list[_Part]) -> Samples:
     """Of several files every one has chains of its own."""
     if len(parts) == 1:
-        return parts[0]
-    shapes = [part.event_shape for part in parts]
-    for path, shape in zip(paths, shapes, strict=True):
-        if shape != shapes[0]:
-            raise ValueError(
-                f"load: {str(path)!r} has points of shape {shape}, and {str(paths[0])!r} of "
-                f"{shapes[0]}."
-            )
+        return parts[0].samples
+    _refuse_other_points(parts)
+    samples = [part.samples for part in parts]
     chains, count = [], 0
-    for part in parts:
+    for part in samples:
         labels = np.zeros(len(part), int) if part.chains is None else part.chains
         names, index = np.unique(labels, return_inverse=True)
         chains.append(count + index)
         count += len(names)
-    origins = [part.origin for part in parts if part.origin is not None]
+    origins = [part.origin for part in samples if part.origin is not None]
     return Samples(
-        np.concatenate([np.asarray(part) for part in parts]),
+        np.concatenate([np.asarray(part) for part in samples]),
         np.concatenate(chains),
         origin="; ".join(origins) or None,
     )
 
 
+def _refuse_other_points(parts: list[_Part]) -> None:
+    """Raise `ValueError` for files of points that don't go together."""
+    shape = parts[0].samples.event_shape
+    for part in parts:
+        if part.samples.event_shape != shape:
+            raise ValueError(
+                f"load: {str(part.path)!r} has points of shape {part.samples.event_shape}, and "
+                f"{str(parts[0].path)!r} of {shape}."
+            )
+    for (path, species), (other, wanted) in _told_of(parts, "species"):
+        refuse_other_species(species, wanted, f"load: {str(path)!r}", str(other))
+    for (path, length), (other, wanted) in _told_of(parts, "length"):
+        if length != wanted:
+            raise ValueError(
+                f"load: lengths are in {length} in {str(path)!r}, and in {wanted} in {str(other)!r}. "
+                "Give an `energy` with `units`, into which all are brought, or files of one kind."
+            )
+
+
+def _told_of(parts: list[_Part], name: str) -> Iterator[tuple[tuple[Path, Any], tuple[Path, Any]]]:
+    """What the files tell by this name, beside what the first does."""
+    known = [(part.path, getattr(part.frames, name, None)) for part in parts]
+    told = [each for each in known if each[1] is not None]
+    return ((each, told[0]) for each in told[1:])
+
+
 def _checked(points: np.ndarray, event_shape: tuple[int, ...] | None, path: Path) -> np.ndarray:
     if not (np.issubdtype(points.dtype, np.floating) or np.issubdtype(points.dtype, np.integer)):
         raise ValueError(f"load: {str(path)!r} must hold real numbers, got dtype {points.dtype}.")
-    if points.ndim < 1 or points.size == 0:
-        raise ValueError(
-            f"load: {str(path)!r} must hold an array (n, *event) with n ≥ 1, got {points.shape}."
-        )
+    _refuse_empty(points, path)
     if event_shape is not None and points.shape[1:] != tuple(event_shape):
         if points.ndim != 2 or points.shape[1] != np.prod(event_shape):
             raise ValueError(
@@ -227,6 +262,13 @@ def _checked(points: np.ndarray, event_shape: tuple[int, ...] | None, path: Path
         points = points.reshape(-1, *event_shape)
     refuse_not_finite(points, f"load: {str(path)!r}", kind="points", cure="Remove them first.")
     return points.astype(jnp.result_type(float))
+
+
+def _refuse_empty(points: np.ndarray, path: Path) -> None:
+    if points.ndim < 1 or points.size == 0:
+        raise ValueError(
+            f"load: {str(path)!r} must hold an array (n, *event) with n ≥ 1, got {points.shape}."
+        )
 
 
 def _axes(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:

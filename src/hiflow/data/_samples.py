@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow import _border
 from hiflow._border import border
+from hiflow.data._conditions import CLASSES, CONDITION
 from hiflow.data._report import SamplingReport
 from hiflow.data._suspicions import SuspiciousDataWarning
 
@@ -189,8 +190,8 @@ class Samples:
         return self[order[~held_out]], self[order[held_out]]
 
     def save(self, path: str | Path) -> None:
-        """Write points, chains and conditions, classes by their names, to `path`, an `.npz` file, for
-        [`load`][hiflow.data.load].
+        """Write points, chains and conditions, classes by their names and with the names of all, to
+        `path`, an `.npz` file, for [`load`][hiflow.data.load].
 
         **Raises:** `ValueError` for another suffix.
         """
@@ -200,8 +201,10 @@ class Samples:
         if self.chains is not None:
             arrays["chains"] = self.chains
         if self.condition is not None:
-            names = None if self.classes is None else np.asarray(self.classes)
-            arrays["condition"] = self.condition if names is None else names[self.condition]
+            arrays[CONDITION] = self.condition
+        if self.condition is not None and self.classes is not None:
+            arrays[CLASSES] = np.asarray(self.classes)
+            arrays[CONDITION] = arrays[CLASSES][self.condition]
         np.savez_compressed(path, **arrays)
 
 

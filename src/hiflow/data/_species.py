@@ -133,17 +133,21 @@ def in_words(species: Sequence[int]) -> str:
     return " ".join(f"{symbol}{count if count > 1 else ''}" for symbol, count in runs)
 
 
-def refuse_other_species(species: Sequence[int], wanted: Sequence[int], subject: str) -> None:
-    """Raise `ValueError` unless the atoms are of these elements, in this order."""
+def refuse_other_species(
+    species: Sequence[int], wanted: Sequence[int], subject: str, other: str | None = None
+) -> None:
+    """Raise `ValueError` unless the atoms are of these elements, in this order: the energy's, or those
+    of an `other` file."""
     if tuple(species) == tuple(wanted):
         return
-    lists = f"it has {in_words(species)}, and the energy wants {in_words(wanted)}"
+    wants = "the energy wants" if other is None else f"{other!r} has"
+    lists = f"it has {in_words(species)}, and {wants} {in_words(wanted)}"
     if sorted(species) == sorted(wanted):
         raise ValueError(
             f"{subject}: its atoms are in another order: {lists}. Every frame would be another "
-            "molecule: bring the file's atoms, or the energy's, into the other's order."
+            "molecule: bring the file's atoms, or those of the other, into one order."
         )
     raise ValueError(
         f"{subject}: its atoms are other ones: {lists}. Strip solvent and ions from the file, add what "
-        "is missing, or give the energy of that system."
+        "is missing, or give what is of that system."
     )

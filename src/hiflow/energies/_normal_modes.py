@@ -1,5 +1,6 @@
 """How a molecule vibrates about a point, and what the harmonic approximation makes of it."""
 
+from numbers import Real
 from typing import Any, NamedTuple
 
 import jax
@@ -105,6 +106,8 @@ def normal_modes(energy: AbstractEnergy, x: Any, masses: Any) -> NormalModes:
             f"normal_modes: `x` must be finite, of the event shape {energy.event_shape}, got shape "
             f"{point.shape}. Give one geometry."
         )
+    if masses is None:
+        raise ValueError("normal_modes: `masses` must be one for each atom, in Da; got None.")
     with jax.enable_x64(True):
         hessian = np.asarray(_hessian(energy, jnp.asarray(point)))
     squares, directions = vibrations(hessian, point, masses)
@@ -123,7 +126,7 @@ def vibrations(
     - `x`: `(atoms, 3)`.
     - `masses`: `(atoms,)`; 1 for all, if they aren't given.
 
-    **Raises:** `ValueError` for shapes that don't fit, or a mass that isn't positive.
+    **Raises:** `ValueError` for shapes that don't fit, NaN, or a mass that isn't positive.
 
     **Example:**
 
@@ -142,6 +145,8 @@ def vibrations(
             f"vibrations: `x` must be (atoms, 3) and `hessian` over all its coordinates, got shapes "
             f"{x.shape} and {np.shape(hessian)}."
         )
+    if not np.isfinite(hessian).all() or not np.isfinite(x).all():
+        raise ValueError("vibrations: `hessian` and `x` must be finite; they hold NaN or infinity.")
     if masses.shape != x.shape[:1] or not (np.isfinite(masses) & (masses > 0)).all():
         raise ValueError(
             f"vibrations: `masses` must be one positive number per atom, {len(x)} of them, got {masses}."
@@ -191,8 +196,10 @@ def thermodynamics(
     1.042
     ```
     """
-    if not temperature > 0:
-        raise ValueError(f"thermodynamics: `temperature` must be positive, got {temperature!r}.")
+    if not isinstance(temperature, Real | Array) or np.ndim(temperature) or not temperature > 0:
+        raise ValueError(
+            f"thermodynamics: `temperature` must be a positive number, got {temperature!r}."
+        )
     if not (modes.wave_numbers > 0).all():
         raise ValueError(
             f"thermodynamics: `modes` has {int((modes.wave_numbers <= 0).sum())} imaginary wave "
@@ -201,7 +208,7 @@ def thermodynamics(
     u = _HBAR / (BOLTZMANN * temperature) * 2 * np.pi * _LIGHT * modes.wave_numbers
     if quantum:
         free = np.sum(u / 2 + np.log(-np.expm1(-u)))
-        mean = np.sum(u / 2 + u / np.expm1(u))
+        mean = np.sum(u / 2 - u * np.exp(-u) / np.expm1(-u))  # No overflow in the cold.
     else:
         free, mean = np.sum(np.log(u)), float(len(u))
     return Thermodynamics(float(free), float(mean), float(mean - free))

@@ -1,5 +1,6 @@
 """What one kT and one unit of length are, of an energy that describes a real system."""
 
+from collections.abc import Mapping
 from typing import Literal, Protocol, final, runtime_checkable
 
 import equinox as eqx
@@ -49,18 +50,24 @@ class Units(eqx.Module):
             )
 
     def kT(self, unit: EnergyUnit = "kJ/mol") -> float:
-        """One kT in `unit`. Constants: CODATA 2022."""
-        return BOLTZMANN * self.temperature * _PER_KJ_PER_MOL[unit]
+        """One kT in `unit`. Constants: CODATA 2022. **Raises:** `ValueError` for another unit."""
+        return BOLTZMANN * self.temperature * _known(_PER_KJ_PER_MOL, unit, "kT")
 
     def lengths_in(self, unit: Length) -> float:
-        """How many of `unit` one unit of length is."""
-        return _METRES[self.length] / _METRES[unit]
+        """How many of `unit` one unit of length is. **Raises:** `ValueError` for another unit."""
+        return _METRES[self.length] / _known(_METRES, unit, "lengths_in")
 
     def __str__(self) -> str:
         return (
             f"1 kT = {self.kT():.4g} kJ/mol = {self.kT('eV'):.4g} eV at {self.temperature:g} K, "
             f"lengths in {self.length}"
         )
+
+
+def _known(sizes: Mapping[str, float], unit: str, owner: str) -> float:
+    if unit not in sizes:
+        raise ValueError(f"{owner}: `unit` must be one of {', '.join(sizes)}, got {unit!r}.")
+    return sizes[unit]
 
 
 @runtime_checkable

@@ -138,6 +138,12 @@ def free_energy_surface(
             f"free_energy_surface: {values.shape[1]} observables and {len(grid)} arrays of `edges`; "
             "give one for each."
         )
+    for each in grid:
+        if each.ndim != 1 or len(each) < 2 or not (np.diff(each) > 0).all():
+            raise ValueError(
+                "free_energy_surface: `edges` of every observable must be two or more numbers, each "
+                f"above the one before; got {each}."
+            )
     shape = tuple(len(each) - 1 for each in grid)
     place = _bins(values, grid, shape)
     number = int(np.prod(shape))

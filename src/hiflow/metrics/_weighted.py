@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
@@ -85,6 +86,20 @@ class Weighted:
     drawn_anew: bool = False
     species: tuple[int, ...] | None = None
 
+    def __post_init__(self):
+        object.__setattr__(self, "x", jnp.asarray(self.x))
+        given = {"energies": self.energies, "log_prob": self.log_prob, "chains": self.chains}
+        for name, value in given.items():
+            if value is None:
+                continue
+            array = np.asarray(value)
+            if array.shape != self.x.shape[:1] or not array.size:
+                raise ValueError(
+                    f"Weighted: `{name}` must have one entry for each of the samples `x`, of shape "
+                    f"{self.x.shape}; got shape {array.shape}."
+                )
+            object.__setattr__(self, name, array)
+
     def __repr__(self) -> str:
         """In a line: how many, and what they are worth."""
         chains = "" if self.chains is None else f" of {len(np.unique(self.chains)):,} chains"
@@ -145,10 +160,17 @@ class Weighted:
         **Arguments:**
 
         - `observable`: its value at every sample, `(n,)`, or a function of one event.
+
+        **Raises:** `ValueError` for other shapes.
         """
-        weights = self.weights
+        weights, values = self.weights, self._values(observable)
+        if values.ndim > 1:
+            raise ValueError(
+                f"mean: `observable` must give one number for a sample, got shape {values.shape[1:]}. "
+                "Ask for each of them alone."
+            )
         # Where the energy is infinite the weight is 0, whatever the observable is there.
-        values = np.where(weights > 0, self._values(observable), 0)
+        values = np.where(weights > 0, values, 0)
         mean = np.sum(weights * values)
         return float(mean), self._error(weights * (values - mean))
 
@@ -251,14 +273,20 @@ class Weighted:
         return values
 
     def _number(self, share: float) -> int:
+        n = len(self.log_weights)
         if not 0 <= share < 1:
             raise ValueError(f"`share` must be in [0, 1), as 2e-3 for 0.2 %; got {share}.")
-        return int(np.ceil(share * len(self.log_weights)))
+        # 0.07 of 100 are 7, whatever the product's last digit is.
+        number = int(np.ceil(share * n * (1 - 1e-12)))
+        if number == n:
+            raise ValueError(f"`share` = {share} of {n:,} samples are all of them. Lower it.")
+        return number
 
     def _error(self, deviations: np.ndarray, shares: np.ndarray | None = None) -> float:
-        """The error of a sum of deviations: those of one chain are added before they are squared."""
+        """The error of a sum of deviations: those of one chain are added before they are squared.
+        Infinite of one sample, as of one chain."""
         if self.chains is None:
-            return float(np.sqrt(np.sum(deviations**2)))
+            return float(np.sqrt(np.sum(deviations**2))) if len(deviations) > 1 else float("inf")
         index = np.unique(self.chains, return_inverse=True)[1]
         shares = np.bincount(index, self.weights if shares is None else shares)
         return float(error_over_chains(np.bincount(index, deviations), shares))
@@ -315,6 +343,7 @@ def importance_sample(
     return weigh(x, log_prob, energy)
 
 
+@border("weigh", x=_border.floats, energy=_border.made_of(_energies))
 def weigh(
     x: Float[Array, "n *event"], log_prob: Float[Array, " n"], energy: AbstractEnergy
 ) -> Weighted:
@@ -335,6 +364,7 @@ def weigh(
     )  # fmt: skip
 
 
+@border("equally_weighted", energy=_border.made_of(_energies))
 def equally_weighted(
     samples: Float[Array, "n *event"] | Samples, energy: AbstractEnergy
 ) -> Weighted:
@@ -351,7 +381,7 @@ def equally_weighted(
     ```
     """
     chains = samples.chains if isinstance(samples, Samples) else None
-    x = samples.points if isinstance(samples, Samples) else samples
+    x = _border.floats(samples, "equally_weighted: `samples`")
     found = weigh(x, -of_every(energy, x), energy)
     return dataclasses.replace(found, chains=chains)
 
