@@ -307,7 +307,8 @@ def test_moved_points_judge_flows_of_all_points():
     judging, _ = judges(RING, POINTS, jax.random.fold_in(KEY, 2**32 - 2))
     assert judging is not None
     key_fit, _ = jax.random.split(jax.random.fold_in(KEY, 0))
-    flow = hf.fit(SMALL, TWO["wide"], POINTS, key=key_fit, steps=4, batch_size=16, **FAST)
+    network = around(POINTS).ready.network
+    flow = hf.fit(network, TWO["wide"], POINTS, key=key_fit, steps=4, batch_size=16, **FAST)
     (wide,) = (row for row in choice.tried if row.label == "wide")
     assert wide.nll[4] == pytest.approx(float(-flow.log_prob(judging).mean()), rel=1e-4)
     assert "264 points to which the energy moves the data" in choice.reason
