@@ -29,7 +29,8 @@ from hiflow.plotting._style import style
 HERE = Path(__file__).parent
 RUNS = HERE.parents[1] / "runs" / "few"
 FIVE, THREE = range(5), range(3)
-TOYS, PARTICLES = ("ring", "moons", "mixture10", "arm3", "arm7"), ("dw4", "chain8", "lj13")
+TOYS = ("ring", "moons", "mixture10", "phi4", "arm3", "arm7")
+PARTICLES = ("dw4", "chain8", "lj13")
 PLAN = {
     **{f"{name}-{size}": FIVE for size in (10, 30) for name in TOYS},
     **dict.fromkeys(

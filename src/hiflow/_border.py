@@ -223,7 +223,10 @@ def condition(value: Any, what: str) -> Any:
             f"{what} must be labels (whole numbers) or vectors of floats, got {_told(value)}. Number "
             "classes from 0: np.unique(labels, return_inverse=True)[1]."
         )
-    return jnp.asarray(array)
+    made = jnp.asarray(array)
+    if array.dtype.kind in "iu" and not np.array_equal(made, array):
+        raise ValueError(f"{what} must be labels that {made.dtype} holds, got {_told(value)}.")
+    return made
 
 
 def data(value: Any, what: str) -> Any:

@@ -14,8 +14,10 @@ from hiflow.energies import (
     DoubleWell,
     DoubleWellParticles,
     FunctionEnergy,
+    Funnel,
     Gaussian,
     GaussianMixture,
+    LatticePhi4,
     LennardJones,
     Ring,
     SupportsEntropy,
@@ -35,6 +37,9 @@ ENERGIES = {
     "mixture-diagonal": lambda: GaussianMixture([[-1.0, 0.0], [1.0, 0.5]], [[1, 2], [3, 4]]),
     "double-well": DoubleWell,
     "ring": Ring,
+    "funnel": lambda: Funnel(4, 1.5),
+    "phi4": lambda: LatticePhi4.preset("6x6"),
+    "phi4-other": lambda: LatticePhi4(3, 0.7, 2.0),
     "lj13": lambda: LennardJones.preset("lj13"),
     "lj5-plane": lambda: LennardJones(5, 2, epsilon=0.5, r_m=1.3, trap=0.2),
     "dw4": lambda: DoubleWellParticles.preset("dw4"),
@@ -167,7 +172,10 @@ def test_dw4_counts_each_pair_once(x64):
     np.testing.assert_allclose(DoubleWellParticles.preset("dw4")(square), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["gaussian", "mixture", "mixture-isotropic", "mixture-diagonal"])
+EXACT = ["gaussian", "mixture", "mixture-isotropic", "mixture-diagonal", "funnel"]
+
+
+@pytest.mark.parametrize("name", EXACT)
 def test_exact_samples_have_the_virial_and_the_entropy_of_the_energy(name):
     energy = energy_of(name)
     assert isinstance(energy, SupportsSampling)
@@ -239,6 +247,21 @@ def test_directions_of_the_ten_dimensional_mixture_span_a_factor_twenty(x64):
     np.testing.assert_allclose(widths, np.tile(np.geomspace(1, 0.05, 10), (4, 1)), rtol=1e-6)
 
 
+def test_a_field_is_kept_by_translations_and_by_its_sign(x64):
+    energy = LatticePhi4(5, -1.0, 3.0)
+    x = event(energy, 0)
+    moved = jnp.roll(x, (1, -2), axis=(0, 1))
+    np.testing.assert_allclose([energy(moved), energy(-x)], energy(x), rtol=1e-12)
+
+
+def test_plane_waves_of_a_flat_field_have_the_lattice_dispersion(x64):
+    energy = LatticePhi4(6, 0.5, 2.0)
+    k = 2 * np.pi * np.arange(6) / 6
+    waves = 8 - 4 * (np.cos(k)[:, None] + np.cos(k)) + 2 * 0.5 + 12 * 2.0 * 0.3**2
+    found = jnp.linalg.eigvalsh(energy.hessian(jnp.full((6, 6), 0.3)))
+    np.testing.assert_allclose(found, np.sort(waves.ravel()), rtol=1e-12)
+
+
 def test_a_chain_stays_in_shape_at_its_minimum():
     energy = BeadChain.preset("chain8", repulsion=0.0)
     turn, angle = jnp.pi, jnp.deg2rad(110.0)
@@ -283,6 +306,13 @@ def test_no_entropy_is_claimed_for_other_parameters():
         (lambda: BeadChain(torsion=-1.0), "`torsion` must be at least"),
         (lambda: BeadChain(rest_angle=180.0), "`rest_angle` must be below"),
         (lambda: BeadChain()(jnp.zeros((7, 3))), "event shape"),
+        (lambda: Funnel(1), "`dim` must be a whole number of at least 2"),
+        (lambda: Funnel(scale=0.0), "`scale` must be positive"),
+        (lambda: Funnel()(jnp.zeros(9)), "event shape"),
+        (lambda: LatticePhi4(2), "`side` must be a whole number of at least 3"),
+        (lambda: LatticePhi4(coupling=0.0), "`coupling` must be positive"),
+        (lambda: LatticePhi4(mass_squared=float("inf")), "inf"),
+        (lambda: LatticePhi4.preset("7x7"), "must be one of 6x6"),
         (lambda: GaussianMixture.preset("two-moon"), "two-moons"),
         (lambda: Ring(radius=0.0), "`radius` must be positive"),
         (lambda: Ring()(jnp.zeros(3)), "jax.vmap"),

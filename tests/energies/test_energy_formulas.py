@@ -63,6 +63,17 @@ def _chain(k_b, k_a, theta, k_t, k_r, w, length):
     return energy
 
 
+def _lattice(mass_squared, coupling):
+    def energy(x):
+        total = np.sum(mass_squared * x**2 + coupling * x**4)
+        for i, j in np.ndindex(*x.shape):
+            right, below = x[i, (j + 1) % len(x)], x[(i + 1) % len(x), j]
+            total += (right - x[i, j]) ** 2 + (below - x[i, j]) ** 2
+        return total
+
+    return energy
+
+
 def _dihedral(a, b, c, d):
     """The angle between the projections of both ends onto the plane across the middle bond."""
     axis = (c - b) / np.linalg.norm(c - b)
@@ -153,6 +164,16 @@ ENERGIES = {
         lambda: energies.Gaussian(MEAN, 5.0),
         lambda x: 5 * np.sum((x - MEAN) ** 2) / 2,
         PLANE,
+    ),
+    "funnel": (
+        lambda: energies.Funnel(3, 1.7),
+        lambda x: -_log_normal(x, np.zeros(3), np.diag([1.7**2, np.exp(x[0]), np.exp(x[0])])),
+        SPACE,
+    ),
+    "lattice": (
+        lambda: energies.LatticePhi4(3, -1.2, 0.7),
+        _lattice(-1.2, 0.7),
+        RANDOM.normal(size=(3, 3, 3)),
     ),
     "mixture": (
         lambda: energies.GaussianMixture(MEANS, PRECISIONS, np.array([1.0, 2.0, 5.0])),

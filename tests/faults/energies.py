@@ -8,6 +8,15 @@ FORMULAS = "tests/energies/test_energy_formulas.py"
 
 FAULTS = [
     Mutation(
+        "a funnel without its norm", "energies/_funnel.py", "(D - 1) * x[0] / 2", "D * x[0] / 2",
+        VALUES + "[funnel]",
+    ),
+    Mutation(
+        "a lattice with edges", "energies/_lattice.py", "np.roll(np.eye(side), -1, axis=1)",
+        "np.eye(side, k=1)",
+        "tests/energies/test_energies.py::test_hessian_is_that_of_automatic_differentiation[phi4]",
+    ),
+    Mutation(
         "vibrations that turn a molecule", "energies/_normal_modes.py",
         "(np.sqrt(masses)[:, None] * motion).ravel()", "motion.ravel()",
         "tests/energies/test_normal_modes.py::test_vibrations_neither_move_nor_turn_a_molecule",
@@ -42,7 +51,7 @@ FAULTS = [
     ),
     Mutation(
         "one kT of nobody's unit", "energies/_units.py",
-        "BOLTZMANN * self.temperature * _PER_KJ_PER_MOL", "self.temperature * _PER_KJ_PER_MOL",
+        "BOLTZMANN * self.temperature * _known", "self.temperature * _known",
         "tests/energies/test_units.py::"
         "test_units_say_what_one_kt_is",
     ),

@@ -6,8 +6,15 @@ FORMULAS = "tests/networks/test_network_formulas.py"
 
 FAULTS = [
     Mutation(
+        "a label that is none is no class",
+        "networks/_conditions.py",
+        "self.classes + 1, row)",
+        "self.classes, row)",
+        "tests/networks/test_conditions.py::test_labels_are_rows_of_a_table_and_vectors_two_layers",
+    ),
+    Mutation(
         "a label that is dropped is a class", "networks/_conditions.py",
-        "self.table[jnp.where(condition < 0, self.classes, condition)]", "self.table[condition - 1]",
+        "row = jnp.where(condition < 0, self.classes, condition)", "row = condition - 1",
         "tests/networks/test_conditions.py::"
         "test_networks_of_conditions_keep_the_laws_under_a_condition",
     ),

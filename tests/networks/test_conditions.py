@@ -77,6 +77,10 @@ def test_labels_are_rows_of_a_table_and_vectors_two_layers():
     table = np.asarray(labels.table)
     np.testing.assert_array_equal(labels(jnp.asarray(2)), table[2])
     np.testing.assert_array_equal(labels(None), table[3])
+    np.testing.assert_array_equal(labels(jnp.asarray(-1)), table[3])
+    # Compiled code refuses nothing: a label that is none isn't taken for another, or for no class.
+    assert np.isnan(jax.jit(lambda k: labels(k))(jnp.asarray(3))).all()
+    assert np.isnan(labels(jnp.asarray(7))).all()
     c = np.asarray([0.3, -1.2])
     inner = np.asarray(vector.first.weight) @ c + np.asarray(vector.first.bias)
     outer = np.asarray(vector.second.weight) @ (inner / (1 + np.exp(-inner)))

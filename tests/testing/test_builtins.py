@@ -40,12 +40,14 @@ ENERGIES = {
     "fitted-gaussian": energies.FittedGaussian.example,
     "fitted-mixture": energies.FittedMixture.example,
     "function": lambda: energies.FunctionEnergy(lambda x: (x**4).sum(), shape=(2,)),
+    "funnel": lambda: energies.Funnel(4, 1.0),
     "gaussian": lambda: energies.Gaussian(np.array([1.0, -1.0]), np.array([1.0, 100.0])),
     "gaussian-mixture": lambda: energies.GaussianMixture(
         np.array([[-1.0, 0.0], [1.0, 0.5]]), np.array([3.0, 5.0])
     ),
     "host": energies.HostEnergy.example,
     "kernel-density": energies.KernelDensity.example,
+    "lattice-phi4": lambda: energies.LatticePhi4(3),
     "lennard-jones": lambda: energies.LennardJones(4, 2),
     "lennard-jones-13": lambda: energies.LennardJones.preset("lj13"),
     "ring": energies.Ring,

@@ -223,3 +223,28 @@ def test_a_flow_says_what_it_lacks(shifted):
         shifted.guided(2.0)
     with pytest.raises(ValueError, match="takes no `condition`"):
         hf.Flow(PRIOR, hf.networks.MLP(2, key=KEY)).sample(KEY, 2, condition=1)
+
+
+def test_numbers_of_classes_mean_the_same_in_data_and_validation(shifted):
+    points, labels = data(12)
+    train = hf.data.Samples(points, condition=labels, classes=("a", "b", "c"))
+    other = hf.data.Samples(points, condition=2 - labels, classes=("c", "b", "a"))
+    with pytest.raises(ValueError, match=r"`data` numbers its classes \('a'.*`validation` \('c'"):
+        hf.fit("mlp", "optimal-transport", train, prior=PRIOR, key=KEY, validation=other)
+    with pytest.raises(ValueError, match="labels that int32 holds, got 1099511627776"):
+        shifted.sample(KEY, 2, condition=2**40)
+
+
+def test_a_distance_is_of_the_classes_of_all_points_in_whatever_order():
+    """A file has its points by class: samples of the first half's class would be far away."""
+
+    def start(key):
+        return jax.random.normal(key, (2,))
+
+    network = Shift(jnp.asarray([[20.0, 0.0], [-20.0, 0.0]]), Labels(2, key=KEY))
+    flow = hf.Flow(hf.priors.FunctionPrior(start, (2,)), network, steps=1, method="Euler")
+    labels = np.repeat([0, 1], 60)
+    points = flow.sample(KEY, 120, condition=labels)
+    found = hf.metrics.held_out_score(flow, points, condition=labels)
+    assert isinstance(found, hf.metrics.SampleDistance)
+    assert found.distance < 2 * found.distance_floor + 10

@@ -25,10 +25,12 @@ from hiflow.energies._fitted_gaussian import FittedGaussian
 from hiflow.energies._fitted_mixture import FittedMixture
 from hiflow.energies._fitting import HeldOut
 from hiflow.energies._function import FunctionEnergy, as_function
+from hiflow.energies._funnel import Funnel
 from hiflow.energies._gaussian import Gaussian
 from hiflow.energies._gaussian_mixture import GaussianMixture
 from hiflow.energies._host_energy import DifferenceError, HostEnergy
 from hiflow.energies._kernel_density import KernelDensity
+from hiflow.energies._lattice import LatticePhi4
 from hiflow.energies._lennard_jones import LennardJones
 from hiflow.energies._normal_modes import (
     NormalModes,
@@ -62,11 +64,13 @@ __all__ = [
     "FittedGaussian",
     "FittedMixture",
     "FunctionEnergy",
+    "Funnel",
     "Gaussian",
     "GaussianMixture",
     "HeldOut",
     "HostEnergy",
     "KernelDensity",
+    "LatticePhi4",
     "Length",
     "LennardJones",
     "NormalModes",

@@ -74,7 +74,7 @@ def held_out_score(
     **Arguments:**
 
     - `chains`: as for [`negative_log_likelihood`][hiflow.metrics.negative_log_likelihood].
-    - `condition`: of every point, for a flow of conditions; samples take those of the first points.
+    - `condition`: of every point, for a flow of conditions; samples take those of points at random.
     - `settings`: of the flow's solver.
 
     **Example:**
@@ -88,8 +88,10 @@ def held_out_score(
     if has_density(flow.prior):
         return negative_log_likelihood(flow, points, chains=chains, condition=condition, **settings)
     size = max(1, min(_MOST, points.shape[0] // 2))
-    first = jax.tree.map(lambda rows: rows[:size], condition)
-    x, stats = flow.sample_and_stats(jax.random.key(0), size, condition=first, **settings)
+    # A file may have its points in the order of their classes.
+    some = jax.random.permutation(jax.random.key(2), points.shape[0])[:size]
+    told = jax.tree.map(lambda rows: rows[some], condition)
+    x, stats = flow.sample_and_stats(jax.random.key(0), size, condition=told, **settings)
     found = wasserstein(x, points, key=jax.random.key(1), size=size)
     nfe, most = float(jnp.mean(stats.nfe)), int(jnp.max(stats.nfe))
     return SampleDistance(found.value, found.floor, nfe, most)

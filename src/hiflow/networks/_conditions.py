@@ -98,7 +98,10 @@ class Labels(AbstractConditions):
     def __call__(self, condition: PyTree) -> Float[Array, " features"]:
         if condition is None:
             return self.table[self.classes]
-        return self.table[jnp.where(condition < 0, self.classes, condition)]
+        row = jnp.where(condition < 0, self.classes, condition)
+        # Compiled code can't refuse a label that is none: what comes of it is NaN.
+        row = jnp.where(condition >= self.classes, self.classes + 1, row)
+        return self.table.at[row].get(mode="fill", fill_value=jnp.nan)
 
     def rows(self, condition: PyTree, size: int, what: str) -> PyTree:
         """A label for each of `size` samples."""

@@ -41,6 +41,16 @@ def with_points(points: object, condition: PyTree) -> tuple[PyTree, dict[str, An
     return jnp.asarray(points.condition), asked_of(points.condition, classes)
 
 
+def check_same_classes(data: object, validation: object) -> None:
+    """Raise `ValueError` for samples whose numbers mean other classes."""
+    both = [each.classes for each in (data, validation) if isinstance(each, Samples)]
+    if len(both) == 2 and None not in both and both[0] != both[1]:
+        raise ValueError(
+            f"fit: `data` numbers its classes {both[0]}, and `validation` {both[1]}. Load both with the "
+            "same `classes`, as in hiflow.data.load(..., classes=data.classes)."
+        )
+
+
 def taught(ready: Ready, rows: PyTree) -> Ready:
     """The parts, of which the network knows the units of the points' conditions, and whether it learns
     to go without one."""

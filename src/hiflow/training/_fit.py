@@ -25,7 +25,12 @@ from hiflow.priors import AbstractPrior
 from hiflow.registry import Named
 from hiflow.solver import Solver, as_solver
 from hiflow.training._checkpoints import Checkpoints
-from hiflow.training._conditions import checked_conditions, taught, with_points
+from hiflow.training._conditions import (
+    check_same_classes,
+    checked_conditions,
+    taught,
+    with_points,
+)
 from hiflow.training._finish import finish
 from hiflow.training._history import History, checked_history
 from hiflow.training._moments import AnyCallback, checked_callbacks
@@ -147,6 +152,8 @@ def fit(
     (10, 2)
     ```
     """
+    if condition is None and validation_condition is None:
+        check_same_classes(data, validation)
     condition, asked = with_points(data, condition)
     validation_condition, _ = with_points(validation, validation_condition)
     source = as_source(data)
