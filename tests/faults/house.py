@@ -373,7 +373,8 @@ FAULTS = [
         "tests/test_compare.py::test_the_command_writes_page_numbers_and_figures",
     ),
     Mutation(
-        "chains are lost on the way", "data/_load.py", "_Part(path, Samples(points, chains, origin=origin),",
+        "chains are lost on the way", "data/_load.py",
+        "_Part(path, Samples(points, chains, origin=origin),",
         "_Part(path, Samples(points, None, origin=origin),",
         "tests/data/test_samples.py::test_a_saved_set_is_loaded_as_it_was",
     ),
