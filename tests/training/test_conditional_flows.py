@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 import hiflow as hf
 from hiflow.couplings import EquivariantOT, Independent, MinibatchOT, SymmetryAligned
-from hiflow.networks import AbstractVelocityField, Labels
+from hiflow.networks import AbstractVelocityField, Labels, Vector, conditions_of
 from hiflow.training._step import Batches
 
 KEY = jax.random.key(0)
@@ -135,6 +135,30 @@ def test_the_density_is_differentiable_in_a_vector():
 
     slope = (score(0.31) - score(0.29)) / 0.02
     np.testing.assert_allclose(jax.grad(score)(0.3), slope, rtol=0.1, atol=1e-4)
+
+
+def test_the_units_of_a_vector_do_not_matter(tmp_path):
+    points, _ = data()
+    z = (points - points.mean(axis=0)) / points.std(axis=0)
+    kelvin = 300 + 25 * z
+    network = hf.networks.MLP(2, width=8, depth=1, condition_size=2, key=KEY)
+    one, other = (fitted(network, condition=c, steps=30) for c in (z, kelvin))
+    samples = one.sample(KEY, 5, condition=z[:5])
+    np.testing.assert_allclose(other.sample(KEY, 5, condition=kelvin[:5]), samples, atol=1e-3)
+    other.save(tmp_path / "flow.hiflow")
+    again = hf.load(tmp_path / "flow.hiflow").sample(KEY, 5, condition=kelvin[:5])
+    np.testing.assert_array_equal(again, other.sample(KEY, 5, condition=kelvin[:5]))
+    # Training goes on in the same units.
+    further = conditions_of(fitted(other.network, condition=z, steps=30).network)
+    assert isinstance(further, Vector)
+    np.testing.assert_allclose(further.shift, 300, rtol=1e-5)
+    np.testing.assert_allclose(further.scale, 25, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("same", "scale"), [(0.0, 1.0), (-300.0, 300.0)])
+def test_a_condition_that_is_the_same_for_all_points_has_a_scale(same, scale):
+    units = hf.networks.Vector(1, key=KEY).fitted(jnp.full((7, 1), same))
+    np.testing.assert_allclose((units.shift, units.scale), [[same], [scale]])
 
 
 @pytest.mark.parametrize("coupling", [MinibatchOT(), EquivariantOT(hf.groups.Trivial(), block=16)])
