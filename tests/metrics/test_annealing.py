@@ -188,11 +188,14 @@ def test_a_real_flow_of_particles_stays_centred():
 def test_settings_that_are_none_are_refused():
     settings: Any
     for settings, words in (
-        ({"temperatures": 0}, "`temperatures` must be at least 1"),
+        ({"temperatures": 0}, "`temperatures` must be a whole number, at least 1"),
+        ({"temperatures": 2.5}, "`temperatures` must be a whole number.*got 2.5"),
         ({"temperatures": [0.5, 0.2, 1.0]}, r"or these, rising .*; got \[0.5, 0.2, 1.0\]"),
         ({"temperatures": [0.5]}, "rising from above 0 to 1"),
-        ({"moves": -1}, "`moves` must be a whole number of at least 0"),
-        ({"leapfrog_steps": 0}, "`leapfrog_steps` must be a whole number of at least 1"),
+        ({"temperatures": "adaptiv"}, 'or "adaptive"; got adaptiv'),
+        ({"moves": -1}, "`moves` must be a whole number, at least 0"),
+        ({"leapfrog_steps": 0}, "`leapfrog_steps` must be a whole number, at least 1"),
+        ({"slopes": "flow"}, '`slopes` must be "both" or "energy", got \'flow\''),
         ({"step": 0.0}, "`step` must be positive"),
         ({"redraw": 2.0}, r"`redraw` must be in \[0, 1\]"),
     ):

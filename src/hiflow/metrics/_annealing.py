@@ -14,7 +14,7 @@ BlackJAX's, would solve its ODE for one at a time.
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Literal, Protocol, cast, get_args, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow import _border
 from hiflow._border import border
-from hiflow._kinds import wanted
+from hiflow._kinds import shown, wanted
 from hiflow.energies import AbstractEnergy
 from hiflow.energies import registry as _energies
 from hiflow.metrics._annealing_moves import Law, Slopes, moved
@@ -115,7 +115,39 @@ class Annealed:
         )
 
 
-@border("anneal", energy=_border.made_of(_energies), key=_border.key, size=_border.size)
+def _as_temperatures(value: object, what: str) -> Any:
+    if value == "adaptive":
+        return value
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        found = [each for each in value if isinstance(each, int | float)]
+        rises = all(low < high for low, high in itertools.pairwise([0.0, *found]))
+        if len(found) == len(value) and rises and found and found[-1] == 1:
+            return [float(each) for each in found]
+        value = shown(value)
+    elif wanted(int, value) is None and cast(int, value) >= 1:
+        return value
+    raise ValueError(
+        f"{what} must be a whole number, at least 1, of values of β; or these, rising from above 0 to "
+        f'1, as [0.1, 0.4, 1.0]; or "adaptive"; got {value}.'
+    )
+
+
+def _as_slopes(value: object, what: str) -> Any:
+    if value not in get_args(Slopes):
+        raise ValueError(f'{what} must be "both" or "energy", got {shown(value)}.')
+    return value
+
+
+@border(
+    "anneal",
+    energy=_border.made_of(_energies),
+    key=_border.key,
+    size=_border.size,
+    temperatures=_as_temperatures,
+    moves=_border.count,
+    leapfrog_steps=_border.size,
+    slopes=_as_slopes,
+)
 def anneal(
     flow: HasSamplesAndDensity,
     energy: AbstractEnergy,
@@ -164,8 +196,8 @@ def anneal(
     ((50, 2), (0.5, 1.0))
     ```
     """
-    given = _betas(temperatures)
-    _check(moves, leapfrog_steps, step, redraw, slopes)
+    _check(step, redraw)
+    given = _evenly(temperatures) if isinstance(temperatures, int) else temperatures
     key_draw, key_move, key_anew = jax.random.split(key, 3)
     start = importance_sample(flow, energy, key=key_draw, size=size, **settings)
     law = Law(flow, energy, settings, slopes)
@@ -174,7 +206,8 @@ def anneal(
     betas, ess, ks, acceptance, drawn_anew = [0.0], [], [], [], 0
     while betas[-1] < 1:
         k, log_ratio = len(betas) - 1, np.asarray(now.log_ratio, np.float64)
-        beta = _next(betas[-1], log_ratio, log_weights) if given is None else given[k]
+        chosen = given == "adaptive"
+        beta = _next(betas[-1], log_ratio, log_weights) if chosen else float(given[k])
         log_weights = log_weights + (beta - betas[-1]) * log_ratio
         betas.append(beta)
         weighted = Weighted(now.x, np.zeros(size), -log_weights)
@@ -239,32 +272,12 @@ def _systematic(key: PRNGKeyArray, weights: np.ndarray) -> np.ndarray:
     return np.minimum(np.searchsorted(np.cumsum(weights), levels, side="right"), n - 1)
 
 
-def _betas(temperatures: object) -> list[float] | None:
-    """The inverse temperatures after 0; `None` where they are to be chosen."""
-    if temperatures == "adaptive":
-        return None
-    if isinstance(temperatures, int) and not isinstance(temperatures, bool) and temperatures >= 1:
-        return [k / temperatures for k in range(1, temperatures + 1)]
-    if isinstance(temperatures, Sequence) and not isinstance(temperatures, str):
-        found = [each for each in temperatures if isinstance(each, int | float)]
-        rises = all(low < high for low, high in itertools.pairwise([0.0, *found]))
-        if len(found) == len(temperatures) and rises and found and found[-1] == 1:
-            return [float(each) for each in found]
-    raise ValueError(
-        "anneal: `temperatures` must be at least 1, how many values of β; or these, rising from above 0 "
-        f'to 1, as [0.1, 0.4, 1.0]; or "adaptive"; got {temperatures!r}.'
-    )
+def _evenly(number: int) -> list[float]:
+    return [k / number for k in range(1, number + 1)]
 
 
-def _check(moves: int, leapfrog_steps: int, step: float, redraw: float, slopes: str) -> None:
-    for name, value, least in (("moves", moves, 0), ("leapfrog_steps", leapfrog_steps, 1)):
-        if wanted(int, value) is not None or value < least:
-            raise ValueError(
-                f"anneal: `{name}` must be a whole number of at least {least}, got {value!r}."
-            )
+def _check(step: float, redraw: float) -> None:
     if wanted(float, step) is not None or not step > 0:
         raise ValueError(f"anneal: `step` must be positive, got {step!r}.")
     if wanted(float, redraw) is not None or not 0 <= redraw <= 1:
         raise ValueError(f"anneal: `redraw` must be in [0, 1], got {redraw!r}.")
-    if slopes not in get_args(Slopes):
-        raise ValueError(f'anneal: `slopes` must be "both" or "energy", got {slopes!r}.')
