@@ -1,9 +1,12 @@
 """What `hiflow.choose_path` chooses for the few samples of these files, and what its flow is worth.
 
     python experiments/few/choose.py ring-10 0 1 2    # a system and number of samples, seeds
+    python experiments/few/choose.py --report         # the table of what there is
 
 Adds to `choice.json`: of every seed the choice, its NLL on the test points of the comparisons, and the
-seconds that the choice took. At most 4,000 steps, as the toys' arms.
+seconds that the choice took. At most the arms' number of steps. Of seeds that the comparisons don't
+have the arms are run too, with the settings that the comparison chose by its own seeds' validation
+points; runs are kept in `runs/choose`, their NLLs in `choice.json`.
 """
 
 import dataclasses
@@ -13,46 +16,104 @@ import time
 from pathlib import Path
 
 import jax
+import numpy as np
+from rich.console import Console
 
 import hiflow as hf
 from hiflow import experiments
 from hiflow._disk import write_json
+from hiflow.experiments._committed import rows_that_count
 
 HERE = Path(__file__).parent
-STEPS = 4_000
+RUNS = HERE.parents[1] / "runs" / "choose"
+FILE = HERE / "choice.json"
 
 
 def main(name, *seeds):
-    """Choose, train and score."""
-    file = HERE / "choice.json"
-    found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    """Choose, train and score; the arms too where they are not known."""
+    if name == "--report":
+        print("\n".join(report()))
+        return
+    found = json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
+    rows = found.setdefault(name, {})
     for seed in map(int, seeds):
-        found.setdefault(name, {})[str(seed)] = chosen(name, seed)
-        write_json(file, found, indent=1)
+        row = rows.get(str(seed)) or chosen(name, seed)
+        rows[str(seed)] = row | {"arms": row.get("arms") or arms(name, seed)}
+        write_json(FILE, found, indent=1)
+        print(name, seed, rows[str(seed)], flush=True)
+
+
+def read(name):
+    """The file, with one number of samples."""
+    system, size = name.rsplit("-", 1)
+    experiment = experiments.read(HERE / f"{system}.toml")
+    variants = [v for v in experiment.tables["variant"] if v["size"] == int(size)]
+    return dataclasses.replace(experiment, tables={**experiment.tables, "variant": variants})
 
 
 def chosen(name, seed):
     """The choice for one seed's first points."""
-    system, size = name.rsplit("-", 1)
-    experiment = experiments.read(HERE / f"{system}.toml")
+    experiment, size = read(name), int(name.rsplit("-", 1)[1])
     energy = experiments.make_energy(experiment)
     assert energy is not None, "all of these files have one"
     train, test = experiments.make_data(experiment, energy, seed, progress=False)
-    few = train[: int(size)]
+    few = train[:size]
     key_network, key = jax.random.split(jax.random.key(seed))
     arm = experiments.make_arm(
         experiment, experiment.arms[0], energy, energy.event_shape, key_network
     )
-    training = dataclasses.replace(arm.training, steps=STEPS)
+    training = dataclasses.replace(arm.training, keep="last", patience=None, validate_at=())
     given = {"prior": arm.prior, "energy": energy, "key": key, "training": training}
     given |= {"solver_settings": arm.solver, "progress": False}
     begun = time.perf_counter()
     choice = hf.choose_path(arm.network, few, **given)
     seconds = time.perf_counter() - begun
-    print(choice)
+    print(choice, flush=True)
     flow = hf.fit(arm.network, choice.path, few, steps=choice.steps, **given)
     row = {"label": choice.label, "steps": choice.steps, "path": choice.table}
     return {**row, "nll": float(-flow.log_prob(test).mean()), "seconds": round(seconds)}
+
+
+def arms(name, seed):
+    """Arm to its NLL of a seed: as the comparison has it, or else with the settings that it chose."""
+    file = HERE / name / "comparison.json"
+    rows = rows_that_count(file)
+    if seed < len(rows[0]["by_seed"]):
+        return {row["family"] or row["arm"]: row["by_seed"][seed] for row in rows}
+    experiment, folder = read(name), RUNS / name
+    names = {row["arm"]: row["family"] or row["arm"] for row in rows}
+    tables = [{**arm, "family": ""} for arm in experiment.tables["arm"] if arm["label"] in names]
+    experiment = dataclasses.replace(experiment, tables={**experiment.tables, "arm": tables})
+    comparison = experiments.train(
+        experiment, folder, seeds=[seed], resume=folder.exists(), console=Console(quiet=True)
+    )
+    numbers = comparison.numbers()
+    of_seed = [member for member in numbers["members"] if member["seed"] == seed]
+    labels = {row["label"]: names[row["arm"]] for row in numbers["rows"]}
+    return {labels[member["label"]]: member["nll"] for member in of_seed}
+
+
+def report():
+    """Mean NLLs over the seeds, by choice and of the arm that is best in the mean over them."""
+    found = json.loads(FILE.read_text(encoding="utf-8"))
+    yield "| system, samples | seeds | by choice | best arm | loss | what was chosen |"
+    yield "|---|---|---|---|---|---|"
+    for name, rows in found.items():
+        for seeds in ([seed for seed in rows if int(seed) < 5], [s for s in rows if int(s) >= 5]):
+            if seeds:
+                yield line(name, {seed: rows[seed] for seed in seeds})
+
+
+def line(name, rows):
+    mean = np.mean([row["nll"] for row in rows.values()])
+    labels = next(iter(rows.values()))["arms"]
+    best = {label: np.mean([row["arms"][label] for row in rows.values()]) for label in labels}
+    least = min(best, key=lambda label: best[label])
+    kinds = [row["label"].split(",")[0] for row in rows.values()]
+    told = ", ".join(f"{kind} × {kinds.count(kind)}" for kind in dict.fromkeys(kinds))
+    loss = f"{mean - best[least]:+.2f}"
+    cells = [name, ", ".join(rows), f"{mean:.2f}", f"{least}, {best[least]:.2f}", loss, told]
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

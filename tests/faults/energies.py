@@ -51,7 +51,7 @@ FAULTS = [
     ),
     Mutation(
         "one kT of nobody's unit", "energies/_units.py",
-        "BOLTZMANN * self.temperature * _PER_KJ_PER_MOL", "self.temperature * _PER_KJ_PER_MOL",
+        "BOLTZMANN * self.temperature * _known", "self.temperature * _known",
         "tests/energies/test_units.py::"
         "test_units_say_what_one_kt_is",
     ),

@@ -14,7 +14,7 @@ FAULTS = [
     ),
     Mutation(
         "a label that is dropped is a class", "networks/_conditions.py",
-        "self.table[jnp.where(condition < 0, self.classes, condition)]", "self.table[condition - 1]",
+        "row = jnp.where(condition < 0, self.classes, condition)", "row = condition - 1",
         "tests/networks/test_conditions.py::"
         "test_networks_of_conditions_keep_the_laws_under_a_condition",
     ),

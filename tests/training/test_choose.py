@@ -13,6 +13,7 @@ from scipy.stats import multivariate_normal
 import hiflow as hf
 from hiflow.training._candidates import Candidate, candidates
 from hiflow.training._evidence import Surroundings, left_out, seen
+from hiflow.training._moved import _memory, judges, moved
 from hiflow.training._preflight import make_components, make_ready
 from hiflow.training._trials import Row, splits_of
 
@@ -216,6 +217,8 @@ def test_a_run_that_validation_ends_is_given_all_its_steps():
         ({"key": 3}, "`key` must be a PRNG key"),
         ({"steps": 0}, "`steps` must be at least 1"),
         ({"keep": "best"}, "`validate_at`"),
+        ({"judge": "move"}, "`judge` must be one of auto, moved, left-out; got 'move'"),
+        ({"judge": "moved"}, "takes an `energy` that the data are samples of; there is none"),
     ],
 )
 def test_what_is_wrong_is_refused_by_name(changes, words):
@@ -236,3 +239,76 @@ def test_no_path_is_chosen_for_flows_of_conditions():
     for field, data in (("mlp", told), (network, points)):
         with pytest.raises(ValueError, match="no path is chosen for flows of conditions"):
             hf.choose_path(field, data, prior="normal", key=KEY, progress=False)
+
+
+def test_judges_are_scored_by_the_end_laws_of_all_points():
+    path, y = hf.paths.Langevin(RING, curvature="constant", beta=4.0), POINTS[:3] + 0.2
+    x = np.asarray(POINTS, float)
+    variance = np.mean(np.sum((x - x.mean(0)) ** 2, axis=1)) / 2
+    laws = [np.mean([np.exp(normal(z, c, np.eye(2) / 4)) for c in x]) for z in np.asarray(y)]
+    broad = [np.exp(normal(z, x.mean(0), variance * np.eye(2))) for z in np.asarray(y)]
+    expected = -np.mean(np.log(0.99 * np.array(laws) + 0.01 * np.array(broad)))
+    np.testing.assert_allclose(left_out(path, POINTS, y), expected, rtol=1e-4)
+
+
+NARROW = hf.energies.Gaussian(jnp.array([1.0, -2.0]), jnp.diag(jnp.array([1.0, 25.0])))
+
+
+@pytest.fixture(scope="module")
+def from_four():
+    points = hf.data.sample(NARROW, key=KEY, size=4, progress=False).points
+    return points, moved(NARROW, points, KEY)
+
+
+def test_points_that_an_energy_moves_are_samples_of_it(from_four):
+    _, found = from_four
+    assert found.points.shape == (256, 2)
+    np.testing.assert_allclose(found.points.mean(0), [1, -2], atol=0.2)
+    np.testing.assert_allclose(found.points.std(0), [1, 0.2], rtol=0.15)
+    assert found.correlation < 0.2
+    assert found.fault is None
+
+
+def test_what_a_moved_point_remembers_is_its_correlation_and_the_heat_its_rise():
+    x, first, second = jax.random.normal(KEY, (3, 20_000, 2))
+    y = 0.6 * x + 0.8 * jnp.stack([first, second])
+    centred = hf.energies.Gaussian(jnp.zeros(2), jnp.diag(jnp.array([1.0, 9.0])))
+    correlation, heat = _memory(centred, x, y)
+    assert float(correlation) == pytest.approx(0.6, abs=0.02)
+    rise = (np.asarray(y) ** 2).mean(0) @ [0.5, 4.5] - np.asarray(x) ** 2 @ [0.5, 4.5]
+    np.testing.assert_allclose(heat, rise, rtol=1e-3, atol=1e-3)
+
+
+def test_points_at_rest_are_no_samples_and_are_judged_by_those_left_out():
+    angles = jnp.linspace(0, 6, 12)
+    at_rest = 2.0 * jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1)
+    points, why = judges(RING, at_rest, KEY)
+    assert points is None
+    assert "the data aren't samples of the energy, which moves them by +" in why
+    one = {"OT": "optimal-transport"}
+    with pytest.warns(UserWarning, match="don't follow the energy"):
+        choice = chosen(at_rest, energy=RING, paths=one, folds=None, steps=1)
+    assert "which moves them by" in choice.evidence
+    assert "12 points that were left out in 5 parts" in choice.reason
+
+
+def test_energies_that_know_too_little_or_cost_too_much_move_no_points():
+    fitted = hf.energies.FittedGaussian.fit(POINTS, rank=1)
+    assert "fitted to the data" in judges(fitted, POINTS, KEY)[1]
+    host = hf.energies.HostEnergy(lambda x: (float(np.sum(x**2)), -2 * x), (2,))
+    assert "calculated on the host" in judges(host, POINTS, KEY)[1]
+    assert judges(None, POINTS, KEY) == (None, "")
+
+
+def test_moved_points_judge_flows_of_all_points():
+    given = {"energy": RING, "paths": TWO, "folds": None, "judge": "moved", "steps": 16}
+    choice = chosen(**given)
+    assert {steps for row in choice.tried for steps in row.nll} == {1, 4, 16}
+    judging, _ = judges(RING, POINTS, jax.random.fold_in(KEY, 2**32 - 2))
+    assert judging is not None
+    key_fit, _ = jax.random.split(jax.random.fold_in(KEY, 0))
+    network = around(POINTS).ready.network
+    flow = hf.fit(network, TWO["wide"], POINTS, key=key_fit, steps=4, batch_size=16, **FAST)
+    (wide,) = (row for row in choice.tried if row.label == "wide")
+    assert wide.nll[4] == pytest.approx(float(-flow.log_prob(judging).mean()), rel=1e-4)
+    assert "264 points to which the energy moves the data" in choice.reason

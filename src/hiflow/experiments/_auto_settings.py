@@ -8,7 +8,7 @@ from hiflow._checks import check_settings, setting, whole
 from hiflow._words import nearest
 from hiflow.energies import AbstractEnergy
 from hiflow.training import Choice
-from hiflow.training._choose import made_choice
+from hiflow.training._choose import judging, made_choice
 
 S = TypeVar("S")
 NAME = "auto"
@@ -29,6 +29,7 @@ class AutoSettings:
     # Run-time type checkers leave the constructor alone: the fields' own checks are its type checks.
     __no_type_check__: ClassVar[bool] = True
 
+    judge: str = setting(judging, "auto")
     folds: int | None = setting(optional_whole, None)
     finalists: int = setting(whole(1), 3)
 

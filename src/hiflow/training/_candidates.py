@@ -29,6 +29,8 @@ _NEGATIVE = 0.01
 _HEAT = 1.0
 # Standard errors from which a virial tells that an end law is biased.
 _ERRORS = 4.0
+# Widths of isotropic end laws that judges tell apart, in units of the distance of points.
+_SHARES = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,10 +61,10 @@ def candidates(around: Surroundings, found: Evidence) -> Iterator[Candidate]:
     exact = exact_hessian(around.energy)
     # A network with the symmetry built in can't turn a point: rotations are no soft modes for it.
     quenched = {"name": "quenched", "inner": exact} if around.plain else "quenched"
-    at_sample = _relaxed(around, found, exact, "at the sample")
-    relaxed = [at_sample]
+    relaxed = list(_relaxed(around, found, exact, "at the sample"))
+    at_sample = relaxed[0]
     if found.negative >= _NEGATIVE:
-        relaxed.append(_relaxed(around, found, quenched, "at the minimum"))
+        relaxed += _relaxed(around, found, quenched, "at the minimum")
     yield from (_unbiased(each, found) for each in relaxed) if plenty else relaxed
     yield _langevin(around, found, at_sample)
     hessian = quenched if found.negative >= _NEGATIVE else exact
@@ -72,44 +74,66 @@ def candidates(around: Surroundings, found: Evidence) -> Iterator[Candidate]:
 
 
 def _isotropic(around: Surroundings, found: Evidence) -> Iterator[Candidate]:
-    """End laws a third as wide as the points are apart, as wide, and three times so."""
+    """End laws a third as wide as the points are apart, as wide, and three times so; with judges, as
+    wide as is likeliest by these, and half as wide: a network blurs, too."""
     scale = getattr(around.ready.prior, "scale", None)
     single = isinstance(scale, jax.Array) and scale.ndim == 0
-    plain = single and isinstance(around.ready.coupling, Independent)
-    for share in (0.3, 1.0, 3.0):
+    straight = single and isinstance(around.ready.coupling, Independent)
+    if not straight and found.negative is None:
+        return  # It needs noise of its own, which paths of an energy have.
+
+    def path(width: float) -> Any:
+        if straight:
+            sigma = width / float(jnp.asarray(scale))
+            return {"name": "optimal-transport", "sigma_min": _rounded(sigma)}
+        return {"name": "langevin", "curvature": "constant", "beta": _rounded(1 / width**2)}
+
+    shares = (0.3, 1.0, 3.0)
+    if around.plain and around.judges is not None:
+        scores = {share: _score(around, path(share * found.spacing)) for share in _SHARES}
+        likeliest = min(_SHARES, key=lambda share: scores[share])
+        shares = (likeliest / 2, likeliest)
+    for share in shares:
         width = share * found.spacing
-        if plain:
-            path = {
-                "name": "optimal-transport",
-                "sigma_min": _rounded(width / float(jnp.asarray(scale))),
-            }
-        elif (
-            found.negative is not None
-        ):  # It needs noise of its own, which paths of an energy have.
-            path = {"name": "langevin", "curvature": "constant", "beta": _rounded(1 / width**2)}
-        else:
-            return
-        yield Candidate(f"isotropic, width {width:.3g}", path)
+        yield Candidate(f"isotropic, width {width:.3g}", path(width))
 
 
-def _relaxed(around: Surroundings, found: Evidence, hessian: Any, where: str) -> Candidate:
-    """With the shift and step under which points that are left out are likeliest, by the others' end
-    laws; for an equivariant network, of whose turned copies these know nothing, the widest that doesn't
-    lie far above the data."""
+def _relaxed(
+    around: Surroundings, found: Evidence, hessian: Any, where: str
+) -> Iterator[Candidate]:
+    """With the shift and step under which judges are likeliest by the end laws, or else points that are
+    left out by the others'. For an equivariant network, of whose turned copies these know nothing, the
+    widest that doesn't lie far above the data, and with judges the next one."""
     made: list[tuple[float, Candidate]] = []
-    for factor in (0.25, 1, 4) if around.plain else (1, 4, 16):
+    wanted = 1 if around.judges is None else 2
+    for factor in _factors(around):
         for step in (1.0, 0.5):
             h = _rounded(factor / found.spacing**2)
             curvature = {"name": "absolute", "shift": h}
             path = {"name": "relaxed", "hessian": hessian, "curvature": curvature, "step": step}
             each = Candidate(f"Relaxed {where}, h = {h:g}, s = {step:g}", path)
             each = _judged(around, each, found)
-            if not around.plain and each.excluded is None:
-                return each
-            usable = around.plain and each.excluded is None
-            score = left_out(around.made(path), around.some) if usable else float("inf")
+            usable = each.excluded is None
+            score = _score(around, path) if usable and around.plain else float("inf")
             made.append((score, each))
-    return min(made, key=lambda pair: pair[0])[1]
+            if usable and not around.plain:
+                break
+    usable = [each for _, each in made if each.excluded is None]
+    if around.plain or not usable:
+        yield min(made, key=lambda pair: pair[0])[1]
+    else:
+        yield from usable[:wanted]
+
+
+def _factors(around: Surroundings) -> tuple[float, ...]:
+    """Shifts that are tried, in units of one over the squared distance of points."""
+    if not around.plain:
+        return (1.0, 4.0, 16.0)
+    return (0.25, 1.0, 4.0) if around.judges is None else (0.03, 0.12, 0.5, 2.0, 8.0)
+
+
+def _score(around: Surroundings, path: Any) -> float:
+    return left_out(around.made(path), around.some, around.judges)
 
 
 def _langevin(around: Surroundings, found: Evidence, relaxed: Candidate) -> Candidate:

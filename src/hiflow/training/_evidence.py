@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from hiflow._programs import compiled
 from hiflow.data import check_virial
@@ -52,11 +52,17 @@ class Evidence:
 
 @dataclasses.dataclass(frozen=True)
 class Surroundings:
-    """What paths are looked at in: a run's parts and points, in the coordinates that it trains in."""
+    """What paths are looked at in: a run's parts and points, in the coordinates that it trains in.
+
+    **Arguments:**
+
+    - `judges`: other points than those that are trained on, if there are any to judge by.
+    """
 
     ready: Ready
     points: Float[Array, "n *event"]
     key: Array
+    judges: Float[Array, "m *event"] | None = None
 
     @property
     def some(self) -> Float[Array, "m *event"]:
@@ -121,16 +127,22 @@ def virial_per_dimension(
     return report.mean / report.expected, report.standard_error / report.expected
 
 
-def left_out(path: AbstractPath, x: Float[Array, "n *event"]) -> float:
-    r"""$-\log$ of the mean end law of all other points, with a broad Gaussian's share, in the mean over
-    the points: what a network that learns its targets would give to one that it hasn't seen.
+def left_out(
+    path: AbstractPath,
+    x: Float[Array, "n *event"],
+    judges: Float[Array, "m *event"] | None = None,
+) -> float:
+    r"""$-\log$ of the mean end law of all points $x$, with a broad Gaussian's share, in the mean over
+    the `judges`; without these of all other points, in the mean over $x$. What a network that learns its
+    targets would give to points that it hasn't seen.
 
     Infinite for a path that ends in the points.
     """
     if not isinstance(path, AbstractGaussianPath) or len(x) < 2:
         return float("inf")
-    found = float(_left_out(path, make_anchors(path, x), x))
-    return found if np.isfinite(found) else float("inf")
+    anchors = make_anchors(path, x)
+    nll = _left_out(path, anchors, x) if judges is None else _judged(path, anchors, x, judges)
+    return float(nll) if np.isfinite(nll) else float("inf")
 
 
 def nll_of_others(
@@ -138,16 +150,30 @@ def nll_of_others(
 ) -> Float[Array, ""]:
     r"""$-\log$ of the mean end law of all other points, in the mean over the first `scored` points, with
     a broad Gaussian's share."""
-    one, n = jnp.ones(()), x.shape[0]
     y = x[:scored]
+    return _nll_of_laws(path, anchors, x, y, jnp.eye(len(y), len(x), dtype=bool))
+
+
+def _nll_of_laws(
+    path: AbstractGaussianPath,
+    anchors: Any,
+    x: Float[Array, "n *event"],
+    y: Float[Array, "m *event"],
+    own: Bool[Array, "m n"],
+) -> Float[Array, ""]:
+    """That of `y` by the laws of `x` that aren't its `own`."""
+    one, centre = jnp.ones(()), jnp.mean(x, axis=0)
     laws = jax.vmap(lambda y: jax.vmap(lambda a: path.log_prob(y, a, one))(anchors))(y)
-    others = jnp.where(jnp.eye(len(y), n, dtype=bool), -jnp.inf, laws)
-    narrow = jax.nn.logsumexp(others, axis=1) - jnp.log(n - 1)
+    others = jnp.where(own, -jnp.inf, laws)
+    narrow = jax.nn.logsumexp(others, axis=1) - jnp.log(jnp.sum(~own, axis=1))
     free = path.frame(jax.tree.map(lambda leaf: leaf[0], anchors)).modes.size
-    squares = jnp.sum((x - jnp.mean(x, axis=0)).reshape(n, -1) ** 2, axis=1)
-    variance = jnp.mean(squares) / free
-    broad = -squares[:scored] / (2 * variance) - free / 2 * jnp.log(2 * jnp.pi * variance)
+    variance = jnp.mean(_squares(x - centre)) / free
+    broad = -_squares(y - centre) / (2 * variance) - free / 2 * jnp.log(2 * jnp.pi * variance)
     return -jnp.mean(jnp.logaddexp(jnp.log(1 - _BROAD) + narrow, jnp.log(_BROAD) + broad))
+
+
+def _squares(x: Float[Array, "n *event"]) -> Float[Array, " n"]:
+    return jnp.sum(x.reshape(len(x), -1) ** 2, axis=1)
 
 
 def first_line(error: Exception) -> str:
@@ -164,6 +190,17 @@ def _eigenvalues(path: AbstractSpectralPath, x: Float[Array, "n *event"]) -> Arr
 @compiled()
 def _left_out(path: AbstractGaussianPath, anchors: Any, x: Float[Array, "n *event"]) -> Array:
     return nll_of_others(path, anchors, x, x.shape[0])
+
+
+@compiled()
+def _judged(
+    path: AbstractGaussianPath,
+    anchors: Any,
+    x: Float[Array, "n *event"],
+    judges: Float[Array, "m *event"],
+) -> Array:
+    own = jnp.zeros((len(judges), len(x)), bool)
+    return _nll_of_laws(path, anchors, x, judges, own)
 
 
 @compiled()

@@ -164,7 +164,7 @@ def fit(
     check_selection(ready.training, held_out is not None)
     validated = None if held_out is None else held_out.shape[0]
     given = checked_conditions(ready, condition, validation_condition, points.shape[0], validated)
-    ready = taught(ready, condition)
+    ready = taught(ready, given.data)
     read = checked_sample(ready, points) if isinstance(points, Source) else points
     check_target_data(ready.target, ready.parts, points, read, getattr(data, "chains", None))
     named = {"data": read, "validation": held_out}

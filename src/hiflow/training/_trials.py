@@ -1,4 +1,4 @@
-"""Trials: candidates trained on parts of the data, and judged by the rest."""
+"""Trials: candidates trained on data and judged by other points, or on parts of them and by the rest."""
 
 import contextlib
 import dataclasses
@@ -32,7 +32,7 @@ from hiflow.training._preflight import Ready, check_data, in_units, make_ready
 from hiflow.training._settings import Training, as_training
 
 # From so many points on one part is left out, of so many at most.
-_MANY, _LEFT_OUT = 200, 256
+MANY, _LEFT_OUT = 200, 256
 _FOLDS = 5
 # Trials of all candidates have one in so many of the steps.
 SHARE = 4
@@ -42,7 +42,8 @@ Split = tuple[np.ndarray, np.ndarray]
 
 @dataclasses.dataclass
 class Row:
-    """A candidate, with the NLL of every point that was left out, by the number of steps."""
+    """A candidate, with the NLL of every point that was left out, by the number of steps; with judges,
+    of every point from which they were moved, in the mean over where it went."""
 
     candidate: Candidate
     nll: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
@@ -111,6 +112,8 @@ class Trials:
     - `ready`: the run's parts, in the data's own coordinates.
     - `splits`: of every trial, which points it sees and which are left out.
     - `kept`: what trials have found already.
+    - `judges`: points that judge what all of the `points` train, in place of the splits: where all of
+      these were moved to, once or several times.
     """
 
     ready: Ready
@@ -120,13 +123,15 @@ class Trials:
     key: Array
     progress: bool
     kept: KeptTrials = dataclasses.field(default_factory=KeptTrials)
+    judges: Float[Array, "moved *event"] | None = None
 
     @property
     def around(self) -> Surroundings:
         """What paths are looked at in before any is trained."""
         inside, units = in_units(self.ready, self.points)
-        points = self.points if units is None else jax.vmap(units)(self.points)
-        return Surroundings(inside, points, self.key)
+        both = self.points, self.judges
+        points, judges = both if units is None else jax.tree.map(jax.vmap(units), both)
+        return Surroundings(inside, points, self.key, judges)
 
     def path(self, candidate: Candidate) -> AbstractPath:
         """Made with what the run's parts know."""
@@ -135,6 +140,9 @@ class Trials:
 
     def told(self, nll: float, steps: int) -> str:
         """A mean NLL after so many steps, in words."""
+        if self.judges is not None:
+            whose = f"{len(self.judges):,} points to which the energy moves the data"
+            return f"{steps:,} steps, a mean NLL of {nll:.3f} nats of {whose}"
         count, parts = sum(len(out) for _, out in self.splits), len(self.splits)
         how = f"{count:,} points that were left out" + (f" in {parts} parts" if parts > 1 else "")
         return f"{steps:,} steps, a mean NLL of {nll:.3f} nats of {how}"
@@ -170,14 +178,26 @@ class Trials:
         name = f"{candidate.label}: {steps} steps"
         found = self.kept.get(name)
         if found is None:
-            parts = [self._nll(candidate, steps, k) for k in range(len(self.splits))]
-            found = np.concatenate(parts)
+            found = self._judged(candidate, steps)
             self.kept.keep(name, found)
         return found
 
-    def _nll(self, candidate: Candidate, steps: int, k: int) -> np.ndarray:
-        """Of the points that a split leaves out."""
-        seen, left_out = self.splits[k]
+    def _judged(self, candidate: Candidate, steps: int) -> np.ndarray:
+        x = self.points
+        if self.judges is None:
+            parts = [
+                self._nll(candidate, steps, k, x[seen], x[out])
+                for k, (seen, out) in enumerate(self.splits)
+            ]
+            return np.concatenate(parts)
+        nll = self._nll(candidate, steps, 0, x, self.judges)
+        # Points that were moved from the same one aren't independent: their mean counts once.
+        return nll.reshape(-1, len(x)).mean(axis=0)
+
+    def _nll(
+        self, candidate: Candidate, steps: int, k: int, seen: Array, left_out: Array
+    ) -> np.ndarray:
+        """Of the points that weren't seen."""
         key_fit, key_probes = jax.random.split(jax.random.fold_in(self.key, k))
         short = self.ready.training.changed(
             steps=steps, validate_at=(), patience=None, keep="last", finish=None, anchor_dir=None
@@ -187,7 +207,7 @@ class Trials:
             flow = fit(
                 self.ready.network,
                 self.path(candidate),
-                self.points[seen],
+                seen,
                 prior=self.ready.prior,
                 energy=self.ready.energy,
                 key=key_fit,
@@ -195,7 +215,7 @@ class Trials:
                 solver_settings=self.solver,
                 progress=False,
             )
-        return -np.asarray(flow.log_prob(self.points[left_out], key=key_probes), np.float64)
+        return -np.asarray(flow.log_prob(left_out, key=key_probes), np.float64)
 
 
 def trials_of(
@@ -269,7 +289,7 @@ def splits_of(
     )
     units = len(np.unique(labels))
     if folds is None:
-        folds = 1 if n >= _MANY else min(_FOLDS, units)
+        folds = 1 if n >= MANY else min(_FOLDS, units)
     if units < max(2, folds):
         what = "points" if chains is None else "chains"
         raise ValueError(
