@@ -79,7 +79,12 @@ def test_a_dry_run_says_what_would_run_and_writes_nothing(place):
     # Weights, their average and Adam's two moments at the least, in single precision.
     for row in rows:
         assert 4 * 4 * row["parameters"] < row["memory"] * 1e6 < 1e3 * row["parameters"]
+        # Weights, points and their densities.
+        assert (
+            4 * (row["parameters"] + 4 * (2 + 1)) < row["scoring"] * 1e6 < 1e3 * row["parameters"]
+        )
     assert "step MB" in result.output
+    assert "scoring MB" in result.output
     assert "2 arms × 3 seeds" in result.output
     assert not (place / "runs").exists()
 

@@ -1,5 +1,6 @@
 """What an interactive session prints of a result: a few lines, whatever it holds."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,12 +26,42 @@ def test_a_flow_says_its_parts_and_how_many_parameters_it_has():
         "  prior    Normal(shape=(2,), scale=1, group=Trivial())",
         "  network  MLP(shape=(2,), width=8, depth=1, activation=silu, projects_on=Trivial())",
         "  solver   Solver(method=Tsit5(), rtol=0.0001, atol=0.0001, divergence=Exact())",
-        "  units    Standardised(scale=float32[2], shift=3)",
+        "  units    Standardised(scale=[1, 2], shift=3)",
     ]
     traced = jax.eval_shape(
         lambda x: jnp.zeros(len(repr(hf.Flow(hf.priors.Normal((2,), x), network)))), 1.0
     )
     assert traced.shape[0] < 400
+
+
+def test_a_component_says_the_numbers_it_was_made_with():
+    ring = hf.energies.Ring(radius=2.5, width=0.08)
+    assert repr(ring) == "Ring(radius=2.5, width=0.08)"
+    assert "step=0.25" in repr(hf.paths.Relaxed(ring, step=0.25))
+    assert repr(hf.Standardised(jnp.array([1.0, 2.0]))) == "Standardised(scale=[1, 2], shift=0)"
+    assert repr(hf.Standardised(jnp.ones(500))) == "Standardised(scale=float32[500], shift=0)"
+    network = hf.networks.MLP((2,), width=8, depth=1, classes=3, key=KEY)
+    assert "width=8" in repr(network)
+    assert "classes=3" in repr(network)
+
+
+def test_components_within_components_are_laid_out_and_indented():
+    path = hf.paths.Relaxed(hf.energies.Ring(), curvature=hf.spectral.Absolute(1.5))
+    lines = repr(path).splitlines()
+    assert lines[0] == "Relaxed("
+    assert lines[-1] == ")"
+    assert all(line.startswith("  ") for line in lines[1:-1])
+    assert max(map(len, lines)) <= 100
+
+
+def test_a_component_of_anything_else_than_arrays_can_be_shown():
+    ring = hf.energies.Ring()
+    text = []
+    jax.jit(lambda radius: text.append(repr(hf.energies.Ring(radius))))(1.0)
+    assert text == ["Ring(radius=float32[], width=float32[])"]
+    assert repr(eqx.filter(ring, lambda leaf: False)) == "Ring()"
+    network = hf.networks.EGNN(4, 2, width=8, key=KEY)
+    assert repr(eqx.filter(network, lambda leaf: False)).startswith("EGNN(")
 
 
 @pytest.mark.parametrize(

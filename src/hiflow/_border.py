@@ -87,12 +87,17 @@ def key_or_none(value: Any, what: str) -> Array | None:
     return None if value is None else key(value, what)
 
 
-def size(value: Any, what: str) -> int:
+def size(value: Any, what: str, least: int = 1) -> int:
     """A whole number of at least 1."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < 1:
-        raise ValueError(f"{what} must be a whole number, at least 1, got {_told(value)}.")
+    if not whole or value < least:
+        raise ValueError(f"{what} must be a whole number, at least {least}, got {_told(value)}.")
     return int(value)
+
+
+def count(value: Any, what: str) -> int:
+    """A whole number of at least 0."""
+    return size(value, what, 0)
 
 
 def points(value: Any, what: str) -> Array:
@@ -224,7 +229,7 @@ def condition(value: Any, what: str) -> Any:
             "classes from 0: np.unique(labels, return_inverse=True)[1]."
         )
     made = jnp.asarray(array)
-    if array.dtype.kind in "iu" and not np.array_equal(made, array):
+    if array.dtype.kind in "iu" and not np.array_equal(array.astype(made.dtype), array):
         raise ValueError(f"{what} must be labels that {made.dtype} holds, got {_told(value)}.")
     return made
 

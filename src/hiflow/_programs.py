@@ -62,7 +62,8 @@ def measured() -> Iterator[dict[str, int | None]]:
         _measures.reset(token)
 
 
-def _bytes(program: jax.stages.Compiled) -> int | None:
+def bytes_of(program: jax.stages.Compiled) -> int | None:
+    """The bytes that a program needs on each device; `None` where the backend doesn't say."""
     try:
         says: Any = program.memory_analysis()
     except jax.errors.JaxRuntimeError:  # Of a backend that has no such thing.
@@ -98,7 +99,7 @@ class _Program:
 
     def _measure(self, arrays: tuple[Any, ...], measures: dict[str, int | None]) -> None:
         # JAX compiles it once for this and for the call.
-        name, taken = self._name, _bytes(self._run.lower(*arrays).compile())
+        name, taken = self._name, bytes_of(self._run.lower(*arrays).compile())
         before = measures.get(name)
         measures[name] = taken if before is None or taken is None else max(before, taken)
 

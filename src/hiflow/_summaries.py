@@ -1,13 +1,27 @@
-"""Components in a line, for the `repr`s of what is made of them."""
+"""Components as a shell shows them, and in a line, for the `repr`s of what is made of them."""
 
 import dataclasses
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 from jax.core import Tracer
 
 _LONGEST = 100
+# So many numbers are shown, of more the shape.
+_FEW = 6
+
+
+class Component(eqx.Module):
+    """An Equinox module that a shell shows by what it was made with: numbers and short arrays as they
+    are, long ones by their shapes."""
+
+    def __repr__(self) -> str:
+        try:
+            return _laid_out(self)
+        except Exception:  # Half-built, or with something else in the place of its arrays.
+            return super().__repr__()
 
 
 def parts_in_lines(component: Any) -> list[str]:
@@ -19,17 +33,44 @@ def parts_in_lines(component: Any) -> list[str]:
 def in_a_line(component: object) -> str:
     """Its class with what it was made with, numbers as they are and arrays by their shapes; of much only
     the class and how many numbers it holds."""
-    if not dataclasses.is_dataclass(component) or isinstance(component, type):
+    if not _is_component(component):
         return _value(component)
-    line = ", ".join(
-        f"{name}={in_a_line(value)}"
-        for name, value in _arguments(component).items()
-        if not (value is None or (isinstance(value, tuple) and not value))
-    )
+    line = ", ".join(f"{name}={in_a_line(value)}" for name, value in _said(component).items())
     name = type(component).__name__
     if len(line) <= _LONGEST and "\n" not in line:
         return f"{name}({line})"
     return f"{name}({numbers_in(component):,} numbers)"
+
+
+def _laid_out(component: object, indent: str = "") -> str:
+    """Its class with what it was made with, in a line if it fits, else an argument on each."""
+    if isinstance(component, tuple | list) and any(map(_is_component, component)):
+        start, end = "[", "]"
+        parts = [_laid_out(each, indent + "  ") for each in component]
+    elif _is_component(component):
+        start, end = f"{type(component).__name__}(", ")"
+        said = _said(component).items()
+        parts = [f"{key}={_laid_out(value, indent + '  ')}" for key, value in said]
+    else:
+        return _value(component)
+    line = ", ".join(parts)
+    if len(indent) + len(start) + len(line) < _LONGEST and "\n" not in line:
+        return f"{start}{line}{end}"
+    within = "".join(f"{indent}  {part},\n" for part in parts)
+    return f"{start}\n{within}{indent}{end}"
+
+
+def _is_component(value: object) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def _said(component: Any) -> dict[str, Any]:
+    """What is said of it: not what was left out."""
+    return {
+        name: value
+        for name, value in _arguments(component).items()
+        if not (value is None or (isinstance(value, tuple) and not value))
+    }
 
 
 def _arguments(component: Any) -> dict[str, Any]:
@@ -50,15 +91,26 @@ def numbers_in(tree: Any) -> int:
 
 def _value(value: Any) -> str:
     if _is_array(value):
-        known = value.shape == () and isinstance(value, jax.Array | np.ndarray)
-        if known and not isinstance(value, Tracer) and np.issubdtype(value.dtype, np.number):
-            return f"{value.item():.4g}"
+        known = isinstance(value, jax.Array | np.ndarray) and not isinstance(value, Tracer)
+        if known and value.size <= _FEW and _is_plain(value.dtype):
+            return _numbers(value.tolist())
         return f"{value.dtype}{list(value.shape)}"
     if callable(value) and hasattr(value, "__name__"):
         return str(getattr(value, "__name__"))  # noqa: B009
     if isinstance(value, tuple | list) and not all(isinstance(each, int | float) for each in value):
         return f"[{', '.join(in_a_line(each) for each in value)}]"
     return repr(value)
+
+
+def _numbers(values: Any) -> str:
+    """Numbers in brackets, each as short as it is told."""
+    if isinstance(values, list):
+        return f"[{', '.join(_numbers(each) for each in values)}]"
+    return f"{values:.4g}" if isinstance(values, float) else str(values)
+
+
+def _is_plain(dtype: Any) -> bool:
+    return any(jax.numpy.issubdtype(dtype, kind) for kind in (np.number, np.bool_))
 
 
 def _is_array(value: Any) -> bool:

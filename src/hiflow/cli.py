@@ -67,8 +67,8 @@ def train(
         ),
     ],
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<name>.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Train this seed alone.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Train seeds 0 … N−1.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Train this seed alone.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Train seeds 0 … N−1.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with an existing run folder.")] = False,
     settings: Annotated[
         list[str] | None,
@@ -130,9 +130,12 @@ def compare(
     against: Annotated[str | None, typer.Option(help="Reference arm; default the first.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Compare this arm; repeatable.")] = None,
     sweep: Annotated[
-        int, typer.Option(help="Solve this many test points at several tolerances and steps.")
+        int,
+        typer.Option(min=0, help="Solve this many test points at several tolerances and steps."),
     ] = 0,
-    samples: Annotated[int, typer.Option(help="Draw and reweight this many samples per flow.")] = 0,
+    samples: Annotated[
+        int, typer.Option(min=0, help="Draw and reweight this many samples per flow.")
+    ] = 0,
     cache: Cached = True,
     trust: Trust = None,
 ) -> None:
@@ -181,7 +184,9 @@ def evaluate(
 @app.command()
 def sample(
     run: Annotated[Path, typer.Argument(help="A run folder, or one flow's file.")],
-    size: Annotated[int, typer.Option("--size", "--n", help="Number of samples per flow.")] = 1000,
+    size: Annotated[
+        int, typer.Option("--size", "--n", min=1, help="Number of samples per flow.")
+    ] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
     condition: Annotated[
         str | None, typer.Option(help="A class by its name, or the numbers of a vector, as 0.5,1.")

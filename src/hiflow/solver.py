@@ -23,13 +23,14 @@ from hiflow._integration import (
 )
 from hiflow._integration._adaptive import FIRST_STEP, MOST_STEPS
 from hiflow._kinds import wanted
+from hiflow._summaries import Component
 from hiflow.networks import AbstractVelocityField, told
 
 T = TypeVar("T")
 LARGEST_TOLERANCE = 1.0
 
 
-class SolverStats(eqx.Module):
+class SolverStats(Component):
     """What the ODE solver did, per sample.
 
     **Arguments:**
@@ -97,7 +98,7 @@ def _as_number(value: object) -> int | None:
     return None if value is None else whole(1)(value)
 
 
-class Solver(eqx.Module):
+class Solver(Component):
     """How a flow is solved. Every method of [`Flow`][hiflow.Flow] takes these fields as keywords too.
 
     **Arguments:**

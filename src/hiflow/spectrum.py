@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from hiflow._summaries import Component
 
-class Modes(eqx.Module):
+
+class Modes(Component):
     r"""An orthonormal basis $Q$ in which a path is diagonal: applies $Q f Q^\top$ to a vector.
 
     Five layouts, by which fields are set: *dense* (`vectors` of shape `(dim, k)`, spanning exactly
@@ -108,7 +110,7 @@ class Modes(eqx.Module):
             )
 
 
-class Spectrum(eqx.Module):
+class Spectrum(Component):
     """Eigenvalues and orthonormal eigenvectors of a Hessian.
 
     **Arguments:**

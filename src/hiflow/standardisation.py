@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from hiflow._checks import as_array, check_finite, check_positive
+from hiflow._summaries import Component
 from hiflow.energies import AbstractEnergy, Affine
 from hiflow.groups import AbstractGroup, SupportsPeriods
 from hiflow.priors import AbstractPrior, has_density
@@ -22,7 +23,7 @@ _FAR = 10.0
 _NARROW = 0.02
 
 
-class Standardised(eqx.Module):
+class Standardised(Component):
     r"""Coordinates $z = S^{-1}(x - b)$ in which data are as wide as the prior, and about the origin.
 
     **Arguments:**

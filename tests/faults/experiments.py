@@ -72,6 +72,11 @@ FAULTS = [
         BEGINNINGS + "test_what_training_refuses_by_its_table_the_schema_refuses_too",
     ),
     Mutation(
+        "memory of scoring in gigabytes", "experiments/_plan.py", "else scoring / 1e6",
+        "else scoring / 1e9",
+        BEGINNINGS + "test_a_dry_run_says_what_would_run_and_writes_nothing",
+    ),
+    Mutation(
         "one seed's time for all", "experiments/_plan.py",
         "seconds * arm.training.steps * seeds", "seconds * arm.training.steps",
         BEGINNINGS + "test_a_dry_run_says_what_would_run_and_writes_nothing",

@@ -68,6 +68,10 @@ FAULTS = [
         "tests/test_reprs.py::test_a_notebook_without_widgets_gets_a_line_and_no_warning",
     ),
     Mutation(
+        "long arrays printed whole", "_summaries.py", "value.size <= _FEW and", "",
+        "tests/test_reprs.py::test_a_component_says_the_numbers_it_was_made_with",
+    ),
+    Mutation(
         "parameters counted by array", "_summaries.py", "sum(int(np.prod(leaf.shape)) for", "sum(1 for",
         "tests/test_reprs.py::test_a_flow_says_its_parts_and_how_many_parameters_it_has",
     ),
@@ -369,7 +373,8 @@ FAULTS = [
         "tests/test_compare.py::test_the_command_writes_page_numbers_and_figures",
     ),
     Mutation(
-        "chains are lost on the way", "data/_load.py", "_Part(path, Samples(points, chains, origin=origin),",
+        "chains are lost on the way", "data/_load.py",
+        "_Part(path, Samples(points, chains, origin=origin),",
         "_Part(path, Samples(points, None, origin=origin),",
         "tests/data/test_samples.py::test_a_saved_set_is_loaded_as_it_was",
     ),

@@ -404,6 +404,10 @@ FAULTS = [
         "test_what_validation_would_raise_is_raised_before_training",
     ),
     Mutation(
+        "vectors of any units", "training/_conditions.py", "conditions.fitted(rows)", "conditions",
+        "tests/training/test_conditional_flows.py::test_the_units_of_a_vector_do_not_matter",
+    ),
+    Mutation(
         "optimal transport among conditions that all differ", "training/_conditions.py",
         "different > max(1, batch_size // 2)", "different > 10**9",
         "tests/training/test_conditional_flows.py::"

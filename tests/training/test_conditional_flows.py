@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 import hiflow as hf
 from hiflow.couplings import EquivariantOT, Independent, MinibatchOT, SymmetryAligned
-from hiflow.networks import AbstractVelocityField, Labels
+from hiflow.networks import AbstractVelocityField, Labels, Vector, conditions_of
 from hiflow.training._step import Batches
 
 KEY = jax.random.key(0)
@@ -137,6 +137,30 @@ def test_the_density_is_differentiable_in_a_vector():
     np.testing.assert_allclose(jax.grad(score)(0.3), slope, rtol=0.1, atol=1e-4)
 
 
+def test_the_units_of_a_vector_do_not_matter(tmp_path):
+    points, _ = data()
+    z = (points - points.mean(axis=0)) / points.std(axis=0)
+    kelvin = 300 + 25 * z
+    network = hf.networks.MLP(2, width=8, depth=1, condition_size=2, key=KEY)
+    one, other = (fitted(network, condition=c, steps=30) for c in (z, kelvin))
+    samples = one.sample(KEY, 5, condition=z[:5])
+    np.testing.assert_allclose(other.sample(KEY, 5, condition=kelvin[:5]), samples, atol=1e-3)
+    other.save(tmp_path / "flow.hiflow")
+    again = hf.load(tmp_path / "flow.hiflow").sample(KEY, 5, condition=kelvin[:5])
+    np.testing.assert_array_equal(again, other.sample(KEY, 5, condition=kelvin[:5]))
+    # Training goes on in the same units.
+    further = conditions_of(fitted(other.network, condition=z, steps=30).network)
+    assert isinstance(further, Vector)
+    np.testing.assert_allclose(further.shift, 300, rtol=1e-5)
+    np.testing.assert_allclose(further.scale, 25, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("same", "scale"), [(0.0, 1.0), (-300.0, 300.0)])
+def test_a_condition_that_is_the_same_for_all_points_has_a_scale(same, scale):
+    units = hf.networks.Vector(1, key=KEY).fitted(jnp.full((7, 1), same))
+    np.testing.assert_allclose((units.shift, units.scale), [[same], [scale]])
+
+
 @pytest.mark.parametrize("coupling", [MinibatchOT(), EquivariantOT(hf.groups.Trivial(), block=16)])
 def test_within_kinds_every_kind_keeps_its_prior_samples(coupling):
     x0, (x1, kinds) = jax.random.normal(KEY, (40, 2)), data(40)
@@ -209,6 +233,8 @@ def test_numbers_of_classes_mean_the_same_in_data_and_validation(shifted):
         hf.fit("mlp", "optimal-transport", train, prior=PRIOR, key=KEY, validation=other)
     with pytest.raises(ValueError, match="labels that int32 holds, got 1099511627776"):
         shifted.sample(KEY, 2, condition=2**40)
+    compiled = jax.jit(lambda x: shifted.log_prob(x, condition=1))(points[:2])
+    np.testing.assert_allclose(compiled, shifted.log_prob(points[:2], condition=1), rtol=1e-5)
 
 
 def test_a_distance_is_of_the_classes_of_all_points_in_whatever_order():

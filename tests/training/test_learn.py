@@ -251,3 +251,9 @@ def test_what_is_wrong_is_refused_by_name(monkeypatch, changes, words):
     monkeypatch.setattr(Trials, "_nll", trained)
     with pytest.raises((ValueError, hf.RegistryError), match=words):
         learned(**changes)
+
+
+def test_a_file_in_the_folders_place_is_refused_before_any_trial(tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(ValueError, match=r"`folder` must be a folder, and '.*taken' is a file"):
+        learned(folder=tmp_path / "taken")

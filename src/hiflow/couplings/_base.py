@@ -3,15 +3,15 @@
 import abc
 from typing import ClassVar, Protocol, runtime_checkable
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from hiflow._summaries import Component
 from hiflow.priors import AbstractPrior
 from hiflow.registry import Registry
 
 
-class AbstractCoupling(eqx.Module):
+class AbstractCoupling(Component):
     """Pairs a batch of prior samples with a batch of data points.
 
     `x1` keeps its order, because each data point carries its anchor: a coupling reorders `x0` or moves

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._checks import as_scalar, check_finite, check_positive
+from hiflow._summaries import Component
 from hiflow.data._cache import cache_folder
 from hiflow.data._idx import load_idx
 
@@ -18,7 +19,7 @@ _OPENML = {"mnist": "mnist_784", "fashion-mnist": "Fashion-MNIST"}
 _LEVELS = {"digits": 17, "mnist": 256, "fashion-mnist": 256}
 
 
-class PixelTransform(eqx.Module):
+class PixelTransform(Component):
     r"""Integer pixels to real numbers and back, with the Jacobians that a likelihood needs.
 
     *Uniform dequantisation* adds noise, $u = (\text{pixel} + U)/L$ in $[0, 1)$, so that a density of $u$

@@ -2,14 +2,14 @@
 
 import abc
 
-import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow._summaries import Component
 from hiflow.networks import AbstractVelocityField
 from hiflow.registry import Registry
 
 
-class AbstractDivergence(eqx.Module):
+class AbstractDivergence(Component):
     """Evaluates a velocity and its divergence together.
 
     `draw` is called once per sample, before the solve: noise that changed inside the right-hand side

@@ -56,7 +56,7 @@ class BeadChain(AbstractEnergy, SupportsPresets):
     >>> hf.coordinates.bond_lengths(x, [(0, 1), (1, 2)]).round(1)
     Array([1., 1.], dtype=float32)
     >>> chain.group.groups
-    (Rotation(reflections=True), Translation())
+    (Rotation(dim=3, reflections=True), Translation())
     ```
     """
 

@@ -6,6 +6,7 @@ from typing import Literal, Protocol, final, runtime_checkable
 import equinox as eqx
 
 from hiflow._checks import check_positive
+from hiflow._summaries import Component
 
 BOLTZMANN = 0.00831446261815324
 """Boltzmann's constant in kJ/mol/K (exact in the SI of 2019)."""
@@ -18,7 +19,7 @@ EnergyUnit = Literal["kJ/mol", "kcal/mol", "eV"]
 
 
 @final
-class Units(eqx.Module):
+class Units(Component):
     """The temperature at which an energy is counted in kT, and the unit of its positions.
 
     **Arguments:**

@@ -2,19 +2,24 @@
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from hiflow._programs import measured
+from hiflow import _carry
+from hiflow._programs import bytes_of, measured
 from hiflow.experiments._arm import Arm
 from hiflow.experiments._check import checked
 from hiflow.experiments._run_folder import Row
 from hiflow.experiments._tables import Column, console_table
 from hiflow.experiments._toml import Experiment
+from hiflow.flow import Flow
 from hiflow.paths import anchor_bytes
+from hiflow.priors import has_density
 from hiflow.training import History, fit
 from hiflow.training._step import advance
 
@@ -25,21 +30,25 @@ _COLUMNS = (
     Column("batch", "batch_size", "{:,}"),
     Column("anchors MB", "anchors", "{:,.1f}"),
     Column("step MB", "memory", "{:,.1f}"),
+    Column("scoring MB", "scoring", "{:,.1f}"),
     Column("ms a step", "step", "{:,.2f}"),
     Column("seconds", "seconds", "{:,.0f}"),
 )
 # Enough to see a step's time in, and few enough to be had at once.
 _POINTS, _STEPS, _APART = 256, 9, 3
+# Of test points, where it isn't said.
+_TEST = 256
 
 
 def plan(experiment: Experiment, seeds: Sequence[int] | None = None) -> list[Row]:
     """One row per arm: `label`, `parameters`, `steps`, `batch_size`, `anchors` (megabytes), `memory`
-    (megabytes of each device), `step` (milliseconds) and `seconds` of the training of all `seeds`; and
-    `unknown`, why there is no time, if there is none.
+    and `scoring` (megabytes of each device), `step` (milliseconds) and `seconds` of the training of all
+    `seeds`; and `unknown`, why there is no time, if there is none.
 
     `memory` is what the compiled steps need beside the anchors: weights, their average, the optimiser's
-    memory, the draws of 50 steps, and what lies between; `None` where JAX's backend doesn't say. The
-    likelihoods of the evaluation aren't in it.
+    memory, the draws of 50 steps, and what lies between. `scoring` is what the likelihoods of the test
+    points need, or without a density samples: weights, points, and what lies between for those that are
+    solved side by side. Both are `None` where JAX's backend doesn't say.
 
     Times are of a few steps on points of the prior in place of data: neither drawing data, nor anchors,
     compilation and scores are in them. Nothing is written.
@@ -51,7 +60,8 @@ def plan(experiment: Experiment, seeds: Sequence[int] | None = None) -> list[Row
     table = experiment.tables.get("data", {})
     drawn = None if "file" in table or "images" in table else 10_000
     size = table.get("size", drawn)
-    return [_row(arm, arm.size or size, number) for arm in arms]
+    test = table.get("test", _TEST)
+    return [_row(arm, arm.size or size, number, test) for arm in arms]
 
 
 def show_plan(
@@ -77,7 +87,7 @@ def show_plan(
     )
 
 
-def _row(arm: Arm, size: int | None, seeds: int) -> Row:
+def _row(arm: Arm, size: int | None, seeds: int, test: int) -> Row:
     leaves = jax.tree.leaves(eqx.filter(arm.network, eqx.is_inexact_array))
     number = min(_POINTS, size or _POINTS)
     keys = jax.random.split(jax.random.key(0), number)
@@ -89,6 +99,7 @@ def _row(arm: Arm, size: int | None, seeds: int) -> Row:
         "batch_size": arm.training.batch_size,
         "anchors": None,
         "memory": None,
+        "scoring": None,
         "step": None,
         "seconds": None,
         "unknown": None,
@@ -101,10 +112,24 @@ def _row(arm: Arm, size: int | None, seeds: int) -> Row:
         taken = needs.get(advance.__name__)
         row["memory"] = None if taken is None else (taken - anchors) / 1e6
         row |= {"step": 1e3 * seconds, "seconds": seconds * arm.training.steps * seeds}
+        scoring = _scoring_bytes(arm, points, test)
+        row["scoring"] = None if scoring is None else scoring / 1e6
     except (ValueError, RuntimeError, FloatingPointError) as error:
         # Points of the prior are no data: an energy may be infinite there, or an end law unfitted.
         row["unknown"] = " ".join(str(error).split())[:200]
     return row
+
+
+def _scoring_bytes(arm: Arm, points: jax.Array, test: int) -> int | None:
+    number = -(-test // jax.local_device_count())
+    blank = jnp.zeros((number, *points.shape[1:]), points.dtype)
+    condition = None if arm.condition is None else arm.condition.example(number)
+    rows = (blank, jax.random.split(jax.random.key(0), number), condition)
+    flow = Flow(arm.prior, arm.network, arm.solver)
+    function: Any = _carry.density
+    if not has_density(arm.prior):
+        function, rows = _carry.ends, (blank, condition)
+    return bytes_of(function.lower(flow, rows).compile().compiled)
 
 
 def _seconds_a_step(arm: Arm, points: jax.Array) -> float:

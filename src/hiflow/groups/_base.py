@@ -7,12 +7,13 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from hiflow._summaries import Component
 from hiflow.registry import Registry
 
 Element = TypeVar("Element")
 
 
-class AbstractGroup(eqx.Module, Generic[Element]):
+class AbstractGroup(Component, Generic[Element]):
     """A group with an isometric action $x \\mapsto gx$ on events.
 
     Laws (`hiflow.testing.check_group`): `act(compose(g, h), x) = act(g, act(h, x))`,
@@ -115,7 +116,7 @@ class AbstractDiscreteGroup(AbstractGroup[Element]):
         return jnp.zeros((x.size, 0), x.dtype)
 
 
-class AbstractSymmetric(eqx.Module):
+class AbstractSymmetric(Component):
     """What is for events of one shape, and has a symmetry: an energy, a prior, a velocity field.
 
     Subclasses give both as fields or properties.

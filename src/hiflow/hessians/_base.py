@@ -4,19 +4,19 @@ import abc
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow._summaries import Component
 from hiflow.energies import AbstractEnergy
 from hiflow.groups import AbstractGroup, Trivial
 from hiflow.registry import Registry
 from hiflow.spectrum import Spectrum
 
 
-class AbstractHessian(eqx.Module):
+class AbstractHessian(Component):
     r"""Gives $H = \nabla^2 V(x)$ of any energy as an operator, and its spectrum on the directions that
     the energy's group leaves free.
 

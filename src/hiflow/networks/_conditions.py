@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from hiflow._checks import is_concrete
+from hiflow._checks import check_finite, check_positive, is_concrete
+from hiflow._summaries import Component
 from hiflow.networks._time import TIME_FEATURES, time_features
 
 CONDITION_FEATURES = 16
 
 
-class AbstractConditions(eqx.Module):
+class AbstractConditions(Component):
     """How a network hears of the condition of a sample, in a few features.
 
     A network that has some as its field `conditions` and takes `(t, x, condition=None)` is one of
@@ -47,6 +48,10 @@ class AbstractConditions(eqx.Module):
     @abc.abstractmethod
     def __call__(self, condition: PyTree) -> Float[Array, " features"]:
         """The features of one condition, or of `None`."""
+
+    def fitted(self, rows: PyTree) -> "AbstractConditions":
+        """The same for training on these conditions, of many points: of numbers, in their units."""
+        return self
 
     @abc.abstractmethod
     def rows(self, condition: PyTree, size: int, what: str) -> PyTree:
@@ -111,7 +116,11 @@ class Labels(AbstractConditions):
 
 
 class Vector(AbstractConditions):
-    r"""`size` numbers $c$, as $W_2\,\mathrm{silu}(W_1 c + b_1) + b_2$; a learned vector is for none.
+    r"""`size` numbers $c$, as $W_2\,\mathrm{silu}(W_1 z + b_1) + b_2$ of $z = (c - m)/s$; a learned
+    vector is for none.
+
+    $m$ and $s$ are 0 and 1 until [`fit`][hiflow.fit] makes them the mean and the standard deviation of
+    the data's conditions; then they stay, in another training too.
 
     **Example:**
 
@@ -126,6 +135,8 @@ class Vector(AbstractConditions):
     second: eqx.nn.Linear
     none: Float[Array, " features"]
     taught: Bool[Array, ""]
+    shift: Float[Array, " size"]
+    scale: Float[Array, " size"]
 
     def __init__(self, size: int, features: int = CONDITION_FEATURES, *, key: PRNGKeyArray):
         k_first, k_second, k_none = jax.random.split(key, 3)
@@ -133,6 +144,11 @@ class Vector(AbstractConditions):
         self.second = eqx.nn.Linear(2 * features, features, key=k_second)
         self.none = jax.random.normal(k_none, (features,))
         self.taught = jnp.zeros((), bool)
+        self.shift, self.scale = jnp.zeros(size), jnp.ones(size)
+
+    def __check_init__(self):
+        check_finite(self, "shift")
+        check_positive(self, "scale")
 
     @property
     def size(self) -> int:
@@ -148,9 +164,22 @@ class Vector(AbstractConditions):
         if condition is None:
             return self.none
         missing = jnp.isnan(condition).any()
+        # Units aren't learned, whoever trains.
+        m, s = jax.lax.stop_gradient((self.shift, self.scale))
         # A derivative of what isn't chosen must be finite too.
-        c = jnp.where(missing, 0, condition).astype(self.none.dtype)
-        return jnp.where(missing, self.none, self.second(jax.nn.silu(self.first(c))))
+        z = ((jnp.where(missing, m, condition) - m) / s).astype(self.none.dtype)
+        return jnp.where(missing, self.none, self.second(jax.nn.silu(self.first(z))))
+
+    def fitted(self, rows: PyTree) -> "Vector":
+        """In units of the rows' mean and standard deviation, unless it has units already. A number that
+        is the same in all rows has its own size for a scale."""
+        if bool((self.shift != 0).any() | (self.scale != 1).any()):
+            return self
+        c = np.asarray(rows, np.float64)
+        m, s, size = c.mean(axis=0), c.std(axis=0), np.abs(c).max(axis=0)
+        s = np.where(s > 1e-6 * size, s, np.where(size > 0, size, 1.0))
+        units = [jnp.asarray(each, self.shift.dtype) for each in (m, s)]
+        return eqx.tree_at(lambda v: (v.shift, v.scale), self, units)
 
     def rows(self, condition: PyTree, size: int, what: str) -> PyTree:
         """A vector for each of `size` samples."""

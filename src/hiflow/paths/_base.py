@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from hiflow._summaries import Component
 from hiflow.registry import Registry
 from hiflow.spectrum import Modes
 
 
-class AbstractPath(eqx.Module):
+class AbstractPath(Component):
     r"""A conditional probability path: for every data point $x_1$ a flow $x_0 \mapsto x_t$ from the
     prior at $t = 0$ to (a law around) $x_1$ at $t = 1$.
 
@@ -56,7 +57,7 @@ class AbstractPath(eqx.Module):
 registry = Registry("paths", AbstractPath)
 
 
-class SpectralAnchor(eqx.Module):
+class SpectralAnchor(Component):
     """A data point with what a Gaussian path needs of the Hessian there.
 
     **Arguments:**

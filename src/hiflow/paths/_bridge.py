@@ -6,11 +6,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow import groups
 from hiflow._checks import as_scalar, check_positive
+from hiflow._summaries import Component
 from hiflow.paths._base import AbstractPath, registry
 from hiflow.paths._noise import Noise
 
 
-class BridgeAnchor(eqx.Module):
+class BridgeAnchor(Component):
     """A data point, and the noise of one step if it was drawn."""
 
     point: Float[Array, "*event"]

@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from hiflow._summaries import Component
 from hiflow.paths._base import AbstractGaussianPath
 from hiflow.paths._noise import choose_noise, is_normal
 from hiflow.priors import AbstractPrior, SupportsCovariance
 
 
-class ConditionalLaw(eqx.Module):
+class ConditionalLaw(Component):
     r"""$p_t(\cdot\,|\,x_1) = N(m_t, \Sigma_t)$ of a Gaussian path from a prior $N(\mu_0, S_0)$, pairs
     independent.
 

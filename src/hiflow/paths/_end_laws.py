@@ -8,12 +8,13 @@ from jaxtyping import Array, Float
 
 from hiflow import spectral
 from hiflow._checks import as_scalar, check_below, check_positive
+from hiflow._summaries import Component
 from hiflow.energies import AbstractEnergy
 from hiflow.registry import Registry
 from hiflow.spectrum import Spectrum
 
 
-class AbstractEndLaw(eqx.Module):
+class AbstractEndLaw(Component):
     r"""A Gaussian $N(c, QCQ^\top)$ around a data point, in the eigenbasis $Q$ of the Hessian there.
 
     Called once per data point, when its anchor is made. `hiflow.testing.check_path` checks it as a part

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from hiflow import energies, times
+from hiflow._summaries import Component
 from hiflow.data import Source
 from hiflow.groups import AbstractGroup, Product, SupportsAlignment, linear_part
 from hiflow.paths._anchors import make_anchors
@@ -26,7 +27,7 @@ _STARTS = 8
 _FEWEST = 8
 
 
-class SharedAnchor(eqx.Module):
+class SharedAnchor(Component):
     """Where a point's anchor stands in the table, and the symmetry that carries the row's minimum to the
     point's.
 

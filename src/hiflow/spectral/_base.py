@@ -2,13 +2,13 @@
 
 import abc
 
-import equinox as eqx
 from jaxtyping import Array, Float
 
+from hiflow._summaries import Component
 from hiflow.registry import Registry
 
 
-class AbstractSpectralMap(eqx.Module):
+class AbstractSpectralMap(Component):
     r"""Turns eigenvalues $\lambda$ into positive numbers, in either of two roles: as *rates*
     $a = r(\lambda)$, how fast each mode relaxes, or as *curvature* $k = c(\lambda)$, how narrow each
     mode ends up.

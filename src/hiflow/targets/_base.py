@@ -3,9 +3,9 @@
 import abc
 from typing import NamedTuple, Protocol, runtime_checkable
 
-import equinox as eqx
 from jaxtyping import Array, Float, Int, PyTree, UInt32
 
+from hiflow._summaries import Component
 from hiflow.couplings import AbstractCoupling
 from hiflow.data import Source, VirialReport
 from hiflow.energies import AbstractEnergy
@@ -14,7 +14,7 @@ from hiflow.priors import AbstractPrior
 from hiflow.registry import Registry
 
 
-class Pair(eqx.Module):
+class Pair(Component):
     """A prior sample, the anchor of its data point, and a time.
 
     **Arguments:**
@@ -46,7 +46,7 @@ class Pair(eqx.Module):
     jitter: Float[Array, "*event"] | None = None
 
 
-class AbstractTarget(eqx.Module):
+class AbstractTarget(Component):
     r"""A point $x_t$ and the velocity asked of the network there, which need not be the conditional
     one: any target with the same mean given $x_t$ has the same minimiser, the marginal velocity.
 

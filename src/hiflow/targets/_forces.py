@@ -1,15 +1,15 @@
 """Anchors that hold the energy's gradient at the data point."""
 
-import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from hiflow._summaries import Component
 from hiflow.energies import AbstractEnergy
 from hiflow.paths import AbstractPath, SupportsNoise, SupportsNoiseLevel
 from hiflow.paths._noise import Noise
 
 
-class ForceAnchor(eqx.Module):
+class ForceAnchor(Component):
     r"""A path's anchor and $\nabla V(x_1)$.
 
     **Example:**

@@ -1,10 +1,10 @@
 r"""The mean Hessian $\bar H = E[\nabla^2 V]$ of thermal samples, as far as a symmetry leaves it open."""
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from hiflow._summaries import Component
 from hiflow.groups import AbstractGroup, Permutation, Product, Rotation
 from hiflow.priors._shrinkage import shrunk
 
@@ -14,7 +14,7 @@ _ROWS = 20_000
 _LARGEST = 1_024
 
 
-class MeanHessian(eqx.Module):
+class MeanHessian(Component):
     r"""$\bar H = Q\,\mathrm{diag}(h)\,Q^\top \otimes I$ on the directions that the symmetry leaves free.
 
     The matrix is over the first $m$ parts of the flattened event: over all coordinates, over particles

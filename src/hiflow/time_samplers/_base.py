@@ -3,13 +3,13 @@
 import abc
 from typing import Protocol, runtime_checkable
 
-import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow._summaries import Component
 from hiflow.registry import Registry
 
 
-class AbstractTimeSampler(eqx.Module):
+class AbstractTimeSampler(Component):
     """Draws the times of a batch, with the weights that keep the loss's expectation over uniform
     times: $E_q[w(t) f(t)] = \\int_0^1 f$; or, if it has an `objective`
     ([`SupportsObjective`][hiflow.time_samplers.SupportsObjective]), over times of that weight.

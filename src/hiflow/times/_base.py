@@ -7,10 +7,11 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hiflow._summaries import Component
 from hiflow.registry import Registry
 
 
-class AbstractTimeTransform(eqx.Module):
+class AbstractTimeTransform(Component):
     r"""$t \mapsto \tau$ with $\tau(0) = 0$, increasing, and $\tau(1) = \infty$ unless it has a cutoff.
 
     A subclass gives `remaining`, $e^{-\tau(t)}$, which stays finite where $\tau$ doesn't: 1 at

@@ -51,13 +51,15 @@ def check_same_classes(data: object, validation: object) -> None:
         )
 
 
-def taught(ready: Ready, condition: PyTree) -> Ready:
-    """The parts, of which the network knows whether it learns to go without a condition."""
+def taught(ready: Ready, rows: PyTree) -> Ready:
+    """The parts, of which the network knows the units of the points' conditions, and whether it learns
+    to go without one."""
     dropout, network = ready.training.condition_dropout, ready.network
-    if condition is None or conditions_of(network) is None:
+    conditions = conditions_of(network)
+    if rows is None or conditions is None:
         return ready
-    mark = jnp.asarray(dropout > 0)
-    return ready._replace(network=eqx.tree_at(lambda n: n.conditions.taught, network, mark))
+    conditions = eqx.tree_at(lambda c: c.taught, conditions.fitted(rows), jnp.asarray(dropout > 0))
+    return ready._replace(network=eqx.tree_at(lambda n: n.conditions, network, conditions))
 
 
 def checked_conditions(

@@ -166,7 +166,7 @@ def fit(
         refuse_without_forces(ready.training.finish.get("estimator"), ready.energy)
     validated = None if held_out is None else held_out.shape[0]
     given = checked_conditions(ready, condition, validation_condition, points.shape[0], validated)
-    ready = taught(ready, condition)
+    ready = taught(ready, given.data)
     read = checked_sample(ready, points) if isinstance(points, Source) else points
     check_target_data(ready.target, ready.parts, points, read, getattr(data, "chains", None))
     named = {"data": read, "validation": held_out}

@@ -21,10 +21,14 @@ class KeptTrials:
 
     - `folder`: where they are kept; `None` keeps them in memory alone.
     - `asked`: what they depend on, in short. By another one they are forgotten.
+
+    **Raises:** `ValueError` for a file in the folder's place.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None, asked: str = ""):
         self._folder = None if folder is None else Path(folder)
+        if self._folder is not None and self._folder.exists() and not self._folder.is_dir():
+            raise ValueError(f"`folder` must be a folder, and {str(folder)!r} is a file.")
         self._asked = asked
         self._found: dict[str, list[float]] = _processes.leader_first(self._read)
 
