@@ -144,9 +144,19 @@ FAULTS = [
         "tests/test_coordinates.py::test_a_molecule_built_from_its_coordinates_has_them",
     ),
     Mutation(
-        "Metropolis without the way back", "metrics/_annealing.py",
-        "change += (_squares(noise) - _squares(back)) / 2", "change += 0",
+        "Metropolis without the way back", "metrics/_annealing_moves.py",
+        "change += (_squares(momentum) - _squares(p)) / 2", "change += 0",
         "tests/metrics/test_annealing.py::test_weighted_means_are_the_targets",
+    ),
+    Mutation(
+        "a flow's density of where the trajectory began", "metrics/_annealing_moves.py",
+        'if annealing and self.slopes == "energy":', "if False:",
+        "tests/metrics/test_annealing.py::test_what_is_known_is_of_where_samples_are",
+    ),
+    Mutation(
+        "the next temperature as if nothing were weighted", "metrics/_annealing.py",
+        "w, gain = w / w.sum(), log_ratio[known]", "w, gain = 0 * w + 1 / len(w), log_ratio[known]",
+        "tests/metrics/test_annealing.py::test_a_chosen_temperature_leaves_nine_tenths",
     ),
     Mutation(
         "samples without descendants are forgotten", "metrics/_weighted.py",

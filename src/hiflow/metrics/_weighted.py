@@ -16,7 +16,7 @@ from hiflow._statistics import error_over_chains
 from hiflow.data import Samples, to_atoms
 from hiflow.energies import AbstractEnergy, Units, species_of, units_of
 from hiflow.energies import registry as _energies
-from hiflow.metrics._tail import pareto_k
+from hiflow.metrics._tail import pareto_k, trusted_up_to
 from hiflow.metrics._units import FreeEnergy
 from hiflow.priors import AbstractPrior
 
@@ -138,7 +138,7 @@ class Weighted:
         r"""Why the weights can't be trusted, in a sentence, or `None`. Above $\hat k = 0.7$, or
         $1 - 1/\log_{10} n$ for fewer than 2,154 samples, neither the estimates nor their errors nor
         `ess` mean what they say."""
-        bound, k = min(0.7, 1 - 1 / np.log10(max(len(self.energies), 10))), self.pareto_k
+        bound, k = trusted_up_to(len(self.energies)), self.pareto_k
         if k <= bound:
             return None
         return (
