@@ -62,7 +62,8 @@ def as_conditions(flow: Rows, condition: PyTree, size: int, owner: str) -> PyTre
         if condition is None:
             return None
         raise ValueError(
-            f"{owner}: the flow takes no `condition`. Train one that does: fit(..., condition=...)."
+            f"{owner}: the flow takes no `condition`. Train one that does: fit(..., condition=...). Of "
+            "samples that have conditions pass `samples.untold()`."
         )
     if condition is not None:
         return conditions.rows(condition, size, f"{owner}: `condition`")

@@ -250,3 +250,22 @@ def test_a_distance_is_of_the_classes_of_all_points_in_whatever_order():
     found = hf.metrics.held_out_score(flow, points, condition=labels)
     assert isinstance(found, hf.metrics.SampleDistance)
     assert found.distance < 2 * found.distance_floor + 10
+
+
+def test_samples_bring_their_conditions_and_chains(guidable):
+    """A flow that has learned to go without a condition would tell another density without a sound."""
+    points, labels = data(12)
+    samples: Any = hf.data.Samples(points, chains=labels, condition=labels % 2)
+    told = guidable.log_prob(points, condition=labels % 2)
+    assert not np.allclose(told, guidable.log_prob(points))
+    np.testing.assert_array_equal(guidable.log_prob(samples), told)
+    moved = guidable.pull(points, condition=labels % 2)
+    np.testing.assert_array_equal(guidable.pull(samples), moved)
+    score = hf.metrics.negative_log_likelihood
+    by_hand = score(guidable, points, chains=labels, condition=labels % 2)
+    found = score(guidable, samples)
+    assert (found.nll, found.nll_se) == (by_hand.nll, by_hand.nll_se)
+    assert found.nll_se != score(guidable, points, condition=labels % 2).nll_se
+    plain = hf.Flow(PRIOR, hf.networks.MLP(2, key=KEY))
+    with pytest.raises(ValueError, match=r"pass `samples.untold\(\)`"):
+        plain.log_prob(samples)

@@ -11,6 +11,7 @@ from hiflow.data import PixelTransform
 from hiflow.energies import AbstractEnergy
 from hiflow.experiments import _by_class as by_class
 from hiflow.experiments._caption import DISTANCE, caption
+from hiflow.experiments._chosen import chosen_rows
 from hiflow.experiments._data import pixel_transform
 from hiflow.experiments._doubled import columns
 from hiflow.experiments._failures import Failure
@@ -140,6 +141,7 @@ class Comparison:
             "classes": self.class_rows(),
             "untold": self.untold_rows(),
             "chosen": [row["label"] for row in self.choices()],
+            "by_choice": chosen_rows(self.members),
             "members": [
                 {"label": m.label, "seed": m.seed, **_without_points(m.scores)}
                 for m in self.members

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from hiflow.experiments._by_class import BY_CLASS, UNTOLD, WITHOUT, by_class_cells
+from hiflow.experiments._chosen import BY_CHOICE, CHOSEN, as_printed, chosen_rows
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._doubled import doubt
 from hiflow.experiments._losses import losses
@@ -31,6 +32,9 @@ def page(comparison: Comparison, figures: Iterable[str]) -> str:
         parts += ["## Without the class", "", *markdown_of(UNTOLD, untold), "", WITHOUT, ""]
     if chosen := comparison.choices():
         parts += ["## Each family's best by validation", "", *markdown_of(CHOICE, chosen), ""]
+    if by_choice := chosen_rows(comparison.members):
+        parts += ["## Paths by choice", "", *markdown_of(CHOSEN, by_choice), "", BY_CHOICE, ""]
+        parts += ["```text", as_printed(by_choice), "```", ""]
     if swept := comparison.swept():
         parts += ["## Solver settings", "", *markdown(*sweep_cells(swept)), "", SWEEP, ""]
     if samples := comparison.sample_rows():
