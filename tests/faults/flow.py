@@ -144,6 +144,10 @@ FAULTS = [
         "tests/test_coordinates.py::test_a_molecule_built_from_its_coordinates_has_them",
     ),
     Mutation(
+        "as many steps are twice as many", "experiments/_doubled.py", "steps=2 * steps", "steps=steps",
+        "tests/test_doubled.py::test_the_change_is_that_of_twice_as_many_steps",
+    ),
+    Mutation(
         "Metropolis without the way back", "metrics/_annealing_moves.py",
         "change += (_squares(momentum) - _squares(p)) / 2", "change += 0",
         "tests/metrics/test_annealing.py::test_weighted_means_are_the_targets",
