@@ -13,6 +13,7 @@ from hiflow.experiments import _by_class as by_class
 from hiflow.experiments._caption import DISTANCE, caption
 from hiflow.experiments._chosen import chosen_rows
 from hiflow.experiments._data import pixel_transform
+from hiflow.experiments._doubled import columns
 from hiflow.experiments._failures import Failure
 from hiflow.experiments._member import Member
 from hiflow.experiments._run_folder import Row
@@ -207,6 +208,7 @@ class Comparison:
             "controlled_se": None,
             "validation": _mean_of(m.validation for m in group),
             "failed": self._failed(first.label),
+            **columns([m.doubled for m in group]),
         }
         if nll is not None and all(member.control is not None for member in group):
             controlled = _controlled(group)
