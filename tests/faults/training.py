@@ -9,6 +9,12 @@ STEP = "tests/training/test_training_step.py::test_training_is_plain_optax"
 
 FAULTS = [
     Mutation(
+        "a class without points is one of the flow's", "training/_conditions.py",
+        "    if 0 in counts:", "    if -1 in counts:",
+        "tests/training/test_conditional_flows.py"
+        "::test_classes_that_no_point_has_are_refused_unless_they_are_said",
+    ),
+    Mutation(
         "finishing is left out", "training/_fit.py",
         "    return _finished(flow, run, unscaled, own)", "    return flow",
         "tests/training/test_finish.py::test_as_a_setting_it_follows_the_last_step",

@@ -214,6 +214,14 @@ def test_what_does_not_go_with_conditions_is_refused(network, settings, words):
         fitted(network, **settings)
 
 
+def test_classes_that_no_point_has_are_refused_unless_they_are_said():
+    """Labels from 1 on: of class 0 the flow would have samples all the same."""
+    with pytest.raises(ValueError, match="`condition` goes up to 3, and no point has 0"):
+        fitted(condition=data()[1] + 1)
+    said = fitted({"name": "mlp", "classes": 4, "width": 8, "depth": 1}, condition=data()[1] + 1)
+    assert hf.networks.conditions_of(said.network).classes == 4  # pyright: ignore
+
+
 def test_a_flow_says_what_it_lacks(shifted):
     with pytest.raises(ValueError, match="`finish` doesn't take"):
         hf.finish(shifted, jnp.ones((4, 2)), validation=jnp.ones((4, 2)), key=KEY)

@@ -66,10 +66,8 @@ class Samples:
             chains = points.chains if chains is None else chains
             report, origin = report or points.report, origin or points.origin
             if condition is None:
-                condition, classes = (
-                    points.condition,
-                    points.classes if classes is None else classes,
-                )
+                condition = points.condition
+                classes = points.classes if classes is None else classes
         self.points = jnp.asarray(points)
         self.chains = None if chains is None else np.asarray(chains)
         self.report, self.origin = report, origin

@@ -28,6 +28,7 @@ from hiflow.training._checkpoints import Checkpoints
 from hiflow.training._conditions import (
     check_same_classes,
     checked_conditions,
+    refuse_gaps,
     taught,
     with_points,
 )
@@ -155,6 +156,7 @@ def fit(
     if condition is None and validation_condition is None:
         check_same_classes(data, validation)
     condition, asked = with_points(data, condition)
+    refuse_gaps(network, asked, condition)
     validation_condition, _ = with_points(validation, validation_condition)
     source = as_source(data)
     points = jnp.asarray(data) if source is None else source
