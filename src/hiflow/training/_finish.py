@@ -156,8 +156,8 @@ def finish(
     if estimator == "path" and given is not None:
         if given.event_shape != flow.prior.event_shape:
             raise ValueError(
-                f"finish: `energy` must be of events of shape {flow.prior.event_shape}, as the flow, got "
-                f"{given.event_shape}."
+                f"finish: `energy` must be of events of shape {flow.prior.event_shape}, as the flow, "
+                f"got {given.event_shape}."
             )
         loss_of = PathGradient(given)
     memory, best, waited = optimiser.init(weights), weights, 0
