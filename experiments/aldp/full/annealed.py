@@ -227,7 +227,9 @@ def over(rows: list[dict], name: str) -> tuple[float, float]:
     values = np.array([row[name] for row in rows])
     if len(values) > 2:
         return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
-    each = np.array([np.hypot(row["left"]["f_se"], row["right"]["f_se"]) for row in rows])
+    sides = np.array([[row[side]["f_se"] for side in ("left", "right")] for row in rows])
+    # Nearly all of Z is of the left.
+    each = np.hypot(*sides.T) if name == "delta_f" else sides[:, 0]
     return float(values.mean()), float(np.sqrt(np.sum(each**2)) / len(each))
 
 
