@@ -134,6 +134,10 @@ FAULTS = [
         "tests/metrics/test_weights.py::test_the_tails_shape_is_that_of_a_pareto_law",
     ),
     Mutation(
+        "weights below zero", "metrics/_wasserstein.py", "or w.min() < 0 or", "or w.min() < -9 or",
+        "tests/metrics/test_wasserstein.py::test_what_is_no_weight_of_each_sample_is_refused",
+    ),
+    Mutation(
         "a torus with a seam", "metrics/_wasserstein.py",
         "np.minimum(change, 2 * np.pi - change) ** 2", "change ** 2",
         "tests/metrics/test_wasserstein.py::test_on_a_torus_the_way_around_is_taken",
