@@ -1,6 +1,7 @@
 """`path = "auto"` in a file: chosen once, by training points alone, and gone on with."""
 
 import json
+from html import unescape
 
 import jax
 import jsonschema
@@ -11,6 +12,9 @@ import small_runs
 from hiflow import experiments
 from hiflow.experiments import _auto_settings
 from hiflow.experiments._data import make_samples
+from hiflow.experiments._html import html
+from hiflow.experiments._page import page
+from hiflow.experiments._run_folder import RunFolder
 from small_runs import RING
 
 TOML = (
@@ -79,6 +83,20 @@ def test_the_choice_is_that_of_the_training_points_alone(run):
     kept = json.loads((folder / "run/seed-0/chosen/choice.json").read_text())
     assert kept["path"] == choice.table
     assert kept["why"] == str(choice).splitlines()
+
+
+def test_the_pages_tell_what_was_chosen_for_every_seed_and_why(run):
+    folder, comparison = run
+    kept = json.loads((folder / "run/seed-0/chosen/choice.json").read_text())
+    (row,) = comparison.numbers()["by_choice"]
+    assert (row["label"], row["seed"]) == ("chosen", 0)
+    assert (row["path"], row["why"]) == (kept["path"], kept["why"])
+    assert f"{row['chosen']}: {row['because']}" == kept["why"][-1]
+    for text in (page(comparison, ()), html(comparison, {}, RunFolder(folder / "run"))):
+        told = unescape(text)
+        assert "Paths by choice" in told
+        assert all(line in told for line in kept["why"][:-1])
+        assert row["because"] in told
 
 
 @pytest.mark.parametrize(

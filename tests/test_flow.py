@@ -377,3 +377,15 @@ def test_a_solve_that_does_not_arrive_is_no_number():
         flow.log_prob(x)
     with pytest.raises(RuntimeError, match="`rtol` and `atol`"):
         jax.block_until_ready(eqx.filter_jit(flow.log_prob)(x))
+
+
+def test_events_may_be_numbers_alone():
+    network = hf.networks.MLP((), width=8, depth=1, key=KEY)
+    flow = hf.Flow(hf.priors.Normal(()), network, method="Heun", steps=8)
+    x = jnp.linspace(-8, 8, 200)
+    density = jnp.exp(flow.log_prob(x))
+    assert density.shape == flow.velocity(0.5, x).shape == (200,)
+    np.testing.assert_allclose(jnp.trapezoid(density, x), 1, atol=1e-3)
+    np.testing.assert_allclose(jnp.exp(flow.log_prob(x[60])), density[60], rtol=1e-4)
+    with pytest.raises(ValueError, match=r"must have shape \(\) or \(n, \), got \(2, 2\)"):
+        flow.log_prob(jnp.ones((2, 2)))

@@ -54,6 +54,17 @@ def test_components_within_components_are_laid_out_and_indented():
     assert max(map(len, lines)) <= 100
 
 
+def test_tables_of_arrays_are_short_too():
+    class Named(hf.couplings.AbstractCoupling):
+        parts: dict[str, jax.Array]
+
+        def __call__(self, key, x0, x1):
+            return x0
+
+    parts = {"a": jnp.zeros(500), "b": jnp.ones(2)}
+    assert repr(Named(parts)) == "Named(parts={'a': float32[500], 'b': [1, 1]})"
+
+
 def test_a_component_of_anything_else_than_arrays_can_be_shown():
     ring = hf.energies.Ring()
     text = []

@@ -39,11 +39,21 @@ def border(owner: str, **converters: Converter) -> Callable[[Callable[P, R]], Ca
                 if name in bound.arguments:
                     given = bound.arguments[name]
                     bound.arguments[name] = convert(given, f"{owner}: `{name}`")
+                    if convert is points:
+                        _bring(given, bound, signature)
             return function(*bound.args, **bound.kwargs)
 
         return called
 
     return decorate
+
+
+def _bring(samples: Any, bound: inspect.BoundArguments, signature: inspect.Signature) -> None:
+    """What samples have beside their points, for arguments of these names that were left out."""
+    for name in ("chains", "condition"):
+        brought, left_out = getattr(samples, name, None), bound.arguments.get(name) is None
+        if brought is not None and left_out and name in signature.parameters:
+            bound.arguments[name] = brought
 
 
 def _needed(signature: inspect.Signature) -> str:
@@ -102,7 +112,8 @@ def count(value: Any, what: str) -> int:
 
 def points(value: Any, what: str) -> Array:
     """An array of floats: one or more events, none of them NaN or infinite. Samples are their points,
-    numbers of double precision become JAX's default type.
+    and bring their conditions and chains where these are left out; numbers of double precision become
+    JAX's default type.
 
     **Raises:** `ValueError` for anything else.
     """

@@ -44,11 +44,12 @@ def check_batch(flow: Rows, x: Array, what: str) -> None:
 def as_batch(flow: Rows, x: Array, what: str) -> tuple[Array, tuple[int, ...]]:
     """One event or a batch of them as a batch, and the shape that results are to have."""
     event = flow.prior.event_shape
-    if x.shape[-len(event) :] != event or x.ndim > len(event) + 1:
+    first = x.ndim - len(event)  # Of an event's axes, which may be none.
+    if first not in (0, 1) or x.shape[first:] != event:
         raise ValueError(
             f"{what} must have shape {event} or (n, {', '.join(map(str, event))}), got {x.shape}."
         )
-    return x.reshape(-1, *event), x.shape[: x.ndim - len(event)]
+    return x.reshape(-1, *event), x.shape[:first]
 
 
 def as_conditions(flow: Rows, condition: PyTree, size: int, owner: str) -> PyTree:
@@ -62,7 +63,8 @@ def as_conditions(flow: Rows, condition: PyTree, size: int, owner: str) -> PyTre
         if condition is None:
             return None
         raise ValueError(
-            f"{owner}: the flow takes no `condition`. Train one that does: fit(..., condition=...)."
+            f"{owner}: the flow takes no `condition`. Train one that does: fit(..., condition=...). Of "
+            "samples that have conditions pass `samples.untold()`."
         )
     if condition is not None:
         return conditions.rows(condition, size, f"{owner}: `condition`")

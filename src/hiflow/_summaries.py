@@ -97,6 +97,8 @@ def _value(value: Any) -> str:
         return f"{value.dtype}{list(value.shape)}"
     if callable(value) and hasattr(value, "__name__"):
         return str(getattr(value, "__name__"))  # noqa: B009
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key!r}: {in_a_line(each)}' for key, each in value.items())}}}"
     if isinstance(value, tuple | list) and not all(isinstance(each, int | float) for each in value):
         return f"[{', '.join(in_a_line(each) for each in value)}]"
     return repr(value)

@@ -102,6 +102,23 @@ def test_a_saved_set_is_loaded_as_it_was(samples, tmp_path):
         samples.save(tmp_path / "s.txt")
 
 
+def test_samples_of_samples_have_what_these_have():
+    labels = np.arange(6) % 2
+    first = Samples(np.zeros((6, 2)), labels, None, "somewhere", labels, ("a", "b"))
+    again = Samples(first)
+    assert (again.origin, again.classes) == ("somewhere", ("a", "b"))
+    for found in (again.chains, again.condition):
+        np.testing.assert_array_equal(found, labels)
+    np.testing.assert_array_equal(Samples(first, chains=labels + 1).chains, labels + 1)
+
+
+def test_numbers_beyond_single_precision_are_refused(tmp_path):
+    """They would be infinite."""
+    np.save(tmp_path / "far.npy", np.full((3, 2), 1e39))
+    with pytest.raises(ValueError, match="holds NaN or infinity in 3 of 3 points"):
+        load(tmp_path / "far.npy")
+
+
 def test_flat_files_are_reshaped_to_the_event(tmp_path):
     np.save(tmp_path / "flat.npy", np.zeros((7, 6)))
     assert load(tmp_path / "flat.npy", event_shape=(3, 2)).shape == (7, 3, 2)

@@ -168,3 +168,7 @@ def test_what_does_not_fit_is_refused(springs):
 def test_an_event_is_of_floats_in_its_own_precision(springs):
     assert hf.energies.as_event(springs, np.ones((3, 3), int)).dtype == jnp.result_type(float)
     assert hf.energies.as_event(springs, jnp.ones((3, 3), jnp.float16)).dtype == jnp.float16
+    with pytest.raises(ValueError, match="`x` must be real, got complex"):
+        hf.energies.as_event(springs, 1j * np.ones((3, 3)))
+    with pytest.raises(ValueError, match="`x` must be an array of numbers, got 'here'"):
+        hf.energies.as_event(springs, "here")

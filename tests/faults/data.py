@@ -46,6 +46,13 @@ FAULTS = [
         "test_numbers_of_classes_are_those_of_the_samples_that_were_saved_or_trained_on",
     ),
     Mutation(
+        "samples of samples lose their chains",
+        "data/_samples.py",
+        "chains = points.chains if chains is None else chains",
+        "chains = chains",
+        "tests/data/test_samples.py::test_samples_of_samples_have_what_these_have",
+    ),
+    Mutation(
         "nanometres among ångströms",
         "data/_load.py",
         "if length != wanted:",

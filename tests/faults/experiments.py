@@ -10,6 +10,11 @@ BEGINNINGS = "tests/test_beginnings.py::"
 
 FAULTS = [
     Mutation(
+        "a page tells what was chosen and not by what", "experiments/_chosen.py",
+        '*row["why"][:-1]])', '*row["why"][-1:]])',
+        "tests/test_auto.py::test_the_pages_tell_what_was_chosen_for_every_seed_and_why",
+    ),
+    Mutation(
         "every candidate of a tuned family counts", "experiments/_committed.py",
         'if not row["family"] or row["label"] in numbers["chosen"]', 'if row["label"]',
         "tests/test_committed.py::"

@@ -9,6 +9,11 @@ ARRIVAL = "tests/test_flow.py::test_a_solve_that_does_not_arrive_is_no_number"
 
 FAULTS = [
     Mutation(
+        "conditions of samples are left behind", "_border.py",
+        'for name in ("chains", "condition"):', 'for name in ("chains",):',
+        "tests/training/test_conditional_flows.py::test_samples_bring_their_conditions_and_chains",
+    ),
+    Mutation(
         "log density of the wrong sign", "_carry.py", "log_prob(flow, x0) + _mean(gained)",
         "log_prob(flow, x0) - _mean(gained)",
         "tests/test_flow.py::test_density_of_a_linear_field_is_the_transformed_gaussian",
@@ -129,6 +134,10 @@ FAULTS = [
         "tests/metrics/test_weights.py::test_the_tails_shape_is_that_of_a_pareto_law",
     ),
     Mutation(
+        "weights below zero", "metrics/_wasserstein.py", "or w.min() < 0 or", "or w.min() < -9 or",
+        "tests/metrics/test_wasserstein.py::test_what_is_no_weight_of_each_sample_is_refused",
+    ),
+    Mutation(
         "a torus with a seam", "metrics/_wasserstein.py",
         "np.minimum(change, 2 * np.pi - change) ** 2", "change ** 2",
         "tests/metrics/test_wasserstein.py::test_on_a_torus_the_way_around_is_taken",
@@ -137,6 +146,10 @@ FAULTS = [
         "a torsion seen from behind", "coordinates.py", "jnp.sum(a * m, axis=-1)",
         "-jnp.sum(a * m, axis=-1)",
         "tests/test_coordinates.py::test_a_molecule_built_from_its_coordinates_has_them",
+    ),
+    Mutation(
+        "as many steps are twice as many", "experiments/_doubled.py", "steps=2 * steps", "steps=steps",
+        "tests/test_doubled.py::test_the_change_is_that_of_twice_as_many_steps",
     ),
     Mutation(
         "Metropolis without the way back", "metrics/_annealing_moves.py",

@@ -9,9 +9,21 @@ STEP = "tests/training/test_training_step.py::test_training_is_plain_optax"
 
 FAULTS = [
     Mutation(
+        "a class without points is one of the flow's", "training/_conditions.py",
+        "    if 0 in counts:", "    if -1 in counts:",
+        "tests/training/test_conditional_flows.py"
+        "::test_classes_that_no_point_has_are_refused_unless_they_are_said",
+    ),
+    Mutation(
         "finishing is left out", "training/_fit.py",
-        "    return _finished(flow, run, unscaled)", "    return flow",
+        "    return _finished(flow, run, unscaled, own)", "    return flow",
         "tests/training/test_finish.py::test_as_a_setting_it_follows_the_last_step",
+    ),
+    Mutation(
+        "path gradients without the flow's own score", "training/_finish.py",
+        "jax.vmap(jax.grad(self.energy))(x) + score)", "jax.vmap(jax.grad(self.energy))(x))",
+        "tests/training/test_finish.py::"
+        "test_path_gradients_have_the_likelihoods_mean_and_none_of_its_variance_at_the_optimum",
     ),
     Mutation(
         "an untold difference chooses among plenty", "training/_choose.py",

@@ -185,6 +185,14 @@ def test_a_real_flow_of_particles_stays_centred():
     np.testing.assert_allclose(found.samples.energies, same, rtol=1e-4)
 
 
+def test_temperatures_may_be_an_array():
+    flow, key = Wide(1.0), jax.random.key(0)
+    given: list[Any] = [np.int64(2), np.array([0.5, 1.0]), jnp.array([0.5, 1.0])]
+    for temperatures in given:
+        found = anneal(flow, STIFF, key=key, size=20, moves=0, temperatures=temperatures)
+        assert found.inverse_temperatures == (0.5, 1.0)
+
+
 def test_settings_that_are_none_are_refused():
     settings: Any
     for settings, words in (

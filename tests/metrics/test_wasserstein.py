@@ -92,5 +92,14 @@ def test_weights_bring_samples_to_the_reference():
 def test_what_cannot_be_compared_is_refused():
     with pytest.raises(ValueError, match="give both the same coordinates"):
         wasserstein(jnp.zeros((3, 2)), jnp.zeros((3, 1)), key=KEY)
-    with pytest.raises(ValueError, match="`size` must be at least 1"):
+    with pytest.raises(ValueError, match="`size` must be a whole number, at least 1"):
         wasserstein(jnp.zeros((3, 2)), jnp.zeros((3, 2)), key=KEY, size=0)
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, np.nan, 1.0], [2.0, -1.0, 0.0], [0.0, 0.0, 0.0]])
+def test_what_is_no_weight_of_each_sample_is_refused(weights):
+    x, w = jnp.arange(3.0)[:, None], np.array(weights)
+    with pytest.raises(ValueError, match="`weights` must be 3 numbers of at least 0"):
+        wasserstein(x, x, key=jax.random.key(0), weights=w)
+    with pytest.raises(ValueError, match="`weights` must be 3 numbers of at least 0"):
+        energy_wasserstein(np.arange(3.0), np.arange(3.0), weights=w)

@@ -214,6 +214,14 @@ def test_what_does_not_go_with_conditions_is_refused(network, settings, words):
         fitted(network, **settings)
 
 
+def test_classes_that_no_point_has_are_refused_unless_they_are_said():
+    """Labels from 1 on: of class 0 the flow would have samples all the same."""
+    with pytest.raises(ValueError, match="`condition` goes up to 3, and no point has 0"):
+        fitted(condition=data()[1] + 1)
+    said = fitted({"name": "mlp", "classes": 4, "width": 8, "depth": 1}, condition=data()[1] + 1)
+    assert hf.networks.conditions_of(said.network).classes == 4  # pyright: ignore
+
+
 def test_a_flow_says_what_it_lacks(shifted):
     with pytest.raises(ValueError, match="`finish` doesn't take"):
         hf.finish(shifted, jnp.ones((4, 2)), validation=jnp.ones((4, 2)), key=KEY)
@@ -250,3 +258,22 @@ def test_a_distance_is_of_the_classes_of_all_points_in_whatever_order():
     found = hf.metrics.held_out_score(flow, points, condition=labels)
     assert isinstance(found, hf.metrics.SampleDistance)
     assert found.distance < 2 * found.distance_floor + 10
+
+
+def test_samples_bring_their_conditions_and_chains(guidable):
+    """A flow that has learned to go without a condition would tell another density without a sound."""
+    points, labels = data(12)
+    samples: Any = hf.data.Samples(points, chains=labels, condition=labels % 2)
+    told = guidable.log_prob(points, condition=labels % 2)
+    assert not np.allclose(told, guidable.log_prob(points))
+    np.testing.assert_array_equal(guidable.log_prob(samples), told)
+    moved = guidable.pull(points, condition=labels % 2)
+    np.testing.assert_array_equal(guidable.pull(samples), moved)
+    score = hf.metrics.negative_log_likelihood
+    by_hand = score(guidable, points, chains=labels, condition=labels % 2)
+    found = score(guidable, samples)
+    assert (found.nll, found.nll_se) == (by_hand.nll, by_hand.nll_se)
+    assert found.nll_se != score(guidable, points, condition=labels % 2).nll_se
+    plain = hf.Flow(PRIOR, hf.networks.MLP(2, key=KEY))
+    with pytest.raises(ValueError, match=r"pass `samples.untold\(\)`"):
+        plain.log_prob(samples)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 import hiflow as hf
 from hiflow import experiments
-from hiflow.training._finish import likelihood_loss
+from hiflow.training._finish import PathGradient, likelihood_loss
 
 KEY = jax.random.key(0)
 FEW = {"method": "Heun", "steps": 4}
@@ -74,9 +74,63 @@ def test_a_flow_that_gets_no_better_is_returned_as_it_was():
     assert (history.rows[-1]["step"], history.rows[-1]["ended"]) == (2, "patience")
 
 
+class Affine(hf.networks.AbstractVelocityField):
+    """A flow that can be solved: x = e^a x0 + b (e^a - 1) / a."""
+
+    a: jax.Array
+    b: jax.Array
+    event_shape = (2,)
+    group = hf.groups.Trivial()
+
+    def __call__(self, t, x):
+        return self.a * x + self.b
+
+
+def gradients(loss_of, a, b, x):
+    flow = hf.Flow(hf.priors.Normal(2), Affine(jnp.asarray(a), jnp.asarray(b)), "Tsit5", steps=12)
+    weights, _ = eqx.partition(flow.network, eqx.is_inexact_array)
+    of_one = jax.grad(loss_of)
+    return np.array([jax.tree.leaves(of_one(weights, flow, y[None], KEY)) for y in x])
+
+
+def test_path_gradients_have_the_likelihoods_mean_and_none_of_its_variance_at_the_optimum(x64):
+    width, centre = 0.5, 1.0
+    energy = hf.energies.Gaussian(jnp.full(2, centre), jnp.eye(2) / width**2)
+    # Their mean and covariance are the energy's, and nothing here is of higher order.
+    x = centre + width * 2**0.5 * jnp.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    found, plain = (gradients(of, 0.3, -0.2, x) for of in (PathGradient(energy), likelihood_loss))
+    np.testing.assert_allclose(found.mean(0), plain.mean(0), rtol=1e-4)
+    a = np.log(width)
+    best = float(a), float(centre * a / (width - 1))
+    found, plain = (gradients(of, *best, x) for of in (PathGradient(energy), likelihood_loss))
+    np.testing.assert_allclose(found, 0, atol=1e-4)
+    assert plain.std(axis=0).min() > 0.5
+    np.testing.assert_allclose(plain.mean(0), 0, atol=1e-4)
+
+
+def test_a_path_gradients_loss_is_the_likelihood():
+    energy = hf.energies.Gaussian(jnp.zeros(2), jnp.eye(2))
+    weights, _ = eqx.partition(flow_of().network, eqx.is_inexact_array)
+    found, expected = (
+        float(of(weights, flow_of(), POINTS[:3], KEY))
+        for of in (PathGradient(energy), likelihood_loss)
+    )
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"estimator": "paths"}, "finish: `estimator` must be one of plain, path"),
+        ({"estimator": "path"}, "and there is no energy. Pass `energy`"),
+        (
+            {"estimator": "path", "energy": hf.energies.FittedGaussian.fit(POINTS, rank=1)},
+            "FittedGaussian is fitted to data",
+        ),
+        (
+            {"estimator": "path", "energy": hf.energies.Gaussian(jnp.zeros(3), jnp.eye(3))},
+            r"`energy` must be of events of shape \(2,\)",
+        ),
         ({"steps": 0}, "finish: `steps` must be at least 1"),
         ({"learning_rate": -1.0}, "finish: `learning_rate` must be a positive number"),
         ({"patience": None}, "finish: `patience` must be at least 1"),
@@ -104,13 +158,16 @@ def trained(**changes):
     return hf.fit(network, "optimal-transport", POINTS, **given)
 
 
-@pytest.mark.parametrize("standardise", [False, True])
-def test_as_a_setting_it_follows_the_last_step(standardise):
+@pytest.mark.parametrize(
+    ("standardise", "more"), [(False, {}), (True, {}), (True, {"estimator": "path"})]
+)
+def test_as_a_setting_it_follows_the_last_step(standardise, more):
+    energy = hf.energies.Gaussian(jnp.array([1.0, -1.0]), 4 * jnp.eye(2))
     plain = trained(finish=None, standardise=standardise)
-    key = jax.random.fold_in(KEY, 2**32 - 1)
-    expected = hf.finish(plain, POINTS, validation=OTHERS, key=key, **FINISH)
+    key, how = jax.random.fold_in(KEY, 2**32 - 1), FINISH | more
+    expected = hf.finish(plain, POINTS, validation=OTHERS, key=key, energy=energy, **how)
     history = hf.History()
-    found = trained(history=history, standardise=standardise)
+    found = trained(history=history, standardise=standardise, finish=how, energy=energy)
     assert not eqx.tree_equal(found, plain)
     assert eqx.tree_equal(found, expected)
     before, after = (history.rows[-1][name] for name in ("nll_trained", "nll_finished"))
@@ -139,6 +196,7 @@ def test_cut_while_finishing_it_goes_on_from_the_end_of_training(tmp_path, monke
         ({"finish": 4}, "`finish` must be a table of settings of hiflow.finish: steps"),
         ({"finish": {"step": 4}}, "has an unknown setting 'step'; did you mean 'steps'"),
         ({"finish": {"steps": 0}}, "says a `steps` that must be at least 1"),
+        ({"finish": {"estimator": "path"}}, "takes the forces of the energy"),
         ({"validation": None}, "`finish` judges by the NLL of held-out points"),
     ],
 )

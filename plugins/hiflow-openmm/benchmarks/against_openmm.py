@@ -1,6 +1,6 @@
 """The translated energy beside OpenMM's: how far they agree, and what a force costs, on one core.
 
-    python plugins/hiflow-openmm/benchmarks/against_openmm.py [--frames 500] [--seconds 5]
+    python plugins/hiflow-openmm/benchmarks/against_openmm.py [--frames 500] [--seconds 5] [--only gbn2]
 
 Geometries are thermal (Langevin dynamics of OpenMM at 300 and at 1,000 K), and those with every
 coordinate moved by normal noise of 0.05, 0.2 and 0.5 Å: bonds of half and of twice their length. Left
@@ -21,12 +21,14 @@ if hasattr(os, "sched_setaffinity"):  # One core for both, whatever their thread
 import argparse
 import time
 from collections.abc import Callable
+from importlib.resources import files
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import openmm
+from openmm import app
 
 from hiflow_openmm import OpenMMEnergy, in_openmm, langevin
 
@@ -40,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--frames", type=int, default=500, help="of each temperature")
     parser.add_argument("--seconds", type=float, default=5.0, help="to time each for; 0 for none")
+    parser.add_argument("--only", nargs="+", help="force fields with one of these in their names")
     given = parser.parse_args()
     sets = geometries(given.frames)
     print(
@@ -49,11 +52,28 @@ def main() -> None:
     made: dict[str, Any] = dict(OpenMMEnergy.presets) | {
         ", ".join(forcefield): {"pdb": "aldp", "forcefield": forcefield} for forcefield in MORE
     }
+    made |= {
+        "charmm36.xml": charmm(),
+        "charmm36.xml, implicit/gbn2.xml": charmm("implicit/gbn2.xml"),
+    }
     for name, arguments in made.items():
+        if given.only is not None and not any(part in name for part in given.only):
+            continue
         agreement(name, arguments, sets)
     if given.seconds > 0:
         print()
         speed(given.seconds)
+
+
+def charmm(*more: str) -> dict[str, Any]:
+    """Alanine dipeptide in `charmm36.xml`, which has two residues with its atoms and bonds: ALAD, and
+    AANM, which is left out."""
+    pdb = app.PDBFile(str(files("hiflow_openmm") / "data" / "aldp.pdb"))
+    field = app.ForceField("charmm36.xml", *more)
+    for known in field._templateSignatures.values():
+        known[:] = [template for template in known if template.name != "AANM"]
+    system = field.createSystem(pdb.topology, nonbondedMethod=app.NoCutoff)
+    return {"system": system, "positions": pdb.positions, "topology": pdb.topology}
 
 
 def agreement(name: str, made: dict[str, Any], sets: dict[str, np.ndarray]) -> None:

@@ -192,7 +192,7 @@ def _range(frames: Sequence[int] | None, n: int, path: Path) -> slice:
     if frames is None:
         return slice(None)
     numbers = list(frames)
-    whole = all(isinstance(number, int) and not isinstance(number, bool) for number in numbers)
+    whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in numbers)
     if whole and len(numbers) in (2, 3):
         start, stop, step = (*numbers, 1)[:3]
         if 0 <= start < stop <= n and step >= 1:
@@ -260,8 +260,10 @@ def _checked(points: np.ndarray, event_shape: tuple[int, ...] | None, path: Path
                 f"of shape {points.shape}.{_axes(points.shape[1:], tuple(event_shape))}"
             )
         points = points.reshape(-1, *event_shape)
+    with np.errstate(over="ignore"):  # What single precision doesn't hold is refused too.
+        points = points.astype(jnp.result_type(float))
     refuse_not_finite(points, f"load: {str(path)!r}", kind="points", cure="Remove them first.")
-    return points.astype(jnp.result_type(float))
+    return points
 
 
 def _refuse_empty(points: np.ndarray, path: Path) -> None:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow import _border
 from hiflow._border import border
+from hiflow._disk import write_arrays
 from hiflow.data._conditions import CLASSES, CONDITION
 from hiflow.data._report import SamplingReport
 from hiflow.data._suspicions import SuspiciousDataWarning
@@ -24,7 +25,7 @@ class Samples:
 
     **Arguments:**
 
-    - `points`: `(n, *event)`.
+    - `points`: `(n, *event)`; of other samples, what these have besides is taken where it is left out.
     - `chains`: `(n,)` integers, the Markov chain of each point; `None` if they are independent.
     - `report`: how a sampler fared, or `None` for points from elsewhere.
     - `origin`: where points of files are from, in a sentence: particles, units, what was done to them.
@@ -61,6 +62,12 @@ class Samples:
         condition: object = None,
         classes: Sequence[str] | None = None,
     ):
+        if isinstance(points, Samples):
+            chains = points.chains if chains is None else chains
+            report, origin = report or points.report, origin or points.origin
+            if condition is None:
+                condition = points.condition
+                classes = points.classes if classes is None else classes
         self.points = jnp.asarray(points)
         self.chains = None if chains is None else np.asarray(chains)
         self.report, self.origin = report, origin
@@ -159,9 +166,9 @@ class Samples:
         **Raises:** `ValueError` for another number, or one that takes samples of every chain. Warns by
         a [`SuspiciousDataWarning`][hiflow.data.SuspiciousDataWarning] if there is one chain alone.
         """
-        if not 0 < n_test < len(self):
+        if not isinstance(n_test, int | np.integer) or not 0 < n_test < len(self):
             raise ValueError(
-                f"Samples.split: `n_test` must be between 1 and {len(self) - 1}, got {n_test}."
+                f"Samples.split: `n_test` must be whole, between 1 and {len(self) - 1}; got {n_test!r}."
             )
         order = np.asarray(jax.random.permutation(key, len(self)))
         side = order
@@ -205,7 +212,7 @@ class Samples:
         if self.condition is not None and self.classes is not None:
             arrays[CLASSES] = np.asarray(self.classes)
             arrays[CONDITION] = arrays[CLASSES][self.condition]
-        np.savez_compressed(path, **arrays)
+        write_arrays(path, arrays)
 
 
 def _enough(counts: np.ndarray, wanted: int) -> int:

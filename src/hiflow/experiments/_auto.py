@@ -18,7 +18,7 @@ from hiflow.experiments._arm import Arm
 from hiflow.training._components import Components
 from hiflow.training._trials import SHARE
 
-_NAME = "choice.json"
+CHOICE = "choice.json"
 
 
 def with_choice(
@@ -81,12 +81,12 @@ def _asked(settings: Mapping[str, Any]) -> str:
 
 def _keep(place: Path, found: Mapping[str, Any]) -> None:
     place.mkdir(parents=True, exist_ok=True)
-    write_json(place / _NAME, dict(found), indent=1)
+    write_json(place / CHOICE, dict(found), indent=1)
 
 
 def _kept(place: Path, asked: str) -> dict[str, Any] | None:
     """The choice that a folder holds for these settings."""
-    file = place / _NAME
+    file = place / CHOICE
     if not file.is_file():
         return None
     try:

@@ -11,7 +11,9 @@ from hiflow.data import PixelTransform
 from hiflow.energies import AbstractEnergy
 from hiflow.experiments import _by_class as by_class
 from hiflow.experiments._caption import DISTANCE, caption
+from hiflow.experiments._chosen import chosen_rows
 from hiflow.experiments._data import pixel_transform
+from hiflow.experiments._doubled import columns
 from hiflow.experiments._failures import Failure
 from hiflow.experiments._member import Member
 from hiflow.experiments._run_folder import Row
@@ -139,6 +141,7 @@ class Comparison:
             "classes": self.class_rows(),
             "untold": self.untold_rows(),
             "chosen": [row["label"] for row in self.choices()],
+            "by_choice": chosen_rows(self.members),
             "members": [
                 {"label": m.label, "seed": m.seed, **_without_points(m.scores)}
                 for m in self.members
@@ -205,6 +208,7 @@ class Comparison:
             "controlled_se": None,
             "validation": _mean_of(m.validation for m in group),
             "failed": self._failed(first.label),
+            **columns([m.doubled for m in group]),
         }
         if nll is not None and all(member.control is not None for member in group):
             controlled = _controlled(group)

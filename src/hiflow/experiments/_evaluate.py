@@ -13,6 +13,7 @@ from hiflow._disk import fingerprint, trusting
 from hiflow.energies import AbstractEnergy
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._data import pixel_transform
+from hiflow.experiments._doubled import doubled
 from hiflow.experiments._fitted import make_energy
 from hiflow.experiments._member import Member, parts_of, told_of
 from hiflow.experiments._record import bits_per_dim
@@ -99,6 +100,9 @@ def _evaluated(
         parts = parts_of(experiment, label)
         member = Member(label, *parts, seed, place, [scores], test, experiment)
         members.append(member)
+        if member.has_density:
+            solved = flow.with_settings(**settings)
+            member.doubled = doubled(solved, points, condition, scores["log_prob"])
         tell(member, flow.with_settings(**settings), known[seed], told_of(run, seed))
     if energy is not None:
         data.warn_if_inconsistent(energy, points, chains)

@@ -92,6 +92,7 @@ def _made_of(folder: RunFolder, experiment: Experiment, flows: list[Path]) -> di
     files = [folder.root / "config.toml", *flows]
     for flow in flows:
         files += [flow.parent / "history.jsonl", flow.parents[1] / "data.json"]
+        files += flow.parent.glob("choice.json")
     found = {path.relative_to(folder.root).as_posix(): _hash(path) for path in files}
     named = {f"[{name}]": _hash(Path(name)) for name in _named_files(experiment.tables)}
     return found | named | {package: _version(package) for package in _PACKAGES}

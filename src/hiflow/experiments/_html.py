@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from hiflow.experiments._by_class import BY_CLASS, UNTOLD, WITHOUT, by_class_cells
+from hiflow.experiments._chosen import BY_CHOICE, CHOSEN, as_printed, chosen_rows
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._page import ALT, SWEEP, explanation, sampled, sweep_cells
 from hiflow.experiments._run_folder import RunFolder
@@ -57,6 +58,9 @@ def _results(comparison: Comparison) -> list[str]:
         parts += ["<h2>Without the class</h2>", _table(UNTOLD, untold), _text(WITHOUT)]
     if chosen := comparison.choices():
         parts += ["<h2>Each family's best by validation</h2>", _table(CHOICE, chosen)]
+    if by_choice := chosen_rows(comparison.members):
+        parts += ["<h2>Paths by choice</h2>", _table(CHOSEN, by_choice), _text(BY_CHOICE)]
+        parts += [_code(as_printed(by_choice))]
     if comparison.failures:
         failed = "".join(f"<li>{escape(str(each))}</li>" for each in comparison.failures)
         parts += [f"<h2>Failed</h2><ul>{failed}</ul>"]

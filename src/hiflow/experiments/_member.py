@@ -94,6 +94,8 @@ class Member:
     control: Control | None = None
     validation: float | None = None
     sweep: list[Row] | None = None
+    doubled: Row | None = None
+    """How few test points change by twice the number of the solver's steps."""
     weighted: Weighted | None = None
 
     def __repr__(self) -> str:

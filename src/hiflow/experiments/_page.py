@@ -5,7 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from hiflow.experiments._by_class import BY_CLASS, UNTOLD, WITHOUT, by_class_cells
+from hiflow.experiments._chosen import BY_CHOICE, CHOSEN, as_printed, chosen_rows
 from hiflow.experiments._comparison import Comparison
+from hiflow.experiments._doubled import doubt
 from hiflow.experiments._losses import losses
 from hiflow.experiments._run_folder import Row
 from hiflow.experiments._tables import CHOICE, LIKELIHOOD, SAMPLES, markdown, markdown_of
@@ -17,6 +19,7 @@ def page(comparison: Comparison, figures: Iterable[str]) -> str:
     every = [*rows, *comparison.failed_rows()]
     parts = ["# Comparison", "", *markdown_of(LIKELIHOOD, every), ""]
     parts += [explanation(comparison, rows), ""]
+    parts += [f"**{words}**\n" for words in filter(None, map(doubt, rows))]
     if said := losses(comparison):
         parts += ["## Losses and targets other than the plain ones", "", *said, ""]
     if comparison.failures:
@@ -29,6 +32,9 @@ def page(comparison: Comparison, figures: Iterable[str]) -> str:
         parts += ["## Without the class", "", *markdown_of(UNTOLD, untold), "", WITHOUT, ""]
     if chosen := comparison.choices():
         parts += ["## Each family's best by validation", "", *markdown_of(CHOICE, chosen), ""]
+    if by_choice := chosen_rows(comparison.members):
+        parts += ["## Paths by choice", "", *markdown_of(CHOSEN, by_choice), "", BY_CHOICE, ""]
+        parts += ["```text", as_printed(by_choice), "```", ""]
     if swept := comparison.swept():
         parts += ["## Solver settings", "", *markdown(*sweep_cells(swept)), "", SWEEP, ""]
     if samples := comparison.sample_rows():
@@ -50,6 +56,7 @@ def explanation(comparison: Comparison, rows: list[Row]) -> str:
         + _CONTROLLED * controlled
         + _PROBES * probes
         + _TAKEN * any(row["taken"] is not None for row in rows)
+        + _DOUBLED * any(row["doubled"] is not None for row in rows)
     )
 
 
@@ -67,6 +74,13 @@ _PROBES = (
 _TAKEN = (
     " `weights of step`: where validation took the weights from, or ended the run, seed by seed, by the "
     "NLL of validation points that are no test points."
+)
+
+
+_DOUBLED = (
+    " `steps doubled`: how the NLL of eight test points changes by twice as many steps of the solver "
+    "(mean over points and seeds), `of a point` the largest change of one. If these aren't small beside "
+    "the differences, the steps are too few."
 )
 
 

@@ -6,6 +6,7 @@ from typing import Protocol
 from rich.console import Console
 
 from hiflow.experiments._by_class import BY_CLASS, UNTOLD, WITHOUT, by_class_cells
+from hiflow.experiments._doubled import doubt
 from hiflow.experiments._run_folder import Row
 from hiflow.experiments._tables import SCORES, console_table, table_of
 
@@ -50,6 +51,8 @@ def show(comparison: Shown, console: Console | None = None) -> None:
     console = console or Console()
     console.print(console_table(SCORES, [*comparison.rows(), *comparison.failed_rows()]))
     console.print(comparison.caption, soft_wrap=True, highlight=False)
+    for words in filter(None, map(doubt, comparison.rows())):
+        console.print(words, style="yellow", markup=False, soft_wrap=True, highlight=False)
     if rows := comparison.class_rows():
         titles, cells = by_class_cells(rows)
         console.print(table_of(titles, cells))

@@ -31,6 +31,8 @@ LIKELIHOOD = (
     Column("± probes", "probe_se"),
     Column("bits/dim", "bits"),
     Column("NFE", "nfe", "{:.1f}"),
+    Column("steps doubled", "doubled", "{:+.3f}"),
+    Column("of a point", "doubled_largest", "{:.2f}"),
     Column("steps", "steps", "{:,}"),
     Column("weights of step", "taken", "{}"),
     Column("training s", "seconds", "{:.0f}"),

@@ -116,7 +116,8 @@ class Annealed:
 
 
 def _as_temperatures(value: object, what: str) -> Any:
-    if value == "adaptive":
+    value = np.asarray(value).tolist() if isinstance(value, np.ndarray | Array) else value
+    if isinstance(value, str) and value == "adaptive":
         return value
     if isinstance(value, Sequence) and not isinstance(value, str):
         found = [each for each in value if isinstance(each, int | float)]
@@ -125,7 +126,7 @@ def _as_temperatures(value: object, what: str) -> Any:
             return [float(each) for each in found]
         value = shown(value)
     elif wanted(int, value) is None and cast(int, value) >= 1:
-        return value
+        return int(cast(int, value))
     raise ValueError(
         f"{what} must be a whole number, at least 1, of values of β; or these, rising from above 0 to "
         f'1, as [0.1, 0.4, 1.0]; or "adaptive"; got {value}.'

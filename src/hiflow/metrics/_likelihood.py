@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float, PyTree, Shaped
 
 from hiflow import _border
 from hiflow._border import border
@@ -81,6 +81,7 @@ def negative_log_likelihood(
     points: Float[Array, "n *event"],
     *,
     chains: Shaped[Array | np.ndarray, " n"] | None = None,
+    condition: PyTree = None,
     **settings: Any,
 ) -> NLL:
     """The flow's NLL on `points`; `settings` go to `log_prob_and_stats`.
@@ -91,7 +92,8 @@ def negative_log_likelihood(
     **Arguments:**
 
     - `chains`: which Markov chain each point comes from, if they aren't independent: the error is then
-      over chains.
+      over chains. Samples bring theirs.
+    - `condition`: of every point, for a flow of conditions. Samples bring theirs.
 
     **Example:**
 
@@ -105,7 +107,9 @@ def negative_log_likelihood(
     16.0
     ```
     """
-    log_prob, stats = flow.log_prob_and_stats(points, **{"key": jax.random.key(0), **settings})
+    told = {} if condition is None else {"condition": condition}
+    given = {"key": jax.random.key(0), **told, **settings}
+    log_prob, stats = flow.log_prob_and_stats(points, **given)
     mean = mean_of(-log_prob, chains)
     return NLL(
         nll=mean.value,

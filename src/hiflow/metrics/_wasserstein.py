@@ -60,6 +60,8 @@ def wasserstein(
       drawn by them, with replacement.
     - `size`: the most points of a subsample.
 
+    **Raises:** `ValueError` for points of another shape, or weights that are none of theirs.
+
     **Example:**
 
     ```pycon
@@ -119,7 +121,9 @@ def energy_wasserstein(
     ```
     """
     a, b = (np.asarray(each, np.float64).ravel() for each in (energies, reference))
-    w = np.full(len(a), 1 / len(a)) if weights is None else np.asarray(weights, np.float64)
+    if not len(a) or not len(b):
+        raise ValueError("energy_wasserstein: `energies` and `reference` must hold one at least.")
+    w = np.full(len(a), 1 / len(a)) if weights is None else _weights(weights, len(a))
     a, w = a[w > 0], w[w > 0]
     order = np.argsort(a)
     a, b, levels = a[order], np.sort(b), np.cumsum(w[order]) / w.sum()
@@ -148,8 +152,7 @@ def _distance(
             f"the samples have shape {x.shape[1:]} and `reference` {reference.shape[1:]}; give both the "
             "same coordinates."
         )
-    if size < 1:
-        raise ValueError(f"`size` must be at least 1, got {size}.")
+    size = _border.size(size, "`size`")
     size = min(size, len(x), len(reference))
     key_x, key_reference = jax.random.split(key)
     chosen = jax.random.choice(
@@ -157,13 +160,24 @@ def _distance(
         len(x),
         (size,),
         replace=weights is not None,
-        p=None if weights is None else np.asarray(weights),
+        p=None if weights is None else _weights(weights, len(x)),
     )
     shuffled = reference[np.asarray(jax.random.permutation(key_reference, len(reference)))]
     within = float("nan")
     if len(reference) >= 2 * size:
         within = _assigned(cost(shuffled[size : 2 * size], shuffled[:size]))
     return Distance(_assigned(cost(x[np.asarray(chosen)], shuffled[:size])), within, size)
+
+
+def _weights(weights: ArrayLike, number: int) -> Float[np.ndarray, " n"]:
+    """Of so many samples, with the sum 1."""
+    w = np.asarray(weights, np.float64)
+    if w.shape != (number,) or not np.isfinite(w).all() or w.min() < 0 or not w.sum() > 0:
+        raise ValueError(
+            f"`weights` must be {number} numbers of at least 0, not all of them 0; got "
+            f"{w if w.size < 9 else f'shape {w.shape}'}."
+        )
+    return w / w.sum()
 
 
 def _assigned(cost: Float[np.ndarray, "n n"]) -> float:

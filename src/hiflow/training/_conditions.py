@@ -1,6 +1,7 @@
 """The conditions of a run: what may go with them, and whom couplings may pair with whom."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -48,6 +49,21 @@ def check_same_classes(data: object, validation: object) -> None:
         raise ValueError(
             f"fit: `data` numbers its classes {both[0]}, and `validation` {both[1]}. Load both with the "
             "same `classes`, as in hiflow.data.load(..., classes=data.classes)."
+        )
+
+
+def refuse_gaps(network: object, asked: Mapping[str, Any], condition: PyTree) -> None:
+    """Raise `ValueError` for numbers of classes some of which no point has, where it is they that say
+    how many classes a network is built for: what it would make of the others, nothing has told it."""
+    said = isinstance(network, Mapping) and "classes" in network
+    if "classes" not in asked or said or not isinstance(network, str | Mapping):
+        return
+    counts = np.bincount(np.maximum(np.asarray(condition).ravel(), 0), minlength=asked["classes"])
+    if 0 in counts:
+        raise ValueError(
+            f"fit: `condition` goes up to {len(counts) - 1}, and no point has {np.argmin(counts)}. "
+            "Number classes from 0, np.unique(labels, return_inverse=True)[1], or say `classes` of the "
+            "network, as in {'name': 'mlp', 'classes': 3}."
         )
 
 

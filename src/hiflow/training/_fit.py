@@ -28,10 +28,11 @@ from hiflow.training._checkpoints import Checkpoints
 from hiflow.training._conditions import (
     check_same_classes,
     checked_conditions,
+    refuse_gaps,
     taught,
     with_points,
 )
-from hiflow.training._finish import finish
+from hiflow.training._finish import finish, refuse_without_forces
 from hiflow.training._history import History, checked_history
 from hiflow.training._moments import AnyCallback, checked_callbacks
 from hiflow.training._preflight import (
@@ -155,6 +156,7 @@ def fit(
     if condition is None and validation_condition is None:
         check_same_classes(data, validation)
     condition, asked = with_points(data, condition)
+    refuse_gaps(network, asked, condition)
     validation_condition, _ = with_points(validation, validation_condition)
     source = as_source(data)
     points = jnp.asarray(data) if source is None else source
@@ -162,6 +164,8 @@ def fit(
     parts = make_components(network, path, prior, energy, points.shape[1:], key, asked)
     ready = make_ready(*parts, as_training(training).changed(**settings))
     check_selection(ready.training, held_out is not None)
+    if isinstance(ready.training.finish, Mapping):
+        refuse_without_forces(ready.training.finish.get("estimator"), ready.energy)
     validated = None if held_out is None else held_out.shape[0]
     given = checked_conditions(ready, condition, validation_condition, points.shape[0], validated)
     ready = taught(ready, given.data)
@@ -171,6 +175,7 @@ def fit(
     check_data(ready, named, getattr(data, "chains", None))
     labels = getattr(validation, "chains", None)
     warn_of_own_noise(ready.path, ready.noise)
+    own = ready.energy
     ready, units = in_units(ready, read)
     unscaled = points
     if units is not None:
@@ -211,10 +216,10 @@ def fit(
         run = dataclasses.replace(run, ready=ready.extended(checkpoints.ends))
         flow = run.train(checkpoints, ending)
     # After a cut in here a resume finds the state at the end of training, and finishes from there.
-    return _finished(flow, run, unscaled)
+    return _finished(flow, run, unscaled, own)
 
 
-def _finished(flow: Flow, run: Run, points: Array | Source) -> Flow:
+def _finished(flow: Flow, run: Run, points: Array | Source, energy: AbstractEnergy | None) -> Flow:
     """With some steps of maximum likelihood on the points, in the data's units, if the settings say so;
     the history's last row then has the validation NLLs of before and after."""
     if run.settings.finish is None:
@@ -228,6 +233,7 @@ def _finished(flow: Flow, run: Run, points: Array | Source) -> Flow:
         points,
         validation=run.held_out,
         key=jax.random.fold_in(run.key, _FINISH),
+        energy=energy,
         history=history,
         **run.settings.finish,
     )

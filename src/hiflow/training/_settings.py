@@ -145,7 +145,8 @@ class Training:
       `validate_at` and the end; an experiment takes the `validation` points of its `[data]`, never the
       test points.
     - `finish`: maximum likelihood after the last step, a table of [`finish`][hiflow.finish]'s settings,
-      such as `{steps = 100, learning_rate = 1e-4}`; the flow gets the weights of the lowest NLL of the
+      such as `{steps = 100, learning_rate = 1e-4}`, `estimator = "path"` among them, which takes the
+      energy's forces; the flow gets the weights of the lowest NLL of the
       `validation` points. `None` or `False`: none.
     - `log_every`: after how many steps the mean loss since the last row is added to the
       [`History`][hiflow.History] and shown to callbacks.
