@@ -73,6 +73,17 @@ def test_conditions_stay_with_their_points():
     np.testing.assert_array_equal(found.moved(found.points + 1).condition, found.condition)
 
 
+def test_names_with_underscores_are_words_and_numbers_too_large_are_refused(tmp_path):
+    (tmp_path / "names.csv").write_text("of\n" + "\n".join(["1_0", "2"] * (N // 2)) + "\n")
+    found = data.load("points.npy", condition="of", condition_file="names.csv")
+    assert found.classes == ("1_0", "2")
+    np.save("far.npy", np.full(N, 1e39))
+    with pytest.raises(ValueError, match="holds NaN or infinity in 12 of 12 conditions"):
+        data.load("points.npy", condition_file="far.npy")
+    with pytest.raises(ValueError, match="`classes` must be the names, a list of them; got 'ash'"):
+        data.load("all.npz", condition="tree", classes="ash")
+
+
 def test_numbers_of_classes_are_those_of_the_samples_that_were_saved_or_trained_on():
     """Twelve classes by their numbers: neither the alphabet nor a class without points changes one."""
     train = data.Samples(POINTS, condition=np.arange(N) % 12, classes=[str(k) for k in range(12)])

@@ -56,6 +56,8 @@ def rows_together(
     """The conditions of all files together; of classes their numbers, in the order of these `classes`,
     of those that the files agree on, or of numbers and of the alphabet."""
     found = [part[0] for part in parts if part is not None]
+    if isinstance(classes, str):
+        raise ValueError(f"load: `classes` must be the names, a list of them; got {classes!r}.")
     if not found:
         if classes is not None:
             raise ValueError("load: `classes` are names of a `condition`'s; give that too.")
@@ -156,8 +158,10 @@ def _as_rows(raw: np.ndarray, what: str) -> tuple[np.ndarray, tuple[str, ...] | 
         if raw.ndim > 2 or raw.size == 0:
             raise ValueError(f"{what} must hold a vector for each point; got shape {raw.shape}.")
         cure = "Leave these points out."
+        with np.errstate(over="ignore"):  # What single precision doesn't hold is refused too.
+            raw = raw.astype(jnp.result_type(float))
         refuse_not_finite(raw.reshape(len(raw), -1), what, kind="conditions", cure=cure)
-        return raw.astype(jnp.result_type(float)), None
+        return raw, None
     if raw.dtype.kind not in "biuUS":
         raise ValueError(
             f"{what} must hold classes (whole numbers or words) or vectors of floats; got {raw.dtype}."
@@ -199,7 +203,8 @@ def _table(text: str, what: str) -> Columns:
 
 
 def _column(cells: Sequence[str]) -> np.ndarray:
-    for kind in (int, float):
+    # To Python 1_0 is a number; to whoever wrote it, a name.
+    for kind in () if any("_" in cell for cell in cells) else (int, float):
         try:
             return np.asarray([kind(cell) for cell in cells])
         except ValueError:

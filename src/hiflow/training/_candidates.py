@@ -103,9 +103,9 @@ def _relaxed(
 ) -> Iterator[Candidate]:
     """With the shift and step under which judges are likeliest by the end laws, or else points that are
     left out by the others'. For an equivariant network, of whose turned copies these know nothing, the
-    widest that doesn't lie far above the data, and with judges the next one."""
+    widest that doesn't lie far above the data, and with judges the next two."""
     made: list[tuple[float, Candidate]] = []
-    wanted = 1 if around.judges is None else 2
+    wanted = 1 if around.judges is None else 3
     for factor in _factors(around):
         for step in (1.0, 0.5):
             h = _rounded(factor / found.spacing**2)
@@ -128,7 +128,8 @@ def _relaxed(
 def _factors(around: Surroundings) -> tuple[float, ...]:
     """Shifts that are tried, in units of one over the squared distance of points."""
     if not around.plain:
-        return (1.0, 4.0, 16.0)
+        few = (1.0, 4.0, 16.0)
+        return few if around.judges is None else (0.06, 0.25, *few)
     return (0.25, 1.0, 4.0) if around.judges is None else (0.03, 0.12, 0.5, 2.0, 8.0)
 
 
