@@ -177,7 +177,8 @@ class Vector(AbstractConditions):
             return self
         c = np.asarray(rows, np.float64)
         m, s, size = c.mean(axis=0), c.std(axis=0), np.abs(c).max(axis=0)
-        s = np.where(s > 1e-6 * size, s, np.where(size > 0, size, 1.0))
+        # Nothing near what single precision rounds to 0.
+        s = np.where(s > np.maximum(1e-6 * size, 1e-30), s, np.where(size > 1e-30, size, 1.0))
         units = [jnp.asarray(each, self.shift.dtype) for each in (m, s)]
         return eqx.tree_at(lambda v: (v.shift, v.scale), self, units)
 
