@@ -51,7 +51,8 @@ def trials(seed, known):
 
     def scores(flow, step):
         nll = [negative_log_likelihood(flow, x).nll for x in (held, test)]
-        weighted = hf.metrics.weigh(*flow.sample_and_log_prob(keys[5], DRAWN), energy)
+        points, log_prob = flow.sample_and_log_prob(keys[5], DRAWN)
+        weighted = hf.metrics.weigh(points, log_prob, energy)
         return {"validation": nll[0], "test": nll[1], "ess": weighted.ess, "step": step}
 
     if "before" not in known:
