@@ -12,7 +12,8 @@ import pytest
 
 import hiflow as hf
 from hiflow import experiments
-from hiflow.data import Samples, SuspiciousDataWarning
+from hiflow.data import Samples, SuspiciousDataWarning, _trajectory
+from hiflow.data._trajectory import Trajectory
 from hiflow.experiments import ConfigError
 
 CHAINS, EACH, DIM = 20, 15, 4
@@ -146,6 +147,30 @@ def test_sizes_and_files_that_cannot_be_meant_are_refused(data, message):
     with pytest.raises(ValueError, match=message) as raised:
         experiments.event_shape(what, experiments.make_energy(what))
     assert "flat" in data or isinstance(raised.value, ConfigError)
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"length": "nm", "species": (8, 1, 1)}, "lengths are in nm in 'test.atoms', and in Å in"),
+        (
+            {"length": "Å", "species": (1, 8, 1)},
+            "another order: it has H O H, and 'train.atoms' has O",
+        ),
+    ],
+)
+def test_test_frames_of_other_atoms_or_lengths_are_refused(facts, message, monkeypatch):
+    rng = np.random.default_rng(0)
+    held = {
+        "train.atoms": Trajectory(rng.normal(size=(9, 3, 3)), length="Å", species=(8, 1, 1)),
+        "test.atoms": Trajectory(rng.normal(size=(9, 3, 3)), **facts),
+    }
+    for name in held:
+        Path(name).touch()
+    monkeypatch.setitem(_trajectory._READERS, ".atoms", lambda path, topology: held[path.name])
+    what = experiment('file = "train.atoms"\ntest_file = "test.atoms"')
+    with pytest.raises(ValueError, match=message):
+        experiments.event_shape(what, hf.energies.Gaussian(jnp.zeros((3, 3)), 1.0))
 
 
 def test_a_split_by_chains_that_leaves_too_few_is_refused():

@@ -47,7 +47,7 @@ def check_files(table: Table, energy: energies.AbstractEnergy | None) -> tuple[i
     size, test = table.get("size"), table.get("test", 256)
     available = len(found["file"])
     if "test_file" in found:
-        _refuse_training_points(table, found)
+        _refuse_test_points(table, found, energy)
     elif available <= test:
         raise ConfigError(
             f"[data]: {_named(table['file'])} has {available} samples, not enough to hold out {test}. "
@@ -83,7 +83,9 @@ def _check_beside(table: Table) -> None:
         )
 
 
-def _refuse_training_points(table: Table, found: dict[str, data.Samples]) -> None:
+def _refuse_test_points(
+    table: Table, found: dict[str, data.Samples], energy: energies.AbstractEnergy | None
+) -> None:
     train, test = found["file"], found["test_file"]
     if train.event_shape != test.event_shape:
         raise ConfigError(
@@ -97,6 +99,10 @@ def _refuse_training_points(table: Table, found: dict[str, data.Samples]) -> Non
             f"[data]: the points of `test_file` {_named(table['test_file'])} are training points of "
             f"`file` {_named(table['file'])}. Hold out others, or leave `test_file` out."
         )
+    # Of other atoms, or in another unit of length: refused as where files are taken together.
+    both = [str(path) for name in FILES for path in _paths(table[name])]
+    options = {option: table[option] for option in ("topology", "frames") if option in table}
+    data.load(both, energy=energy, **options)
 
 
 def split_files(
