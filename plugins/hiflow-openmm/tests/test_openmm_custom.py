@@ -151,6 +151,7 @@ def test_what_has_no_translation_is_left_with_the_reason():
     [
         ("-x^2", -9.0),
         ("2^3^2", 512.0),
+        ("(-x)^(-3)+(-x)^3", -1 / 27 - 27),
         ("2*x-1e-1/.5", 5.8),
         ("a; b=1; a=b+x; b=5", 8.0),
         ("or*lambda; or=x; lambda=2", 6.0),
@@ -172,6 +173,11 @@ def test_an_expression_means_what_it_means_in_openmm(x64, text, value):
     context.setPositions([[3.0, 0.0, 0.0]])
     found = context.getState(energy=True).getPotentialEnergy()
     np.testing.assert_allclose(found.value_in_unit_system(openmm.unit.md_unit_system), value)
+
+
+def test_whole_numbers_may_be_larger_than_jax_s():
+    x = jnp.float32(3.0)
+    np.testing.assert_allclose(evaluate("3000000000*x+100000*100000", {"x": x}), 1.9e10, rtol=1e-6)
 
 
 @pytest.mark.parametrize("text", ["x+y", "gamma(x)", "x and x", "x+", "x[0]"])

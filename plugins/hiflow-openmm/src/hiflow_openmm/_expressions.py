@@ -30,7 +30,8 @@ _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Sub: lambda a, b: a - b,
     ast.Mult: lambda a, b: a * b,
     ast.Div: lambda a, b: a / b,
-    ast.Pow: lambda a, b: a**b,
+    # Of whole powers the base may be negative.
+    ast.Pow: lambda a, b: a ** (int(b) if isinstance(b, float) and b.is_integer() else b),
 }
 _TOKEN = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[A-Za-z_][\w.]*")
 
@@ -69,7 +70,7 @@ def _named(token: str) -> str:
 def _value(node: ast.expr, scope: Values, tables: Values) -> Any:
     match node:
         case ast.Constant(value=int() | float() as number):
-            return number
+            return float(number)  # JAX takes no whole number beyond 32 bits.
         case ast.Name(id=name) if name[1:] in scope:
             return scope[name[1:]]
         case ast.UnaryOp(op=ast.USub(), operand=inner):
