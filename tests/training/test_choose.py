@@ -303,7 +303,7 @@ def test_energies_that_know_too_little_or_cost_too_much_move_no_points():
 def test_moved_points_judge_flows_of_all_points():
     given = {"energy": RING, "paths": TWO, "folds": None, "judge": "moved", "steps": 16}
     choice = chosen(**given)
-    assert {steps for row in choice.tried for steps in row.nll} == {1, 4, 16}
+    assert {steps for row in choice.tried for steps in row.nll} == {1, 4, 8, 16}
     judging, _ = judges(RING, POINTS, jax.random.fold_in(KEY, 2**32 - 2))
     assert judging is not None
     key_fit, _ = jax.random.split(jax.random.fold_in(KEY, 0))
