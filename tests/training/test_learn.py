@@ -40,14 +40,14 @@ def bowl(floor, step):
     return float((np.log(floor) - np.log(BEST["floor"])) ** 2 + 4 * (step - BEST["step"]) ** 2)
 
 
-def scored(trials, candidate, steps, k):
+def scored(trials, candidate, steps, k, seen, left_out):
     """In place of a trial: what isn't finite and what fails lies beside the least."""
     law = trials.path(candidate).end_law
     floor, step = float(law.curvature.floor), float(law.step)
     if floor > 5:
         raise FloatingPointError("too narrow")
     value = np.nan if step < 0.1 else bowl(floor, step)
-    return np.full(len(trials.splits[k][1]), value)
+    return np.full(len(left_out), value)
 
 
 def test_a_range_is_even_in_the_logarithm_above_zero_and_its_shares_lead_back():
@@ -164,11 +164,11 @@ def test_the_path_as_given_stays_if_nothing_is_better(monkeypatch):
 def test_a_choice_that_was_cut_short_goes_on_with_the_trials_that_are_kept(tmp_path, monkeypatch):
     made = []
 
-    def counted(trials, candidate, steps, k):
+    def counted(trials, candidate, steps, k, *points):
         if len(made) == 6:
             raise KeyboardInterrupt
         made.append((candidate.label, steps, k))
-        return scored(trials, candidate, steps, k)
+        return scored(trials, candidate, steps, k, *points)
 
     monkeypatch.setattr(Trials, "_nll", scored)
     whole = learned(trials=6)

@@ -80,7 +80,7 @@ def test_a_saddle_has_no_thermodynamics():
     modes = normal_modes(energy, minimum(energy))._replace(wave_numbers=np.array([-5.0]))
     with pytest.raises(ValueError, match="1 imaginary wave numbers"):
         thermodynamics(modes, 300.0)
-    with pytest.raises(ValueError, match="`temperature` must be positive"):
+    with pytest.raises(ValueError, match="`temperature` must be a positive number"):
         thermodynamics(modes, 0.0)
 
 
