@@ -362,7 +362,7 @@ def write_points(path, energy, points, chains):
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_committed_experiments_build(file, place):
+def test_committed_experiments_build(file, place, monkeypatch):
     for part in ("train", "t10k"):
         header = struct.pack(">HBBIII", 0, 8, 3, 1, 28, 28)
         (place / "cache/mnist").mkdir(parents=True, exist_ok=True)
@@ -370,6 +370,7 @@ def test_committed_experiments_build(file, place):
     if "tblite" in file.read_text(encoding="utf-8"):
         pytest.importorskip("tblite")
     what = experiments.read(file)
+    monkeypatch.syspath_prepend(file.parent)
     energy = experiments.make_energy(what)
     if "file" in what.tables["data"]:
         assert energy is not None
