@@ -66,7 +66,8 @@ def test_the_starter_trains_and_settings_beside_it_are_those_of_a_file(place):
     assert hiflow("train", str(config), "--out", "runs/experiment", "--resume").exit_code == 0
 
 
-def test_a_dry_run_says_what_would_run_and_writes_nothing(place):
+def test_a_dry_run_says_what_would_run_and_writes_nothing(place, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")  # Titles in one line each, however many digits there are.
     hiflow("init")
     result = hiflow("train", "experiment.toml", "--dry-run", *setting(), "--seeds", "3")
     assert result.exit_code == 0, result.output
