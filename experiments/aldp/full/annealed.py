@@ -103,7 +103,6 @@ class Start(eqx.Module):
 
     def _one(self, y: Float[Array, " 60"]) -> Float[Array, ""]:
         offset = y[others()] - self.means
-
         white = jnp.einsum("mij,mj->mi", self.whitening, offset)
         size = jnp.sum(jnp.log(jnp.diagonal(self.roots, axis1=1, axis2=2)), axis=1)
         joint = self.log_weights - jnp.sum(white**2, axis=1) / 2 - size

@@ -16,6 +16,7 @@ import numpy as np
 from cell_files import numbers, samples, shuffled, split
 from evaluate import energies
 from report import NAMES, order
+from scipy.optimize import root_scalar
 from scipy.special import expit, logsumexp
 
 import hiflow as hf
@@ -87,11 +88,7 @@ def bennett(log_w_of_q: np.ndarray, log_w_of_p: np.ndarray) -> float:
         forward = expit(log_w_of_q + f - m).sum()
         return float(forward - expit(-log_w_of_p - f + m).sum())
 
-    low, high = -500.0, 500.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if gap(middle) < 0 else (low, middle)
-    return low
+    return float(root_scalar(gap, bracket=(-500.0, 500.0)).root)
 
 
 def table(rows: list[dict]) -> str:

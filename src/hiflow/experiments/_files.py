@@ -8,6 +8,7 @@ from jaxtyping import Array
 
 from hiflow import data, energies
 from hiflow._checks import Refused, whole
+from hiflow.data._trajectory import is_trajectory
 from hiflow.experiments._condition import Condition, check_classes, renumbered
 from hiflow.experiments._toml import ConfigError, Table
 
@@ -99,10 +100,12 @@ def _refuse_test_points(
             f"[data]: the points of `test_file` {_named(table['test_file'])} are training points of "
             f"`file` {_named(table['file'])}. Hold out others, or leave `test_file` out."
         )
-    # Of other atoms, or in another unit of length: refused as where files are taken together.
-    both = [str(path) for name in FILES for path in _paths(table[name])]
-    options = {option: table[option] for option in ("topology", "frames") if option in table}
-    data.load(both, energy=energy, **options)
+    # Of other atoms, or in another unit of length: refused as where files are taken together. Arrays
+    # tell nothing of either.
+    both = [path for name in FILES for path in _paths(table[name])]
+    if any(map(is_trajectory, both)):
+        options = {option: table[option] for option in ("topology", "frames") if option in table}
+        data.load(both, energy=energy, **options)
 
 
 def split_files(

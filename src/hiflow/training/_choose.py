@@ -191,9 +191,8 @@ def made_choice(
         rows = [Row(Candidate(label, path)) for label, path in paths.items()]
     trials.score(rows, max(1, steps // SHARE))
     best = sorted(rows, key=lambda row: row.least)[:finalists]
-    if (
-        trials.judges is not None
-    ):  # The flow is of these points, and what stops it in time is known.
+    # The flow that judges judge is that of all points, and so they know when it is to stop.
+    if trials.judges is not None:
         for fewer in (steps // SHARE**2, steps // 2):
             trials.score(best, max(1, fewer))
     trials.score(best, steps)
