@@ -5,8 +5,9 @@
     python benchmarks/many.py --seeds 1 3 5 --out many.json
 
 Both train the same flows from the same keys. Printed are *training*, of programs that are compiled
-already, as a ratio of rounds in turns, each by its history's own seconds; and the *whole call*, the first
-with all that it compiles, one of each, after a small run has compiled what both share.
+already, as a ratio of rounds in turns, each by its history's own seconds; the *whole call*, the first
+with all that it compiles, one of each, after a small run has compiled what both share; and how far
+apart the weights of the two are at most.
 """
 
 import argparse

@@ -24,9 +24,34 @@ def one_of_stack(tree: T, index: int) -> T:
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
-def parted(trees: Sequence[T]) -> tuple[T, T]:
-    """Of trees that differ in arrays alone: the arrays that all share with whatever isn't an array, and
-    the others, stacked. Either has `None` where the other has something."""
+def refuse_unlike(trees: Sequence[Any], what: str) -> None:
+    """Raise `ValueError` for trees that differ in more than the numbers of their arrays."""
+    forms = [_form(tree) for tree in trees]
+    for i, form in enumerate(forms):
+        if not eqx.tree_equal(form, forms[0]):
+            here, first = (eqx.tree_pformat(each).splitlines() for each in (form, forms[0]))
+            pairs = [(a.strip(), b.strip()) for a, b in zip(here, first, strict=False) if a != b]
+            words = f": {pairs[0][0]!r} against {pairs[0][1]!r}" if pairs else ""
+            raise ValueError(
+                f"fit_many: {what} of flow {i} differs from that of flow 0 in more than numbers{words}. "
+                "One compiled step trains all flows: make them alike, or call hiflow.fit by turns."
+            )
+
+
+def _form(tree: Any) -> Any:
+    def one(leaf: Any) -> Any:
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if eqx.is_array(leaf) else leaf
+
+    return jax.tree.map(one, tree)
+
+
+def parted(trees: Sequence[T], what: str) -> tuple[T, T]:
+    """The arrays that all trees share, with whatever isn't an array; and the others, stacked. Either has
+    `None` where the other has something.
+
+    **Raises:** `ValueError` for trees that differ in more than the numbers of their arrays.
+    """
+    refuse_unlike(trees, what)
     if len(trees) == 1:
         own, shared = eqx.partition(trees[0], eqx.is_array)
         return shared, stacked([own])
@@ -47,8 +72,8 @@ class Crowd(eqx.Module):
 
     @classmethod
     def of(cls, batches: Sequence[Batches]) -> "Crowd":
-        """Of runs that differ in arrays alone."""
-        return cls(*parted(batches), runs=len(batches))
+        """Of the batches of each run."""
+        return cls(*parted(batches, "what is drawn from"), runs=len(batches))
 
     @property
     def coupling(self) -> AbstractCoupling:

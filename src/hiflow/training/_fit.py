@@ -192,7 +192,7 @@ def _finished(flow: Flow, begun: Begun) -> Flow:
     return flow
 
 
-def _with_settings(function: Callable[..., object]) -> inspect.Signature:
+def with_settings(function: Callable[..., object]) -> inspect.Signature:
     """A function's signature with the fields of `Training` in place of `**settings`, for help texts."""
     signature = inspect.signature(function)
     *named, _ = signature.parameters.values()
@@ -205,4 +205,4 @@ def _with_settings(function: Callable[..., object]) -> inspect.Signature:
     return signature.replace(parameters=[*named, *settings])
 
 
-setattr(fit, "__signature__", _with_settings(fit))  # noqa: B010  functions declare no such attribute
+setattr(fit, "__signature__", with_settings(fit))  # noqa: B010  functions declare no such attribute

@@ -36,19 +36,26 @@ class Ground(NamedTuple):
 
 
 def grounded(
-    ready: Ready, points: Array | Source, layout: Layout, *, together: bool, progress: bool
+    ready: Ready,
+    points: Array | Source,
+    layout: Layout,
+    *,
+    together: bool,
+    progress: bool,
+    share: bool = True,
 ) -> Ground:
     """The anchors, and the target made ready by them.
 
     **Arguments:**
 
     - `together`: whether several processes train, who share a disk.
+    - `share`: whether points may share minima.
     """
     settings = ready.training
     wanted = path_of(ready.target, ready.parts)
 
     def keep() -> Kept:
-        return kept_anchors(wanted, points, settings, progress=progress)
+        return kept_anchors(wanted, points, settings, progress=progress, share=share)
 
     # What is kept on disk is made by one for all.
     shared = together and settings.anchor_dir is not None

@@ -256,8 +256,8 @@ def draw(
 
 @eqx.filter_jit
 def draw_together(shared: Batches, own: Batches, first: Array, until: Array, room: int) -> Draw:
-    """What several flows draw, stacked in the second axis. They share the arrays of the first batches, and
-    each has its own of the second."""
+    """What several flows draw, stacked in the second axis. They share the arrays of the first batches,
+    and each has its own of the second."""
 
     def drawn_by(step: Array) -> Draw:
         return jax.vmap(lambda own: eqx.combine(own, shared).draw(step))(own)
@@ -292,8 +292,8 @@ def advance(kept: tuple[Recipe, Draw, Array], state: State) -> tuple[State, Arra
 def advance_together(
     kept: tuple[Recipe, Recipe, Draw, Array], states: State
 ) -> tuple[State, Float[Array, " flows"]]:
-    """The same for several flows at once. Of the first recipe they share the arrays, and each has its own
-    of the second; states and losses are stacked, and draws are in their second axis."""
+    """The same for several flows at once. Of the first recipe they share the arrays, and each has its
+    own of the second; states and losses are stacked, and draws are so in their second axis."""
     shared, own, draws, until = kept
 
     @jax.vmap
