@@ -132,7 +132,8 @@ FAULTS = [
     ),
     Mutation(
         "a run that is over goes on", "training/_together.py",
-        "if lane.flow is None:\n                    lane.look", "if True:\n                    lane.look",
+        "if lane.flow is None:\n                    lane.look",
+        "if True:\n                    lane.look",
         "tests/training/test_fit_many.py::test_every_run_ends_and_keeps_its_weights_by_itself",
     ),
     Mutation(
