@@ -114,7 +114,7 @@ def fit_many(
     rounding: the same initial weights, batches, times and prior samples.
 
     It pays where one flow leaves the device idle, as small networks do on a GPU
-    ([Several seeds](../training.md#several-seeds-at-once)).
+    ([several flows at once](#several-flows-at-once)).
 
     A **list** (or tuple) as `network`, `data`, `validation`, `condition` or `validation_condition` has
     one for every key, all of the same shapes; anything else goes for all flows. Anchors of data that
