@@ -29,7 +29,8 @@ from hiflow.plotting._style import style
 HERE = Path(__file__).parent
 RUNS = HERE.parents[1] / "runs" / "few"
 FIVE, THREE = range(5), range(3)
-TOYS = ("ring", "moons", "mixture10", "posterior", "phi4", "arm3", "arm7")
+TOYS = ("ring", "moons", "mixture10", "posterior", "lynx", "fput", "mullerbrown", "phi4", "arm3",
+        "arm7")  # fmt: skip
 PARTICLES = ("dw4", "chain8", "lj13")
 PLAN = {
     **{f"{name}-{size}": FIVE for size in (10, 30) for name in TOYS},
@@ -41,7 +42,7 @@ PLAN = {
 ARMS = ("kernel density", "OT-FM", "isotropic end law", "CDC-FM", "control, shuffled",
         "control, mean rate", "HI-FM, Langevin", "HI-FM, Relaxed")  # fmt: skip
 HERO = "HI-FM, Relaxed"
-OWN = ("posterior",)  # modules in this folder that files name
+OWN = ("posterior", "lynx", "fput")  # modules in this folder that files name
 TICKS = (-5, -2, -1, 0, 0.5, 1, 2, 5, 10, 20)
 IN_A_ROW = 4
 WIDTHS = tuple(np.geomspace(0.02, 3.0, 20))

@@ -19,6 +19,7 @@ from hiflow.energies import (
     GaussianMixture,
     LatticePhi4,
     LennardJones,
+    MullerBrown,
     Ring,
     SupportsEntropy,
     SupportsHessian,
@@ -37,6 +38,7 @@ ENERGIES = {
     "mixture-diagonal": lambda: GaussianMixture([[-1.0, 0.0], [1.0, 0.5]], [[1, 2], [3, 4]]),
     "double-well": DoubleWell,
     "ring": Ring,
+    "muller-brown": MullerBrown,
     "funnel": lambda: Funnel(4, 1.5),
     "phi4": lambda: LatticePhi4.preset("6x6"),
     "phi4-other": lambda: LatticePhi4(3, 0.7, 2.0),
@@ -212,8 +214,19 @@ def entropy_on_a_grid(energy, half_width, points=1201):
         (GaussianMixture([[-1.0, 0.0], [1.0, 0.5]], [[1, 2], [3, 4]], [1.0, 3.0]), 6.0),
         (Gaussian(jnp.zeros(2), [1.0, 5.0]), 6.0),
         (GaussianMixture.preset("two-moons"), 3.5),
+        (MullerBrown(), 3.0),
+        (MullerBrown(temperature=8.0), 2.5),
     ],
-    ids=["ring", "wide-ring", "double-well", "mixture", "gaussian", "two-moons"],
+    ids=[
+        "ring",
+        "wide-ring",
+        "double-well",
+        "mixture",
+        "gaussian",
+        "two-moons",
+        "brown",
+        "cold-brown",
+    ],
 )
 def test_entropy_is_that_of_the_density(energy, half_width):
     bounds = energy.entropy()

@@ -103,6 +103,19 @@ def _one_direction(axis, variance, noise):
     return variance * axis @ axis.T + noise * (np.eye(3) - axis @ axis.T)
 
 
+# Heights, a, b, c and centres of Müller and Brown's four terms.
+MULLER_BROWN = (
+    (-200, -1, 0, -10, 1, 0), (-100, -1, 0, -10, 0, 0.5), (-170, -6.5, 11, -6.5, -0.5, 1.5),
+    (15, 0.7, 0.6, 0.7, -1, 1),
+)  # fmt: skip
+
+
+def _of_muller_brown(term, x):
+    A, a, b, c, x0, y0 = term
+    dx, dy = x[0] - x0, x[1] - y0
+    return A * np.exp(a * dx**2 + b * dx * dy + c * dy**2)
+
+
 # Name: the energy, its formula, points.
 ENERGIES = {
     "double well": (
@@ -113,6 +126,11 @@ ENERGIES = {
     "double well, other settings": (
         lambda: energies.DoubleWell(barrier=7.0, position=0.8, stiffness=3.0),
         lambda x: 7 * (x[0] ** 2 / 0.64 - 1) ** 2 + 1.5 * x[1] ** 2,
+        PLANE,
+    ),
+    "Muller-Brown": (
+        lambda: energies.MullerBrown(temperature=12.0),
+        lambda x: sum(map(_of_muller_brown, MULLER_BROWN, [x] * 4)) / 12,
         PLANE,
     ),
     "dw4": (
@@ -381,3 +399,24 @@ def test_a_network_is_compared_with_the_gaussian_of_the_blurred_data(x64):
     linear = sigma * (blurred - mean) @ np.linalg.inv(covariance) - noise
     ratio = (own**2).mean() / (linear**2).mean()
     np.testing.assert_allclose(zero.held_out(points).value, ratio, rtol=1e-6)
+
+
+# Müller and Brown (1979), table 1: place, energy, number of descending directions.
+STATIONARY = {
+    "deepest well": ([-0.558, 1.442], -146.700, 0),
+    "second well": ([0.623, 0.028], -108.167, 0),
+    "shallow well": ([-0.050, 0.467], -80.768, 0),
+    "high saddle": ([-0.822, 0.624], -40.665, 1),
+    "low saddle": ([0.212, 0.293], -72.249, 1),
+}
+
+
+@pytest.mark.parametrize("place", STATIONARY)
+def test_muller_and_brown_has_its_wells_and_saddles(place, x64):
+    energy = energies.MullerBrown(temperature=1.0)
+    x, value, descending = STATIONARY[place]
+    x = jnp.asarray(x)
+    step = jnp.linalg.solve(energy.hessian(x), jax.grad(energy)(x))
+    np.testing.assert_allclose(step, 0, atol=6e-4)  # Places have three digits.
+    np.testing.assert_allclose(energy(x - step), value, atol=1e-3)
+    assert np.sum(np.linalg.eigvalsh(energy.hessian(x)) < 0) == descending

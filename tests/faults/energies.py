@@ -94,6 +94,11 @@ FAULTS = [
         "tests/energies/test_fitted.py::test_narrow_kernels_far_from_the_origin_keep_their_digits",
     ),
     Mutation(
+        "a surface whose third well isn't tilted", "energies/_muller_brown.py",
+        "[[-13.0, 11.0], [11.0, -13.0]]", "[[-13.0, 0.0], [0.0, -13.0]]",
+        VALUES + "[Muller-Brown]",
+    ),
+    Mutation(
         "a barrier of the second power", "energies/_double_well.py",
         "return self.barrier * (z**2 - 1) ** 2", "return self.barrier * (z - 1) ** 2",
         VALUES + "[double well]",

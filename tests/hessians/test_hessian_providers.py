@@ -16,6 +16,7 @@ ENERGIES = {
     "mixture": lambda: energies.GaussianMixture(np.array([[-1.0, 0.0], [1.0, 0.5]]), 3.0),
     "lj13": lambda: energies.LennardJones.preset("lj13"),
     "ring": energies.Ring,
+    "muller-brown": energies.MullerBrown,
 }
 
 

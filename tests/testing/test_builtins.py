@@ -50,11 +50,12 @@ ENERGIES = {
     "lattice-phi4": lambda: energies.LatticePhi4(3),
     "lennard-jones": lambda: energies.LennardJones(4, 2),
     "lennard-jones-13": lambda: energies.LennardJones.preset("lj13"),
+    "muller-brown": energies.MullerBrown,
     "ring": energies.Ring,
 }
 AS_EXAMPLES = {
     "bead-chain", "double-well", "energy-network", "fitted-gaussian", "fitted-mixture", "host",
-    "kernel-density", "ring",
+    "kernel-density", "muller-brown", "ring",
 }  # fmt: skip
 """Those that are as `example` makes them."""
 

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from rich.console import Console
 
@@ -66,6 +67,17 @@ def test_the_likelihood_rises_and_the_history_says_by_how_much():
     np.testing.assert_allclose(nll(after, OTHERS), best, rtol=1e-5)
     assert (history.rows[-1]["best_nll"], history.rows[-1]["ended"]) == (best, "steps")
     assert eqx.tree_equal(after, finished(flow, hf.History()))
+
+
+def test_a_schedule_is_followed_and_is_its_table():
+    table = {"name": "piecewise_constant_schedule", "init_value": 0.03,
+             "boundaries_and_scales": {10: 0.0}}  # fmt: skip
+    with_schedule = optax.piecewise_constant_schedule(0.03, {10: 0.0})
+    ten = finished(flow_of(), None, steps=10)
+    for rate in (table, with_schedule):
+        found = finished(flow_of(), None, learning_rate=rate, steps=20)
+        for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(ten), strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_a_flow_that_gets_no_better_is_returned_as_it_was():

@@ -32,6 +32,7 @@ from hiflow.energies._host_energy import DifferenceError, HostEnergy
 from hiflow.energies._kernel_density import KernelDensity
 from hiflow.energies._lattice import LatticePhi4
 from hiflow.energies._lennard_jones import LennardJones
+from hiflow.energies._muller_brown import MullerBrown
 from hiflow.energies._normal_modes import (
     NormalModes,
     Thermodynamics,
@@ -73,6 +74,7 @@ __all__ = [
     "LatticePhi4",
     "Length",
     "LennardJones",
+    "MullerBrown",
     "NormalModes",
     "Ring",
     "SupportsEntropy",

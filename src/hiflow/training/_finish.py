@@ -21,6 +21,8 @@ from hiflow.priors._density import refuse_without_density
 from hiflow.registry import Named
 from hiflow.solver import as_solver
 from hiflow.training._history import History, checked_history
+from hiflow.training._schedules import LearningRate
+from hiflow.training._schedules import learning_rate as checked_rate
 
 
 def _checked(check: Callable[[object], Any]) -> Callable[[Any, str], Any]:
@@ -33,10 +35,10 @@ def _checked(check: Callable[[object], Any]) -> Callable[[Any, str], Any]:
     return convert
 
 
-_positive = number("a positive number", lambda x: x > 0)
 _SETTINGS = {
     **dict.fromkeys(("steps", "batch_size", "validate_at", "patience"), whole(1)),
-    **dict.fromkeys(("learning_rate", "clip"), _positive),
+    "learning_rate": checked_rate,
+    "clip": number("a positive number", lambda x: x > 0),
     "estimator": one_of("plain", "path"),
 }
 
@@ -77,7 +79,7 @@ def finish(
     key: PRNGKeyArray,
     steps: int = 200,
     batch_size: int = 64,
-    learning_rate: float = 1e-4,
+    learning_rate: LearningRate = 1e-4,
     clip: float = 1.0,
     validate_at: int = 20,
     patience: int = 3,
@@ -113,6 +115,7 @@ def finish(
       flow's own solver. What the flow is worth has to be seen on a third set.
     - `key`: makes the batches, and the probes of a divergence that is estimated.
     - `steps`, `batch_size`, `learning_rate`, `clip`: of Adam, with the gradient's largest global norm.
+      The rate is a number, or a schedule of Optax or its table, as in [`Training`][hiflow.Training].
     - `patience`: end after so many validations without a better one.
     - `estimator`: of the gradient, `"plain"` or `"path"`; that takes the `energy` that `data` are
       samples of, in kT and the data's coordinates: an instance, a name or a table.
