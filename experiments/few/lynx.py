@@ -15,7 +15,7 @@ PELTS = np.log(np.column_stack([HARES, LYNXES])).astype(np.float32)
 # Where w = 0 is, and how far a unit of w goes, in logarithms: about the posterior's mean and spread.
 CENTRE = np.log([0.55, 0.028, 0.80, 0.024, 34.0, 5.9, 0.25, 0.25]).astype(np.float32)
 SPREAD = 0.12
-STEP = 0.1  # years
+STEP = 0.2  # years
 
 
 def energy(w):
@@ -43,5 +43,5 @@ def populations(rates, log_first):
     years = jnp.arange(len(PELTS), dtype=log_first.dtype)
     return diffrax.diffeqsolve(
         diffrax.ODETerm(change), diffrax.Tsit5(), years[0], years[-1], STEP, log_first,
-        saveat=diffrax.SaveAt(ts=years), adjoint=diffrax.DirectAdjoint(),
+        saveat=diffrax.SaveAt(ts=years), adjoint=diffrax.DirectAdjoint(), max_steps=128,
     ).ys  # fmt: skip

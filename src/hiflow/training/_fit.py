@@ -165,15 +165,16 @@ def fit(
         run = dataclasses.replace(run, ready=run.ready.extended(checkpoints.ends))
         flow = run.train(checkpoints, ending)
     # After a cut in here a resume finds the state at the end of training, and finishes from there.
-    return _finished(flow, begun)
+    if run.settings.finish is not None:
+        flow = _finished(flow, begun)
+        checkpoints.write_history(run.history)
+    return flow
 
 
 def _finished(flow: Flow, begun: Begun) -> Flow:
-    """With some steps of maximum likelihood on the points, in the data's units, if the settings say so;
-    the history's last row then has the validation NLLs of before and after."""
+    """With some steps of maximum likelihood on the points, in the data's units; the history's last row
+    then has the validation NLLs of before and after."""
     run, points = begun.run, begun.points
-    if run.settings.finish is None:
-        return flow
     assert isinstance(run.settings.finish, Mapping)
     assert isinstance(points, Array), "checked_sample refuses others"
     assert run.held_out is not None, "so does check_selection"
