@@ -14,6 +14,7 @@ import argparse
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -54,7 +55,7 @@ def runs(problem, seeds, steps):
     network, path, prior, settings = PROBLEMS[problem](steps)
     points = jax.vmap(prior.sample)(jax.random.split(KEY, POINTS))
     keys = jax.random.split(jax.random.fold_in(KEY, seeds), seeds)
-    given = {"prior": prior, "progress": False, **settings}
+    given: dict[str, Any] = {"prior": prior, "progress": False, **settings}
 
     def one_by_one():
         histories = [hf.History() for _ in range(seeds)]
@@ -70,7 +71,8 @@ def runs(problem, seeds, steps):
         return flows, histories[0].rows[-1]["seconds"]
 
     def small():
-        hf.fit({**network, "width": 8, "depth": 1}, path, points, key=KEY, **given | {"steps": 1})
+        less: dict[str, Any] = {**given, "steps": 1}
+        hf.fit({**network, "width": 8, "depth": 1}, path, points, key=KEY, **less)
 
     return {"one by one": one_by_one, "together": together}, small
 
