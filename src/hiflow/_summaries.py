@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from hiflow._kinds import Refused, shown
+from hiflow._kinds import Refused, shown, wanted
 
 _LONGEST = 100
 # So many numbers are shown, of more the shape.
@@ -28,11 +28,10 @@ class Component(eqx.Module):
         for name, field in vars(cls).items():
             if isinstance(field, dataclasses.Field):
                 convert = field.metadata.get("converter")
-                if convert is not None:
-                    convert = _by_name(convert, f"{cls.__name__}: `{name}`")
-                elif field.metadata.get("static", False):
+                if convert is None and field.metadata.get("static", False):
                     convert = _annotated(cls.__annotations__[name])
                 if convert is not None:
+                    convert = _by_name(convert, f"{cls.__name__}: `{name}`")
                     field.metadata = MappingProxyType({**field.metadata, "converter": convert})
 
     def __repr__(self) -> str:
@@ -57,9 +56,11 @@ def _by_name(converter: Callable[[Any], Any], name: str) -> Callable[[Any], Any]
 
 def _annotated(annotation: object) -> Callable[[Any], Any]:
     """A static field's converter: whole numbers of NumPy's, which Equinox takes for arrays, become
-    Python's."""
+    Python's, and where one is meant nothing else will do."""
 
     def convert(value: Any) -> Any:
+        if annotation is int and wanted(int, value) is not None:
+            raise Refused(f"must be {wanted(int, value)}")
         return int(value) if isinstance(value, np.integer) else value
 
     # Equinox takes the argument's annotation from here.
