@@ -10,7 +10,8 @@ PICTURES = "tests/test_pictures.py"
 
 FAULTS = [
     Mutation(
-        "imaginary parts are lost", "_checks.py", "    if _is_complex(value):", "    if False:",
+        "fields are refused without their names", "_summaries.py",
+        'raise ValueError(f"{name} {error};', 'raise ValueError(f"{error};',
         "tests/test_fields.py::test_another_kind_is_refused_by_name",
     ),
     Mutation(

@@ -121,7 +121,7 @@ def checked_callbacks(value: Any, what: str) -> Sequence[AnyCallback]:
         if not _takes_one(each.see if isinstance(each, Callback) else each):
             raise ValueError(
                 f"{what} are called with one argument, a function with the row and a method `see` with "
-                f"the moment; {shown(each)} doesn't take one. Write lambda row: ... or see(self, moment)."
+                f"the moment; {shown(each)} doesn't take one. Write e.g. see(self, moment)."
             )
     return value
 
