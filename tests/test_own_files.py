@@ -173,6 +173,36 @@ def test_test_frames_of_other_atoms_or_lengths_are_refused(facts, message, monke
         experiments.event_shape(what, hf.energies.Gaussian(jnp.zeros((3, 3)), 1.0))
 
 
+def test_evaluated_frames_are_held_against_those_of_training(monkeypatch):
+    rng = np.random.default_rng(0)
+    told = {
+        "train.atoms": {"length": "nm", "species": (8, 1, 1)},
+        "longer.atoms": {"length": "Å", "species": (8, 1, 1)},
+        "other.atoms": {"length": "nm", "species": (1, 8, 1)},
+        "like.atoms": {"length": "nm", "species": (8, 1, 1)},
+    }
+    held = {name: Trajectory(rng.normal(size=(40, 3, 3)), **facts) for name, facts in told.items()}
+    for name in held:
+        Path(name).touch()
+    monkeypatch.setitem(_trajectory._READERS, ".atoms", lambda path, topology: held[path.name])
+    what = experiment('file = "train.atoms"\ntest = 10\nindependent = true').text
+    energy = what[what.index("[energy]") : what.index("[data]")]
+    solver = '[evaluation]\nsolver = "Heun"\nsteps = 2\n[[arm]]'
+    what = what.replace(energy, "").replace("OT-FM", "[/a] OT-FM")  # No markup.
+    Path("atoms.toml").write_text(what.replace("[[arm]]", solver))
+    experiments.train(experiments.read("atoms.toml"), "run")
+    for file, message in {
+        "longer.atoms": "lengths are in Å in 'longer.atoms', and in nm in 'train.atoms'",
+        "other.atoms": "in another order: it has H O H, and 'train.atoms' has O",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            experiments.evaluate_file("run", file, {})
+    assert experiments.evaluate_file("run", "like.atoms", {}).rows()
+    Path("train.atoms").unlink()
+    with pytest.warns(UserWarning, match="no train.atoms here: see that its atoms and"):
+        experiments.evaluate_file("run", "longer.atoms", {})
+
+
 def test_a_split_by_chains_that_leaves_too_few_is_refused():
     with pytest.raises(ConfigError, match="has 240 points of other chains than those held out"):
         sets('file = "chains.npz"\ntest = 50\nsize = 245')

@@ -21,7 +21,9 @@ def init(
         if file.suffix != ".toml":
             raise ValueError(f"{file}: an experiment's file ends in .toml.")
         write_text(file, experiments.STARTER)
-        console.print(f"written: {file}; train it by: hiflow train {file}", soft_wrap=True)
+        console.print(
+            f"written: {file}; train it by: hiflow train {file}", markup=False, soft_wrap=True
+        )
 
 
 def schema(
@@ -35,4 +37,4 @@ def schema(
             typer.echo(text)
         else:
             write_text(out, text + "\n")
-            console.print(f"written: {out}")
+            console.print(f"written: {out}", markup=False, soft_wrap=True)

@@ -48,7 +48,7 @@ def plot(
             folder.flows()
             keep_compiled(cache)
             for file in experiments.draw(folder.root, out or folder.root / "figures", console):
-                console.print(f"written: {file}")
+                console.print(f"written: {file}", markup=False, soft_wrap=True)
             return
         file = out or Path(f"{what}.png")
         if file.suffix not in (".png", ".svg", ".pdf"):
@@ -61,7 +61,7 @@ def plot(
         figure = plotting.figure_1() if what == PAPER[0] else plotting.figure_2()
         with written(file) as stream:
             figure.savefig(stream, format=file.suffix[1:], dpi=150)
-        console.print(f"written: {file}")
+        console.print(f"written: {file}", markup=False, soft_wrap=True)
 
 
 def report(
@@ -80,4 +80,4 @@ def report(
             raise ValueError(f"--out: {out} must be an .html file in a folder that exists.")
         keep_compiled(cache)
         file = experiments.write_report(run, out, samples=samples, console=console)
-        console.print(f"written: {file}")
+        console.print(f"written: {file}", markup=False, soft_wrap=True)

@@ -115,12 +115,12 @@ def train(
             found = experiments.train(what, root, seeds=chosen, resume=resume, console=console)
             experiments.remember(root, _report(found, root))
             if found.failures:
-                console.print(f"run folder: {root}")
+                console.print(f"run folder: {root}", markup=False, soft_wrap=True)
                 Console(stderr=True).print(
                     experiments.summary(found.failures), style="red", markup=False, soft_wrap=True
                 )
                 sys.exit(1)
-        console.print(f"run folder: {root}")
+        console.print(f"run folder: {root}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -295,7 +295,7 @@ def _train_together(
         _processes.join(*place)
         found = experiments.train(what, root, seeds=seeds, resume=resume, console=console)
         _processes.by_leader(lambda: experiments.remember(root, _report(found, root)))
-        console.print(f"run folder: {root}")
+        console.print(f"run folder: {root}", markup=False, soft_wrap=True)
 
 
 def _report(found: "Comparison", out: Path) -> list[Path]:
@@ -303,7 +303,7 @@ def _report(found: "Comparison", out: Path) -> list[Path]:
     experiments.show(found, console)
     files = experiments.write(found, out, console=console)
     for path in files:
-        console.print(f"written: {path}")
+        console.print(f"written: {path}", markup=False, soft_wrap=True)
     return files
 
 

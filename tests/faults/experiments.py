@@ -32,6 +32,16 @@ FAULTS = [
         "test_what_cannot_be_meant_is_refused_before_anything_is_written",
     ),
     Mutation(
+        "evaluated frames are held against nothing", "experiments/_evaluate.py",
+        "    hold_against_training(file, table, energy)\n", "",
+        "tests/test_own_files.py::test_evaluated_frames_are_held_against_those_of_training",
+    ),
+    Mutation(
+        "a console's table keeps its width", "experiments/_tables.py",
+        "if sum(widths) <= room:", "if widths:",
+        "tests/test_console_tables.py::test_titles_and_numbers_are_whole_at_any_width",
+    ),
+    Mutation(
         "every class has all test points", "experiments/_by_class.py",
         "each[where].astype(np.float64)", "each.astype(np.float64)",
         "tests/test_by_class.py::test_classes_are_compared_over_seeds_and_their_points",

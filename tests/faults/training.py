@@ -16,7 +16,7 @@ FAULTS = [
     ),
     Mutation(
         "finishing is left out", "training/_fit.py",
-        "    return _finished(flow, run, unscaled, own)", "    return flow",
+        "        flow = _finished(flow, run, unscaled, own)\n", "",
         "tests/training/test_finish.py::test_as_a_setting_it_follows_the_last_step",
     ),
     Mutation(

@@ -1,5 +1,7 @@
 """Maximum likelihood after training: its gradient, and that validation has the last word."""
 
+import json
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -196,8 +198,13 @@ def test_cut_while_finishing_it_goes_on_from_the_end_of_training(tmp_path, monke
         patch.setattr("hiflow.training._fit.finish", cut)
         with pytest.raises(KeyboardInterrupt):
             trained(checkpoint_dir=folder)
-    again = trained(checkpoint_dir=folder, resume=True)
+    history = hf.History()
+    again = trained(checkpoint_dir=folder, resume=True, history=history)
     assert eqx.tree_equal(again, whole)
+    # What the folder has is what the history in memory has, the NLLs before and after included.
+    kept = json.loads((folder / "history.jsonl").read_text().splitlines()[-1])
+    assert kept == history.rows[-1]
+    assert kept["nll_finished"] <= kept["nll_trained"]
     with pytest.raises(ValueError, match="holds another run, with other finish"):
         trained(checkpoint_dir=folder, resume=True, finish={"steps": 3})
 
@@ -270,6 +277,7 @@ def test_an_experiments_arm_is_finished_by_validation_points_and_scored_on_test_
         flows[label] = hf.load(place / "flow.hiflow")
         last = hf.History.read(place / "history.jsonl")[0].rows[-1]
         np.testing.assert_allclose(last["log_prob"], flows[label].log_prob(test), rtol=1e-4)
+        assert ({"nll_trained", "nll_finished"} <= set(last)) is (label == "finished")
     assert not eqx.tree_equal(flows["finished"].network, flows["plain"].network)
 
 

@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data")
     parser.add_argument("--out", type=Path, required=True, help="of the archives")
-    parser.add_argument("--runs", type=Path, default=Path("/tmp/aldp-runs"), help="of the cells")
+    parser.add_argument("--runs", type=Path, default=Path("runs/aldp-full"), help="of the cells")
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--train", type=float, default=0.62, help="the part that is training")
     parser.add_argument(

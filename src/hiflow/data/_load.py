@@ -17,7 +17,7 @@ from hiflow.data._conditions import Asked, Told, files_beside, rows_in, rows_tog
 from hiflow.data._lengths import wrong_lengths
 from hiflow.data._samples import Samples
 from hiflow.data._species import in_words, refuse_other_species
-from hiflow.data._trajectory import Trajectory
+from hiflow.data._trajectory import Trajectory, needs_topology
 from hiflow.data._whole import made_whole
 from hiflow.energies import AbstractEnergy, species_of, units_of
 
@@ -240,6 +240,21 @@ def _refuse_other_points(parts: list[_Part]) -> None:
                 f"load: lengths are in {length} in {str(path)!r}, and in {wanted} in {str(other)!r}. "
                 "Give an `energy` with `units`, into which all are brought, or files of one kind."
             )
+
+
+def refuse_other_atoms(
+    paths: Sequence[File], energy: AbstractEnergy | None, topology: File | None
+) -> None:
+    """Raise `ValueError` unless all trajectories among the files are of the same atoms, in one order and
+    one unit of length. Arrays tell nothing of either, and aren't read."""
+    trajectories = [path for path in map(Path, paths) if _trajectory.is_trajectory(path)]
+    given = None if topology is None else Path(topology)
+    parts = [
+        _loaded(path, None, None, energy, given if needs_topology(path) else None, (0, 1), None)
+        for path in trajectories
+    ]
+    if len(parts) > 1:
+        _refuse_other_points(parts)
 
 
 def _told_of(parts: list[_Part], name: str) -> Iterator[tuple[tuple[Path, Any], tuple[Path, Any]]]:

@@ -118,11 +118,11 @@ def _compared(
             member.sweep = _kept(
                 member, f"sweep-{sweep}", lambda m=member: _sweep(m, sweep, energy)
             )
-            console.print(f"swept: {member.label}, seed {member.seed}")
+            console.print(f"swept: {member.label}, seed {member.seed}", markup=False)
         if energy is not None and samples:
             member.weighted = _weighted(member, samples, energy)
             ess = f"ESS {member.weighted.ess:.1%}, Pareto k {member.weighted.pareto_k:.2f}"
-            console.print(f"sampled: {member.label}, seed {member.seed}: {ess}")
+            console.print(f"sampled: {member.label}, seed {member.seed}: {ess}", markup=False)
             if member.weighted.doubt is not None:
                 console.print(f"  {member.weighted.doubt}")
     return Comparison(members, energy, against, failures)
@@ -195,7 +195,9 @@ def _score_classes(member: Member, energy: AbstractEnergy | None, console: Conso
     if not member.is_told or told is None or told.classes is None or not member.has_density:
         return
     if len(told.classes) > MOST:
-        console.print(f"{member.label}: of more than {MOST} classes there is no mixture")
+        console.print(
+            f"{member.label}: of more than {MOST} classes there is no mixture", markup=False
+        )
         return
     _, test = samples_of(member, energy)
     member.classes = kept_scores(member.place, member.flow(), test, told.shares(size_of(member)))

@@ -59,13 +59,14 @@ def write_drawn(
         if atoms:
             info = {"arm": [label] * size, "seed": [k] * size, **told}
             frames += data.to_atoms(x, species_of(energy), units_of(energy), info, str(out))
-        console.print(f"{label}, seed {k}: {size} samples")
+        console.print(f"{label}, seed {k}: {size} samples", markup=False)
     if atoms:
         data.write_atoms(out, frames)
     else:
         write_arrays(out, arrays)
     units = units_of(energy)
-    console.print(f"written: {out}{f' ({units}; in Å)' if units is not None else ''}")
+    said = f" ({units}; in Å)" if units is not None else ""
+    console.print(f"written: {out}{said}", markup=False, soft_wrap=True)
 
 
 def _drawn(

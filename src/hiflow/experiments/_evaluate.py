@@ -14,6 +14,7 @@ from hiflow.energies import AbstractEnergy
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._data import pixel_transform
 from hiflow.experiments._doubled import doubled
+from hiflow.experiments._files import hold_against_training
 from hiflow.experiments._fitted import make_energy
 from hiflow.experiments._member import Member, parts_of, told_of
 from hiflow.experiments._record import bits_per_dim
@@ -43,7 +44,8 @@ def evaluate_file(
     [`Samples.save`][hiflow.data.Samples.save] wrote beside the points.
 
     Points of an energy with a symmetry are first projected as training data are, and checked against
-    the energy: a wrong convention is warned of.
+    the energy: a wrong convention is warned of. Frames of other atoms than the run's own `file`, or in
+    another unit of length, are refused.
 
     **Arguments:**
 
@@ -78,9 +80,10 @@ def _evaluated(
     alone = Experiment(Path(run).stem, "", {"arm": []})
     experiment = RunFolder(run).experiment() if Path(run).is_dir() else alone
     energy, pixels = make_energy(experiment), pixel_transform(experiment)
+    table = experiment.tables.get("data", {})
+    hold_against_training(file, table, energy)
     flows = {key: (path.parent, load(path)) for key, path in flow_files(run).items()}
     prior = next(iter(flows.values()))[1].prior
-    table = experiment.tables.get("data", {})
     told = any(conditions_of(flow.network) is not None for _, flow in flows.values())
     where = where_conditions_stand(where, table, told)
     samples = _own_points(file, prior, pixels, array, energy, table.get("topology"), where)

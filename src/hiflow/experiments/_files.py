@@ -1,5 +1,7 @@
 """`[data] file`: the sizes that are asked for, and training and test points of a user's own files."""
 
+import warnings
+from os import PathLike
 from pathlib import Path
 
 import jax
@@ -8,6 +10,7 @@ from jaxtyping import Array
 
 from hiflow import data, energies
 from hiflow._checks import Refused, whole
+from hiflow.data._load import refuse_other_atoms
 from hiflow.data._trajectory import is_trajectory
 from hiflow.experiments._condition import Condition, check_classes, renumbered
 from hiflow.experiments._toml import ConfigError, Table
@@ -100,12 +103,27 @@ def _refuse_test_points(
             f"[data]: the points of `test_file` {_named(table['test_file'])} are training points of "
             f"`file` {_named(table['file'])}. Hold out others, or leave `test_file` out."
         )
-    # Of other atoms, or in another unit of length: refused as where files are taken together. Arrays
-    # tell nothing of either.
     both = [path for name in FILES for path in _paths(table[name])]
-    if any(map(is_trajectory, both)):
-        options = {option: table[option] for option in ("topology", "frames") if option in table}
-        data.load(both, energy=energy, **options)
+    refuse_other_atoms(both, energy, table.get("topology"))
+
+
+def hold_against_training(
+    file: str | PathLike[str], table: Table, energy: energies.AbstractEnergy | None
+) -> None:
+    """Raise `ValueError` for a file of other atoms, or in another unit of length, than the training
+    `file`; warn of frames where that isn't there to be asked."""
+    trained = _paths(table["file"]) if "file" in table else []
+    missing = [str(path) for path in trained if not path.exists()]
+    if not is_trajectory(Path(file)) or not any(map(is_trajectory, trained)):
+        return
+    if missing:
+        warnings.warn(
+            f"{str(file)!r} isn't held against the training file, since there is no "
+            f"{', '.join(missing)} here: see that its atoms and its unit of length are right.",
+            stacklevel=2,
+        )
+        return
+    refuse_other_atoms([*trained, file], energy, table.get("topology"))
 
 
 def split_files(

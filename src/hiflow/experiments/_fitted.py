@@ -150,7 +150,9 @@ class FittedEnergies:
         found = energy.held_out(self.points[:size] if self.test is None else self.test)
         if self.console is not None:
             self.console.print(
-                f"energy {table['name']}: {found.what} {found.value:.3f} ± {found.se:.3f} on test points"
+                f"energy {table['name']}: {found.what} {found.value:.3f} ± {found.se:.3f} on test "
+                "points",
+                markup=False,
             )
         if place is not None:
             place.parent.mkdir(parents=True, exist_ok=True)

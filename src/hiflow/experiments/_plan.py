@@ -25,7 +25,7 @@ from hiflow.training._step import advance
 
 _COLUMNS = (
     Column("arm", "label", "{}"),
-    Column("parameters", "parameters", "{:,}"),
+    Column("weights", "parameters", "{:,}"),
     Column("steps", "steps", "{:,}"),
     Column("batch", "batch_size", "{:,}"),
     Column("anchors MB", "anchors", "{:,.1f}"),

@@ -8,7 +8,7 @@ from rich.console import Console
 from hiflow.experiments._by_class import BY_CLASS, UNTOLD, WITHOUT, by_class_cells
 from hiflow.experiments._doubled import doubt
 from hiflow.experiments._run_folder import Row
-from hiflow.experiments._tables import SCORES, console_table, table_of
+from hiflow.experiments._tables import SCORES, Fitting, console_table
 
 
 class Shown(Protocol):
@@ -50,12 +50,12 @@ def show(comparison: Shown, console: Console | None = None) -> None:
     """
     console = console or Console()
     console.print(console_table(SCORES, [*comparison.rows(), *comparison.failed_rows()]))
-    console.print(comparison.caption, soft_wrap=True, highlight=False)
+    console.print(comparison.caption, markup=False, soft_wrap=True, highlight=False)
     for words in filter(None, map(doubt, comparison.rows())):
         console.print(words, style="yellow", markup=False, soft_wrap=True, highlight=False)
     if rows := comparison.class_rows():
         titles, cells = by_class_cells(rows)
-        console.print(table_of(titles, cells))
+        console.print(Fitting(titles, cells))
         console.print(BY_CLASS, soft_wrap=True, highlight=False)
     if rows := comparison.untold_rows():
         console.print(console_table(UNTOLD, rows))

@@ -1,11 +1,18 @@
 """Tables of a comparison's rows, in Markdown and on the console."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
+from rich.text import Text
 
 Row = Mapping[str, Any]
+# Of a label that is folded.
+_WORDS = 12
+# With lines between columns, and without; what every column and the edge take beside the words.
+_LOOKS: tuple[tuple[dict[str, Any], int, int], ...] = (({}, 3, 1), ({"box": None}, 2, 0))
 
 
 class Column(NamedTuple):
@@ -79,36 +86,77 @@ def markdown_of(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
 def joined(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Titles and cells, each number with its error in one cell."""
     columns = _filled(columns, rows)
-    titles = [column.title for column in columns if column.title != "±"]
+    return with_errors([column.title for column in columns], (_cells(columns, row) for row in rows))
+
+
+def console_table(columns: Sequence[Column], rows: Sequence[Row]) -> "Fitting":
+    """The rows' table for the console."""
+    columns = _filled(columns, rows)
+    return Fitting([column.title for column in columns], [_cells(columns, row) for row in rows])
+
+
+class Fitting:
+    """A table for the console, whose first column has words. Where its numbers don't fit side by side,
+    every row becomes a paragraph, with a line for every number: nothing is cut short.
+
+    **Arguments:**
+
+    - `titles`, `cells`: as of a table; titles that repeat `±` are errors of the cell before.
+    """
+
+    def __init__(self, titles: Sequence[str], cells: Sequence[Sequence[str]]):
+        self.titles = titles
+        self.cells = cells
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for look, between, edge in _LOOKS:
+            room = options.max_width - between * len(self.titles) - edge
+            for widths in self._widths():
+                widths[0] = min(widths[0], max(room - sum(widths[1:]), _WORDS))
+                if sum(widths) <= room:
+                    yield self._table(Table(**look), widths)
+                    return
+        yield Text("\n".join(self._lines()), overflow="fold")
+
+    def _widths(self) -> Iterator[list[int]]:
+        """Of every column, with its title in one line, and in a line for every word."""
+        columns = list(zip(self.titles, *self.cells, strict=True))
+        yield [max(map(cell_len, column)) for column in columns]
+        yield [max(map(cell_len, [*title.split(), *values])) for title, *values in columns]
+
+    def _table(self, table: Table, widths: Sequence[int]) -> Table:
+        for place, (title, width) in enumerate(zip(self.titles, widths, strict=True)):
+            # Text, since a label in brackets is no markup.
+            side = "right" if place else "left"
+            table.add_column(Text(title), justify=side, width=width, overflow="fold")
+        for row in self.cells:
+            table.add_row(*map(Text, row))
+        return table
+
+    def _lines(self) -> Iterator[str]:
+        titles, rows = with_errors(self.titles, self.cells)
+        width = max(map(cell_len, titles))
+        for label, *row in rows:
+            yield label
+            for title, cell in zip(titles[1:], row, strict=True):
+                if cell:
+                    yield f"  {title:{width}}  {cell}"
+
+
+def with_errors(
+    titles: Sequence[str], cells: Iterable[Sequence[str]]
+) -> tuple[list[str], list[list[str]]]:
+    """Titles and cells, each number with its error in one cell."""
     lines = []
-    for row in rows:
+    for row in cells:
         line: list[str] = []
-        for column, cell in zip(columns, _cells(columns, row), strict=True):
-            if column.title != "±":
+        for title, cell in zip(titles, row, strict=True):
+            if title != "±":
                 line.append(cell)
             elif cell:
                 line[-1] += f" ± {cell}"
         lines.append(line)
-    return titles, lines
-
-
-def console_table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
-    """The rows' table for the console."""
-    columns = _filled(columns, rows)
-    return table_of([column.title for column in columns], [_cells(columns, row) for row in rows])
-
-
-def table_of(titles: Sequence[str], cells: Sequence[Sequence[str]]) -> Table:
-    """A table for the console, whose first column has words."""
-    table = Table()
-    for place, (title, *values) in enumerate(zip(titles, *cells, strict=True)):
-        if place == 0:
-            table.add_column(title, overflow="fold")
-        else:  # A number is never cut short.
-            table.add_column(title, justify="right", min_width=max(map(len, values)))
-    for row in cells:
-        table.add_row(*row)
-    return table
+    return [title for title in titles if title != "±"], lines
 
 
 def _filled(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column]:

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 from jaxtyping import Array
 from rich.console import Console
+from rich.text import Text
 
 from hiflow import _processes, data, energies
 from hiflow._disk import is_whole, locked, trusting
@@ -148,7 +149,7 @@ def _trained(
                 )
                 place = folder.arm(seed, arm.label)
                 name = "a path by choice" if arm.auto else type(arm.path).__name__
-                console.print(f"[bold]{arm.label}[/], seed {seed}: {name}")
+                console.print(Text(arm.label, "bold"), f", seed {seed}: {name}", sep="")
                 record = Record(place, arm.seen(test_set), pixels, console)
                 seen = arm.seen(train_set[: arm.size])
                 chosen_by = None

@@ -216,14 +216,15 @@ def fit(
         run = dataclasses.replace(run, ready=ready.extended(checkpoints.ends))
         flow = run.train(checkpoints, ending)
     # After a cut in here a resume finds the state at the end of training, and finishes from there.
-    return _finished(flow, run, unscaled, own)
+    if run.settings.finish is not None:
+        flow = _finished(flow, run, unscaled, own)
+        checkpoints.write_history(run.history)
+    return flow
 
 
 def _finished(flow: Flow, run: Run, points: Array | Source, energy: AbstractEnergy | None) -> Flow:
-    """With some steps of maximum likelihood on the points, in the data's units, if the settings say so;
-    the history's last row then has the validation NLLs of before and after."""
-    if run.settings.finish is None:
-        return flow
+    """With some steps of maximum likelihood on the points, in the data's units; the history's last row
+    then has the validation NLLs of before and after."""
     assert isinstance(run.settings.finish, Mapping)
     assert isinstance(points, Array), "checked_sample refuses others"
     assert run.held_out is not None, "so does check_selection"

@@ -26,7 +26,8 @@ class History:
     Every row has `step`, `seconds` (of training) and `loss`, the mean over the steps since the row
     before. Rows of validations have the fields of [`NLL`][hiflow.metrics.NLL] too, or those of
     [`SampleDistance`][hiflow.metrics.SampleDistance] where the prior has no density; and, where
-    validation chooses, `best_step` and `best_nll`. The last row has `ended`, the reason why the run did.
+    validation chooses, `best_step` and `best_nll`. The last row has `ended`, the reason why the run did,
+    and with `finish` the validation NLLs before and after it, `nll_trained` and `nll_finished`.
 
     **Arguments:**
 
