@@ -14,6 +14,7 @@ from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float
 
 from hiflow._kinds import LARGEST_WHOLE
+from hiflow._kinds import Refused as Refused
 from hiflow._words import nearest as nearest
 
 T = TypeVar("T")
@@ -24,20 +25,37 @@ def as_array(value: object) -> Float[Array, "..."]:
     of unclear type, a Python float would be static and retrace)."""
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating):
         return value
-    return jnp.asarray(value, dtype=jnp.result_type(float))
+    words = "must be a number or an array of real numbers"
+    if _is_complex(value):
+        raise Refused(words)
+    try:
+        return jnp.asarray(value, dtype=jnp.result_type(float))
+    except (TypeError, ValueError):
+        raise Refused(words) from None
 
 
 def as_scalar(value: object) -> Float[Array, ""]:
     """Like `as_array`, for numbers."""
-    array = as_array(value)
-    if array.shape != ():
-        raise ValueError(f"expected a number, got an array of shape {array.shape}.")
+    try:
+        array = as_array(value)
+    except Refused:
+        raise Refused("must be a number") from None
+    if array.shape != () or isinstance(value, bool):
+        raise Refused("must be a number")
     return array
+
+
+def _is_complex(value: object) -> bool:
+    """Whether there are imaginary parts to lose."""
+    try:
+        return np.iscomplexobj(value)
+    except (TypeError, ValueError):  # A list of traced numbers, or no array at all.
+        return False
 
 
 def as_shape(value: int | Iterable[int]) -> tuple[int, ...]:
     """To an event shape: an integer or a sequence of positive integers."""
-    shape = (value,) if isinstance(value, int) else tuple(value)
+    shape = tuple(value) if isinstance(value, Iterable) else (value,)
     if not all(isinstance(size, int | np.integer) and size > 0 for size in shape):
         raise ValueError(
             f"expected an event shape of positive integers, got {value!r}. Give the shape of one "
@@ -121,10 +139,6 @@ def check_scalar(function: Callable[..., Any], event: jax.ShapeDtypeStruct, what
             f"{what} must map an event of shape {event.shape} to a float scalar, got {value}. Sum over "
             "the event's axes; the batch is added by jax.vmap."
         )
-
-
-class Refused(ValueError):  # noqa: N818  what a check raises: the words between a field's name and its value
-    """What a setting must be, for the message of whoever knows its name."""
 
 
 def whole(least: int) -> Callable[[object], int]:

@@ -23,6 +23,10 @@ class _HasList(typing.Protocol):
     def tolist(self) -> object: ...
 
 
+class Refused(ValueError):  # noqa: N818  what a check raises: the words between a field's name and its value
+    """What a setting must be, for the message of whoever knows its name."""
+
+
 class Kind(typing.NamedTuple):
     """Whether a value will do, and what is wanted of it, to be read after "must be"."""
 

@@ -49,6 +49,7 @@ def standard_error(values: Values, chains: Labels | None = None) -> float:
     ```
     """
     n = values.shape[0]
+    check_labels(chains, n, "standard_error: `chains`")
     if chains is None:
         return float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else float("inf")
     index = np.unique(np.asarray(chains), return_inverse=True)[1]
@@ -57,6 +58,16 @@ def standard_error(values: Values, chains: Labels | None = None) -> float:
         return float("inf")
     sums = np.bincount(index, weights=values - values.mean())
     return float(np.sqrt(np.sum(sums**2) * number / (number - 1)) / n)
+
+
+def check_labels(chains: object, number: int, what: str) -> None:
+    """Raise `ValueError` unless there is a label for each of so many values, or none at all."""
+    shape = (number,) if chains is None else np.shape(np.asarray(chains))
+    if shape != (number,):
+        raise ValueError(
+            f"{what} must hold one label for each of {number:,} values, of shape ({number},), got shape "
+            f"{shape}."
+        )
 
 
 def mean_of(values: Values, chains: Labels | None = None, also: Iterable[Part] = ()) -> Mean:

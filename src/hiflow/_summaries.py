@@ -1,12 +1,18 @@
 """Components as a shell shows them, and in a line, for the `repr`s of what is made of them."""
 
 import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
 from jax.core import Tracer
+
+from hiflow._kinds import Refused, shown, wanted
 
 _LONGEST = 100
 # So many numbers are shown, of more the shape.
@@ -15,13 +21,52 @@ _FEW = 6
 
 class Component(eqx.Module):
     """An Equinox module that a shell shows by what it was made with: numbers and short arrays as they
-    are, long ones by their shapes."""
+    are, long ones by their shapes; and whose fields' converters refuse by the field's name."""
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        for name, field in vars(cls).items():
+            if isinstance(field, dataclasses.Field):
+                convert = field.metadata.get("converter")
+                if convert is None and field.metadata.get("static", False):
+                    convert = _annotated(cls.__annotations__[name])
+                if convert is not None:
+                    convert = _by_name(convert, f"{cls.__name__}: `{name}`")
+                    field.metadata = MappingProxyType({**field.metadata, "converter": convert})
 
     def __repr__(self) -> str:
         try:
             return _laid_out(self)
         except Exception:  # Half-built, or with something else in the place of its arrays.
             return super().__repr__()
+
+
+def _by_name(converter: Callable[[Any], Any], name: str) -> Callable[[Any], Any]:
+    """A field's converter, with the field's name in what it refuses."""
+
+    @functools.wraps(converter)
+    def convert(value: Any) -> Any:
+        try:
+            return converter(value)
+        except Refused as error:
+            raise ValueError(f"{name} {error}; got {shown(value)}.") from None
+
+    return convert
+
+
+def _annotated(annotation: object) -> Callable[[Any], Any]:
+    """A static field's converter: whole numbers of NumPy's, which Equinox takes for arrays, become
+    Python's, and where one is meant nothing else will do."""
+
+    def convert(value: Any) -> Any:
+        if annotation is int and wanted(int, value) is not None:
+            raise Refused(f"must be {wanted(int, value)}")
+        return int(value) if isinstance(value, np.integer) else value
+
+    # Equinox takes the argument's annotation from here.
+    parameter = inspect.Parameter("value", inspect.Parameter.POSITIONAL_ONLY, annotation=annotation)
+    setattr(convert, "__signature__", inspect.Signature([parameter]))  # noqa: B010
+    return convert
 
 
 def parts_in_lines(component: Any) -> list[str]:

@@ -23,7 +23,7 @@ from hiflow._rows import (
     prior_samples,
 )
 from hiflow._summaries import numbers_in, parts_in_lines
-from hiflow.networks import AbstractVelocityField, Guided
+from hiflow.networks import AbstractVelocityField, Guided, conditions_of
 from hiflow.networks import registry as _networks
 from hiflow.priors import AbstractPrior
 from hiflow.priors import registry as _priors
@@ -287,7 +287,16 @@ class Flow(eqx.Module):
         **Raises:** `ValueError` if the flow is guided already, or was trained without
         `condition_dropout`.
         """
-        as_conditions(self, None, 1, "guided")
+        conditions = conditions_of(self.network)
+        if isinstance(self.network, Guided):
+            raise ValueError(
+                "guided: the flow is guided already. Take the one that it was made of."
+            )
+        if conditions is None or not bool(conditions.taught):
+            raise ValueError(
+                "guided: the flow has no field of no condition, v(t, x). Train it with `condition` and "
+                "`condition_dropout`, e.g. 0.1."
+            )
         return Flow(self.prior, Guided(self.network, weight), self.solver, units=self.units)
 
     def save(self, path: str | os.PathLike[str]) -> None:

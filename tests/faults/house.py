@@ -10,6 +10,16 @@ PICTURES = "tests/test_pictures.py"
 
 FAULTS = [
     Mutation(
+        "fields are refused without their names", "_summaries.py",
+        'raise ValueError(f"{name} {error};', 'raise ValueError(f"{error};',
+        "tests/test_fields.py::test_another_kind_is_refused_by_name",
+    ),
+    Mutation(
+        "labels without a sign", "networks/_conditions.py",
+        "label = label.astype(jnp.int32)", "label = label.astype(label.dtype)",
+        "tests/training/test_conditional_flows.py::test_labels_of_any_whole_type_are_dropped_alike",
+    ),
+    Mutation(
         "pictures beside the report", "experiments/_html.py", 'src="data:image/png;base64,{data}"',
         'src="{alt}.png"',
         "tests/test_compare.py::test_a_report_is_one_page_that_needs_nothing_else",

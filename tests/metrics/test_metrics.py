@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import hiflow as hf
+from hiflow._statistics import check_labels
 from hiflow.metrics import (
     Floor,
     Weighted,
@@ -136,3 +137,13 @@ def test_what_doesnt_fit_is_refused():
 def test_distances_of_pairs():
     x = jnp.array([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]])
     np.testing.assert_allclose(np.sort(pair_distances(x)), [1, np.sqrt(18), 5], rtol=1e-6)
+
+
+def test_points_and_chains_that_do_not_go_together_are_refused():
+    flow = hf.Flow(hf.priors.Normal(2), hf.networks.MLP(2, key=jax.random.key(0)))
+    with pytest.raises(ValueError, match=r"`points` must have shape \(n, \*\(2,\)\), got \(2,\)"):
+        negative_log_likelihood(flow, jnp.ones(2))
+    for chains in ([0, 1], np.ones((4, 1)), "a"):
+        with pytest.raises(ValueError, match=r"must hold one label for each of 4 values, of shape"):
+            check_labels(chains, 4, "it")
+    check_labels([0, 0, 1, 1], 4, "it")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -220,6 +221,22 @@ def test_classes_that_no_point_has_are_refused_unless_they_are_said():
         fitted(condition=data()[1] + 1)
     said = fitted({"name": "mlp", "classes": 4, "width": 8, "depth": 1}, condition=data()[1] + 1)
     assert hf.networks.conditions_of(said.network).classes == 4  # pyright: ignore
+
+
+def test_labels_of_any_whole_type_are_dropped_alike():
+    """Of unsigned ones -1, that of no class, would be 255: a class if there are 256."""
+    points, labels = data()
+    more: Any = {"steps": 3, "condition_dropout": 0.5}
+    expected, *others = (
+        fitted(condition=labels.astype(kind), **more) for kind in ("int32", "uint8", "int8")
+    )
+    samples = hf.data.Samples(points, condition=labels.astype("uint8"))
+    more |= {"prior": PRIOR, "key": KEY, "batch_size": 32, "progress": False}
+    others.append(hf.fit("mlp", "optimal-transport", samples, **more))
+    assert all(eqx.tree_equal(other, expected) for other in others)
+    many = Labels(256, key=KEY)
+    last = many.rows(np.full(1, 255, np.uint8), 1, "it")
+    np.testing.assert_array_equal(many(last[0]), many.table[255])
 
 
 def test_a_flow_says_what_it_lacks(shifted):

@@ -209,6 +209,7 @@ def test_equally_good_weights_are_no_better(monkeypatch):
         ({"callbacks": print}, "`callbacks` must be a list of callbacks"),
         ({"callbacks": [3]}, "functions of a row, or objects with a method `see`"),
         ({"callbacks": [Looking]}, "functions of a row, or objects with a method `see`"),
+        ({"callbacks": [lambda: None]}, "are called with one argument, a function with the row"),
         ({"history": []}, "`history` must be a hiflow.History to fill; got"),
     ],
 )

@@ -92,6 +92,11 @@ def test_tables_that_are_alike_share_one_compiled_step():
             {"learning_rate": lambda: 3},
             "must be a schedule of Optax, which gives a rate for a step",
         ),
+        ({"learning_rate": lambda _: "a"}, "must be a schedule of Optax"),
+        (
+            {"learning_rate": lambda step: 0.1 if step < 5 else 0.01},
+            "can be compiled: an `if` of the step's can't. Use jnp.where",
+        ),
         ({"learning_rate": lambda _: POINTS}, "must give a rate from 0 to 1000 at every step"),
         ({"learning_rate": lambda _: -1.0}, "must give a rate from 0 to 1000 at every step"),
         (

@@ -6,7 +6,7 @@ import jax
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from hiflow import groups
-from hiflow._checks import as_scalar, check_positive
+from hiflow._checks import as_scalar, check_positive, converter
 from hiflow.couplings._base import AbstractCoupling, SupportsPreparation, registry
 from hiflow.registry import Named
 
@@ -73,7 +73,7 @@ class Jittered(AbstractCoupling):
     ):
         known = {} if group is None else {"group": groups.registry.make(group)}
         self.inner = registry.make(inner, **known)
-        self.width = as_scalar(width)
+        self.width = converter("width", as_scalar)(width)
 
     def __check_init__(self):
         check_positive(self, "width")

@@ -12,7 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from hiflow import _border
 from hiflow._border import border
-from hiflow._checks import as_array, refuse_not_finite
+from hiflow._checks import as_array, converter, refuse_not_finite
 from hiflow._disk import fingerprint
 from hiflow.data import _cache
 from hiflow.data._hmc import Draws, HMCSettings, run_chains
@@ -257,7 +257,7 @@ def _checked(
         )
     if start is None:
         return None
-    start = as_array(start)
+    start = converter("start", as_array)(start)
     expected = (settings.chains, *energy.event_shape)
     if start.shape != expected:
         raise ValueError(

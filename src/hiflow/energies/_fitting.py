@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
-from hiflow._checks import as_array, refuse_not_finite
+from hiflow._checks import as_array, converter, refuse_not_finite
 from hiflow._statistics import standard_error
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class HeldOut:
 
 def as_points(points: object, *, owner: str, least: int, cure: str) -> Float[Array, "n *event"]:
     """To an array of at least `least` finite events, or a `ValueError`."""
-    array = as_array(jnp.asarray(points))
+    array = converter("points", as_array)(points)
     if array.ndim < 2 or array.size == 0:
         raise ValueError(
             f"{owner}: `points` must have shape (n, *event), got {array.shape}. Give points of one "

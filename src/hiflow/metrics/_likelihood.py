@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PyTree, Shaped
 from hiflow import _border
 from hiflow._border import border
 from hiflow._kinds import shown
-from hiflow._statistics import mean_of
+from hiflow._statistics import check_labels, mean_of
 from hiflow.energies import AbstractEnergy, SupportsEntropy
 from hiflow.solver import SolverStats
 
@@ -107,6 +107,13 @@ def negative_log_likelihood(
     16.0
     ```
     """
+    shape = getattr(getattr(flow, "prior", None), "event_shape", points.shape[1:])
+    if points.ndim == 0 or points.shape[1:] != tuple(shape):
+        raise ValueError(
+            f"negative_log_likelihood: `points` must have shape (n, *{tuple(shape)}), got "
+            f"{points.shape}."
+        )
+    check_labels(chains, points.shape[0], "negative_log_likelihood: `chains`")
     told = {} if condition is None else {"condition": condition}
     given = {"key": jax.random.key(0), **told, **settings}
     log_prob, stats = flow.log_prob_and_stats(points, **given)

@@ -112,6 +112,8 @@ class Labels(AbstractConditions):
             low, high = int(jnp.min(label)), int(jnp.max(label))
             if low < 0 or high >= self.classes:
                 raise ValueError(f"{what} must be {self.meaning}, got {low if low < 0 else high}.")
+        # In eight bits, or without a sign, there may be no room for what stands for no class.
+        label = label.astype(jnp.int32)
         return _spread(label, (), size, what, self.meaning)
 
 

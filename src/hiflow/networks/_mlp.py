@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from hiflow import groups
 from hiflow._border import border
 from hiflow._border import key as one_key
-from hiflow._checks import check_event
+from hiflow._checks import as_shape, check_event
 from hiflow.groups import AbstractGroup, Translation, Trivial
 from hiflow.networks._base import AbstractVelocityField, check_sizes, registry
 from hiflow.networks._conditions import (
@@ -80,7 +80,7 @@ class MLP(AbstractVelocityField):
         *,
         key: PRNGKeyArray,
     ):
-        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        shape = as_shape(shape)
         check_sizes("MLP", shape=min(shape, default=1), width=width, depth=depth)
         dim = math.prod(shape)
         self.conditions = make_conditions("MLP", classes, condition_size, key)

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
-from hiflow._checks import as_scalar, check_finite
+from hiflow._checks import as_scalar, check_finite, converter
 from hiflow.groups import AbstractGroup
 from hiflow.networks._base import AbstractVelocityField, SupportsDivergence
 from hiflow.networks._conditions import AbstractConditions, SupportsConditions, conditions_of
@@ -61,7 +61,7 @@ class Guided(_AbstractOuter):
     weight: Float[Array, ""] = eqx.field(converter=as_scalar)
 
     def __init__(self, network: AbstractVelocityField, weight: ArrayLike):
-        self.network, self.weight = network, as_scalar(weight)
+        self.network, self.weight = network, converter("weight", as_scalar)(weight)
 
     def __check_init__(self):
         check_finite(self, "weight")

@@ -143,7 +143,13 @@ def _of_each(conditions: Any, condition: PyTree, number: int, name: str) -> PyTr
                 f"fit: `{name}` must have one row for each of the {number:,} points, "
                 f"{conditions.meaning} each; got shape {np.shape(leaf)}."
             )
-    return conditions.rows(condition, number, f"fit: `{name}`")
+    rows = conditions.rows(condition, number, f"fit: `{name}`")
+    return jax.tree.map(_signed, rows)
+
+
+def _signed(leaf: Array) -> Array:
+    """Of numbers without a sign one that is dropped, -1, would be the largest."""
+    return leaf.astype(jnp.int32) if jnp.issubdtype(leaf.dtype, jnp.unsignedinteger) else leaf
 
 
 def _kinds(coupling: AbstractCoupling, rows: PyTree, batch_size: int) -> Int[Array, " n"] | None:

@@ -1,6 +1,7 @@
 """What callbacks are shown of a run, and how they end it."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
@@ -117,7 +118,25 @@ def checked_callbacks(value: Any, what: str) -> Sequence[AnyCallback]:
                 f"{what} must be functions of a row, or objects with a method `see` "
                 f"(hiflow.callbacks); got {shown(each)}."
             )
+        if not _takes_one(each.see if isinstance(each, Callback) else each):
+            raise ValueError(
+                f"{what} are called with one argument, a function with the row and a method `see` with "
+                f"the moment; {shown(each)} doesn't take one. Write e.g. see(self, moment)."
+            )
     return value
+
+
+def _takes_one(function: object) -> bool:
+    """Whether it can be called with one argument, if that can be told."""
+    if not callable(function):
+        return False
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # Of compiled code that tells nothing.
+        return True
+    return True
 
 
 def show(callbacks: Sequence[AnyCallback], moment: Moment) -> str | None:

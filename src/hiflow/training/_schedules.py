@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+import jax
 import numpy as np
 import optax
 
@@ -52,7 +53,13 @@ def learning_rate(value: object) -> LearningRate:
     if not callable(value):
         return _number(value)
     try:
-        first = np.asarray(value(0))
+        first = np.asarray(value(0), np.float64)
+        jax.eval_shape(value, jax.ShapeDtypeStruct((), int))  # pyright: ignore[reportArgumentType]
+    except jax.errors.ConcretizationTypeError:
+        raise Refused(
+            "must be a schedule that can be compiled: an `if` of the step's can't. Use jnp.where, or "
+            "optax.piecewise_constant_schedule"
+        ) from None
     except Exception as error:  # Whatever arguments that aren't meant make of it.
         raise Refused(
             f"must be a schedule of Optax, which gives a rate for a step ({error})"
