@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from hiflow.training import choose_path as choose_path
     from hiflow.training import finish as finish
     from hiflow.training import fit as fit
+    from hiflow.training import fit_many as fit_many
     from hiflow.training import learn_path as learn_path
 else:
     _MODULES = (
@@ -97,6 +98,7 @@ else:
         "choose_path": "training",
         "finish": "training",
         "fit": "training",
+        "fit_many": "training",
         "learn_path": "training",
     }
     __getattr__, __dir__, __all__ = _attach(__name__, dict.fromkeys(_MODULES, "") | _NAMES)

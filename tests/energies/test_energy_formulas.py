@@ -420,3 +420,11 @@ def test_muller_and_brown_has_its_wells_and_saddles(place, x64):
     np.testing.assert_allclose(step, 0, atol=6e-4)  # Places have three digits.
     np.testing.assert_allclose(energy(x - step), value, atol=1e-3)
     assert np.sum(np.linalg.eigvalsh(energy.hessian(x)) < 0) == descending
+
+
+def test_cold_surface_has_the_entropy_of_its_deepest_well(x64):
+    """By then a Gaussian with the Hessian at the minimum."""
+    energy = energies.MullerBrown(temperature=1e-5)
+    x = jnp.asarray([-0.55822363, 1.44172584])
+    expected = 1 + np.log(2 * np.pi) - np.log(np.linalg.det(energy.hessian(x))) / 2
+    np.testing.assert_allclose(energy.entropy(), expected, atol=1e-4)

@@ -16,7 +16,7 @@ FAULTS = [
     ),
     Mutation(
         "finishing is left out", "training/_fit.py",
-        "        flow = _finished(flow, run, unscaled, own)\n", "",
+        "        flow = _finished(flow, begun)\n", "",
         "tests/training/test_finish.py::test_as_a_setting_it_follows_the_last_step",
     ),
     Mutation(
@@ -124,6 +124,23 @@ FAULTS = [
         "augmentation turns the sample alone", "training/_step.py",
         "x, target = turn(draw.turns, x), turn(draw.turns, target)", "x = turn(draw.turns, x)",
         "tests/test_training.py::test_augmentation_turns_samples_and_targets_alike",
+    ),
+    Mutation(
+        "all flows draw by one key", "training/_crowd.py",
+        "all(x is first for x in others)", "all(x.shape == first.shape for x in others)",
+        "tests/training/test_fit_many.py::test_every_flow_is_that_of_its_own_run[plain]",
+    ),
+    Mutation(
+        "a run that is over goes on", "training/_together.py",
+        "if lane.flow is None:\n                    lane.look",
+        "if True:\n                    lane.look",
+        "tests/training/test_fit_many.py::test_every_run_ends_and_keeps_its_weights_by_itself",
+    ),
+    Mutation(
+        "all flows begin with the first one's weights", "training/_fit_many.py",
+        "own = taught(ready._replace(network=network), first.given.data)",
+        "own = taught(ready, first.given.data)",
+        "tests/training/test_fit_many.py::test_every_flow_is_that_of_its_own_run[plain]",
     ),
     Mutation(
         "pairs of another run", "training/_pairing.py", "if identity != self.identity:",
@@ -290,7 +307,7 @@ FAULTS = [
         "test_plain_functions_are_called_after_validations_and_objects_every_few_steps",
     ),
     Mutation(
-        "choosing without points to choose by", "training/_fit.py",
+        "choosing without points to choose by", "training/_begin.py",
         "check_selection(ready.training, held_out is not None)",
         "check_selection(ready.training, True)",
         "tests/training/test_control.py::test_settings_of_control_are_refused_by_name",

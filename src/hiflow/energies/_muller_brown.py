@@ -18,7 +18,7 @@ _FORMS = np.array([
     [[-13.0, 11.0], [11.0, -13.0]],
     [[1.4, 0.6], [0.6, 1.4]],
 ])  # fmt: skip
-_REACH, _COARSE, _FINE = 6.0, 601, 1001
+_GRID, _ZOOMS = 801, 3
 _NEGLIGIBLE = 40.0  # kT above the minimum
 _HIGHEST = 40.0
 
@@ -87,15 +87,17 @@ class MullerBrown(AbstractEnergy):
     def entropy(self) -> tuple[float, float]:
         r"""In nats, by quadrature over the plane: $\log Z + \langle V \rangle$."""
         T = float(self.temperature)
-        axes = [np.linspace(c - _REACH, c + _REACH, _COARSE) for c in _CENTRES[-1]]
-        low = _surface(*axes) / T
-        least = low.min()
-        inside = np.nonzero(low < least + _NEGLIGIBLE)
-        axes = [
-            np.linspace(axis[max(at.min() - 1, 0)], axis[min(at.max() + 1, _COARSE - 1)], _FINE)
-            for axis, at in zip(axes, inside, strict=True)
-        ]
-        v = _surface(*axes) / T - least
+        reach = 3 + np.sqrt(np.log1p(4 * T) / 0.4)  # Beyond, the fourth term is above 50 kT.
+        axes = [np.linspace(c - reach, c + reach, _GRID) for c in _CENTRES[-1]]
+        for _ in range(_ZOOMS):
+            v = _surface(*axes) / T
+            inside = np.nonzero(v < v.min() + _NEGLIGIBLE)
+            axes = [
+                np.linspace(axis[max(at.min() - 1, 0)], axis[min(at.max() + 1, _GRID - 1)], _GRID)
+                for axis, at in zip(axes, inside, strict=True)
+            ]
+        v = _surface(*axes) / T
+        v -= v.min()
         cell = np.prod([axis[1] - axis[0] for axis in axes])
         Z = np.sum(np.exp(-v))
         value = float(np.log(Z * cell) + np.sum(np.exp(-v) * v) / Z)

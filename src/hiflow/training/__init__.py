@@ -5,6 +5,7 @@ from hiflow.training._choice import Tried as Tried
 from hiflow.training._choose import choose_path as choose_path
 from hiflow.training._finish import finish as finish
 from hiflow.training._fit import fit as fit
+from hiflow.training._fit_many import fit_many as fit_many
 from hiflow.training._history import History as History
 from hiflow.training._learn import learn_path as learn_path
 from hiflow.training._moments import Callback as Callback

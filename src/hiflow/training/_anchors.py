@@ -46,12 +46,17 @@ class Kept(NamedTuple):
 
 
 def kept_anchors(
-    path: AbstractPath, points: Array | Source, settings: Training, *, progress: bool
+    path: AbstractPath,
+    points: Array | Source,
+    settings: Training,
+    *,
+    progress: bool,
+    share: bool = True,
 ) -> Kept:
     """The path that training needs, and its anchors in memory or what coming batches' are read from.
 
     Of a path whose points share minima each minimum's is held once, unless `anchor_dir` asks for files
-    that other runs can use.
+    that other runs can use, or they aren't to `share`: how many minima there are, the points say.
 
     **Raises:** `OSError` if they are to be on disk, and it has too little room.
     """
@@ -59,8 +64,10 @@ def kept_anchors(
     if isinstance(points, Source) and isinstance(path, AbstractIsotropicPath):
         return Kept(path, None, PointRows(points))
     if settings.anchor_dir is None:
-        if isinstance(path, AtMinimum) and (
-            shared := share_minima(path, points, progress=progress)
+        if (
+            share
+            and isinstance(path, AtMinimum)
+            and (shared := share_minima(path, points, progress=progress))
         ):
             return Kept(shared.path, shared.anchors, None)
         needed, allowed = anchor_bytes(path, points, dtype), budget_bytes(settings.anchor_budget)

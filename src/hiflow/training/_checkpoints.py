@@ -30,13 +30,13 @@ _UNFINISHED = "orbax-checkpoint-tmp"
 
 class Progress(NamedTuple):
     """What is known of a run besides its state: seconds of training, the mean loss since the last row
-    of its history, and over how many steps that is."""
+    of its history, and over how many steps that is. Of several runs at once the loss is an array."""
 
     seconds: float = 0.0
-    loss: float = float("nan")
+    loss: Any = float("nan")
     steps: float = 0.0
 
-    def after(self, steps: int, loss: float, seconds: float) -> "Progress":
+    def after(self, steps: int, loss: Any, seconds: float) -> "Progress":
         """With more steps, of this mean loss, at this time."""
         before = self.loss * self.steps if self.steps else 0.0
         total = self.steps + steps

@@ -72,6 +72,10 @@ def make_components(
     made = Components(event_shape, key, asked or {})
     known = None if energy is None else energies.registry.make(energy)
     start = made.prior(prior)
-    target = getattr(path, "energy", None) if known is None else known
-    field = made.network(network, start, target)
+    field = made.network(network, start, told_energy(path, known))
     return field, made.path(path, start, known), start, known
+
+
+def told_energy(path: Named[AbstractPath], known: AbstractEnergy | None) -> AbstractEnergy | None:
+    """The energy whose distinctions a network that is only named is built for."""
+    return getattr(path, "energy", None) if known is None else known

@@ -8,7 +8,6 @@ from contextlib import nullcontext
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
@@ -16,7 +15,6 @@ from hiflow import _border, _processes, energies, networks, paths, priors
 from hiflow._border import border
 from hiflow._devices import as_mesh, spread_over
 from hiflow._interrupts import Interrupts, interrupts
-from hiflow.data import Source, as_source
 from hiflow.energies import AbstractEnergy
 from hiflow.flow import Flow
 from hiflow.networks import AbstractVelocityField
@@ -24,32 +22,12 @@ from hiflow.paths import AbstractPath
 from hiflow.priors import AbstractPrior
 from hiflow.registry import Named
 from hiflow.solver import Solver, as_solver
+from hiflow.training._begin import Begun, begin
 from hiflow.training._checkpoints import Checkpoints
-from hiflow.training._conditions import (
-    check_same_classes,
-    checked_conditions,
-    refuse_gaps,
-    taught,
-    with_points,
-)
-from hiflow.training._finish import finish, refuse_without_forces
+from hiflow.training._finish import finish
 from hiflow.training._history import History, checked_history
 from hiflow.training._moments import AnyCallback, checked_callbacks
-from hiflow.training._preflight import (
-    check_data,
-    check_mesh,
-    check_selection,
-    checked_sample,
-    in_units,
-    make_components,
-    make_ready,
-    warn_of_complaint,
-    warn_of_own_noise,
-)
-from hiflow.training._rehearsal import rehearse
-from hiflow.training._run import Run
 from hiflow.training._settings import Training, as_training
-from hiflow.training._targets import check_target_data
 
 # Steps of training fold smaller numbers into the key.
 _FINISH = 2**32 - 1
@@ -153,78 +131,50 @@ def fit(
     (10, 2)
     ```
     """
-    if condition is None and validation_condition is None:
-        check_same_classes(data, validation)
-    condition, asked = with_points(data, condition)
-    refuse_gaps(network, asked, condition)
-    validation_condition, _ = with_points(validation, validation_condition)
-    source = as_source(data)
-    points = jnp.asarray(data) if source is None else source
-    held_out = None if validation is None else jnp.asarray(validation)
-    parts = make_components(network, path, prior, energy, points.shape[1:], key, asked)
-    ready = make_ready(*parts, as_training(training).changed(**settings))
-    check_selection(ready.training, held_out is not None)
-    if isinstance(ready.training.finish, Mapping):
-        refuse_without_forces(ready.training.finish.get("estimator"), ready.energy)
-    validated = None if held_out is None else held_out.shape[0]
-    given = checked_conditions(ready, condition, validation_condition, points.shape[0], validated)
-    ready = taught(ready, given.data)
-    read = checked_sample(ready, points) if isinstance(points, Source) else points
-    check_target_data(ready.target, ready.parts, points, read, getattr(data, "chains", None))
-    named = {"data": read, "validation": held_out}
-    check_data(ready, named, getattr(data, "chains", None))
-    labels = getattr(validation, "chains", None)
-    warn_of_own_noise(ready.path, ready.noise)
-    own = ready.energy
-    ready, units = in_units(ready, read)
-    unscaled = points
-    if units is not None:
-        points = read = jax.vmap(units)(read)
-    warn_of_complaint(ready.network, read)
-    line = as_mesh(mesh)
-    together = check_mesh(line, checkpoint_dir is not None)
-    progress = progress and _processes.leads()
-    run = Run(
-        ready,
-        units,
-        points,
-        held_out,
-        labels,
-        given,
-        key,
-        as_solver(solver_settings),
-        callbacks,
-        History() if history is None else history,
-        progress,
-        line,
-        together,
+    begun = begin(
+        network,
+        path,
+        data,
+        prior=prior,
+        key=key,
+        energy=energy,
+        validation=validation,
+        condition=condition,
+        validation_condition=validation_condition,
+        training=as_training(training).changed(**settings),
+        solver=as_solver(solver_settings),
+        callbacks=callbacks,
+        history=History() if history is None else history,
+        progress=progress,
+        mesh=as_mesh(mesh),
+        kept=checkpoint_dir is not None,
     )
-    if held_out is not None:
-        rehearse(Flow(ready.prior, ready.network, run.solver), held_out.shape[0], given.held_out)
+    run = begun.run
     # Reading all data for their fingerprint is for those who keep checkpoints, or aren't alone.
-    identity = {} if checkpoint_dir is None and not together else run.identity()
-    if together:
+    identity = {} if checkpoint_dir is None and not run.together else run.identity()
+    if run.together:
         _processes.check_same(identity)
     steps = run.settings.steps
     with (
         _processes.noticing_loss(),
         # Several processes are ended together, by JAX's own notice of SIGTERM.
-        nullcontext(Interrupts()) if together else interrupts() as ending,
+        nullcontext(Interrupts()) if run.together else interrupts() as ending,
         Checkpoints(checkpoint_dir, identity, steps, resume) as checkpoints,
-        spread_over(line),
+        spread_over(run.mesh),
     ):
-        run = dataclasses.replace(run, ready=ready.extended(checkpoints.ends))
+        run = dataclasses.replace(run, ready=run.ready.extended(checkpoints.ends))
         flow = run.train(checkpoints, ending)
     # After a cut in here a resume finds the state at the end of training, and finishes from there.
     if run.settings.finish is not None:
-        flow = _finished(flow, run, unscaled, own)
+        flow = _finished(flow, begun)
         checkpoints.write_history(run.history)
     return flow
 
 
-def _finished(flow: Flow, run: Run, points: Array | Source, energy: AbstractEnergy | None) -> Flow:
+def _finished(flow: Flow, begun: Begun) -> Flow:
     """With some steps of maximum likelihood on the points, in the data's units; the history's last row
     then has the validation NLLs of before and after."""
+    run, points = begun.run, begun.points
     assert isinstance(run.settings.finish, Mapping)
     assert isinstance(points, Array), "checked_sample refuses others"
     assert run.held_out is not None, "so does check_selection"
@@ -234,7 +184,7 @@ def _finished(flow: Flow, run: Run, points: Array | Source, energy: AbstractEner
         points,
         validation=run.held_out,
         key=jax.random.fold_in(run.key, _FINISH),
-        energy=energy,
+        energy=begun.energy,
         history=history,
         **run.settings.finish,
     )
@@ -243,7 +193,7 @@ def _finished(flow: Flow, run: Run, points: Array | Source, energy: AbstractEner
     return flow
 
 
-def _with_settings(function: Callable[..., object]) -> inspect.Signature:
+def with_settings(function: Callable[..., object]) -> inspect.Signature:
     """A function's signature with the fields of `Training` in place of `**settings`, for help texts."""
     signature = inspect.signature(function)
     *named, _ = signature.parameters.values()
@@ -256,4 +206,4 @@ def _with_settings(function: Callable[..., object]) -> inspect.Signature:
     return signature.replace(parameters=[*named, *settings])
 
 
-setattr(fit, "__signature__", _with_settings(fit))  # noqa: B010  functions declare no such attribute
+setattr(fit, "__signature__", with_settings(fit))  # noqa: B010  functions declare no such attribute

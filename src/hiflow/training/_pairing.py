@@ -11,6 +11,7 @@ import numpy as np
 
 from hiflow._disk import fingerprint
 from hiflow.data import Source
+from hiflow.training._crowd import Crowd
 from hiflow.training._source_draws import source_draws
 from hiflow.training._step import Batches, Draw, draw
 
@@ -19,13 +20,15 @@ _ROOM = 256 * 2**20
 T = TypeVar("T")
 
 
-def paired_draws(batches: Batches, calls: Iterable[Call], room: int) -> Generator[Draw, None, None]:
+def paired_draws(
+    batches: Batches | Crowd, calls: Iterable[Call], room: int
+) -> Generator[Draw, None, None]:
     """What every call of the training loop draws, for the steps from `call[0]` to before `call[1]`.
 
     With a coupling that is `in_background` the draws of the next call are made on the CPU while the
     device works on this one. The draws of a step depend on its number alone, so the result is the same.
     """
-    if isinstance(batches.points, Source):
+    if isinstance(batches, Batches) and isinstance(batches.points, Source):
         yield from source_draws(batches, calls, room)
         return
     if not batches.coupling.in_background:
@@ -61,7 +64,7 @@ class _Memory:
         self.draws: dict[Call, Draw] = {}
         self.identity = ""
 
-    def remember(self, batches: Batches) -> None:
+    def remember(self, batches: Batches | Crowd) -> None:
         """Forget what was drawn from anything else."""
         identity = fingerprint(batches=batches).digest
         if identity != self.identity:
@@ -81,8 +84,10 @@ def _bytes(drawn: Draw) -> int:
     return sum(leaf.nbytes for leaf in jax.tree.leaves(drawn))
 
 
-def _draw(batches: Batches, call: Call, room: int) -> Draw:
+def _draw(batches: Batches | Crowd, call: Call, room: int) -> Draw:
     first, until = (jnp.asarray(step, jnp.int32) for step in call)
+    if isinstance(batches, Crowd):
+        return batches.drawn(first, until, room)
     return draw(batches, first, until, room)
 
 

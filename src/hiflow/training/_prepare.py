@@ -1,6 +1,6 @@
 """What comes between a checked training run and its first step: anchors, draws and the step's recipe."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from itertools import chain
 from typing import NamedTuple
 
@@ -10,9 +10,11 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 from hiflow import _processes
 from hiflow.couplings import SupportsPreparation
 from hiflow.data import Source
+from hiflow.targets import AbstractTarget
 from hiflow.training._anchor_stream import Call, steps_at_once, with_anchors
 from hiflow.training._anchors import Kept, kept_anchors
 from hiflow.training._conditions import Given
+from hiflow.training._crowd import Crowd
 from hiflow.training._layout import Layout
 from hiflow.training._pairing import paired_draws
 from hiflow.training._placed_draws import even_draws, placed_draws
@@ -23,39 +25,37 @@ from hiflow.training._targets import made_ready, path_of
 STEPS_PER_CALL = 50
 
 
-class Prepared(NamedTuple):
-    """The step's recipe, the jitted calls of every stretch of steps, and what they draw."""
+class Ground(NamedTuple):
+    """What runs with the same points, path and target have in common."""
 
-    recipe: Recipe
-    calls: list[list[Call]]
-    draws: Generator[Draw, None, None]
+    kept: Kept
+    target: AbstractTarget
+    anchors: PyTree
+    """Where they are in memory, on the layout's devices."""
+    layout: Layout
 
 
-def prepared(
+def grounded(
     ready: Ready,
     points: Array | Source,
-    given: Given,
-    key: PRNGKeyArray,
-    static: PyTree,
-    stretches: list[Call],
     layout: Layout,
     *,
     together: bool,
     progress: bool,
-) -> Prepared:
-    """All that the steps of every stretch need; the draws are made as they are asked for.
+    share: bool = True,
+) -> Ground:
+    """The anchors, and the target made ready by them.
 
     **Arguments:**
 
-    - `static`: what of the network isn't trained.
     - `together`: whether several processes train, who share a disk.
+    - `share`: whether points may share minima.
     """
     settings = ready.training
-
     wanted = path_of(ready.target, ready.parts)
 
     def keep() -> Kept:
-        return kept_anchors(wanted, points, settings, progress=progress)
+        return kept_anchors(wanted, points, settings, progress=progress, share=share)
 
     # What is kept on disk is made by one for all.
     shared = together and settings.anchor_dir is not None
@@ -65,27 +65,44 @@ def prepared(
     if anchors is not None:
         layout = layout.for_anchors(anchors, settings.shard_anchors)
         anchors = layout.put_anchors(anchors)
-    coupling = ready.coupling
+    return Ground(kept, target, anchors, layout)
+
+
+def batches_of(ready: Ready, points: Array | Source, given: Given, key: PRNGKeyArray) -> Batches:
+    """All that the steps draw from."""
+    settings, coupling = ready.training, ready.coupling
     if isinstance(coupling, SupportsPreparation):
         assert isinstance(points, jax.Array), "checked_sample refuses others"
         fresh = jax.random.fold_in(key, ready.ends[0])
         coupling = coupling.prepare(ready.prior, points, fresh)
-    symmetry = ready.group if settings.augment else None
-    batches = Batches(
+    return Batches(
         points,
         ready.prior,
         coupling,
         ready.time_sampler,
-        symmetry,
+        ready.group if settings.augment else None,
         key,
         size=settings.batch_size,
         conditions=given.data,
         kinds=given.kinds,
         dropout=settings.condition_dropout,
     )
-    path, static, symmetry, target = layout.put_whole((kept.path, static, symmetry, target))
-    recipe = Recipe(
-        anchors,
+
+
+def recipe_of(ready: Ready, ground: Ground, static: PyTree) -> Recipe:
+    """What a step does with a batch.
+
+    **Arguments:**
+
+    - `static`: what of the network isn't trained.
+    """
+    settings, layout = ready.training, ground.layout
+    symmetry = ready.group if settings.augment else None
+    path, static, symmetry, target = layout.put_whole(
+        (ground.kept.path, static, symmetry, ground.target)
+    )
+    return Recipe(
+        ground.anchors,
         path,
         static,
         symmetry,
@@ -96,14 +113,25 @@ def prepared(
         target,
         settings.compute,
     )
-    room = STEPS_PER_CALL
+
+
+class Coming(NamedTuple):
+    """The jitted calls of every stretch of steps, and what they draw."""
+
+    calls: list[list[Call]]
+    draws: Generator[Draw, None, None]
+
+
+def coming(batches: Batches | Crowd, stretches: Iterable[Call], ground: Ground) -> Coming:
+    """The calls, and their draws, which are made as they are asked for."""
+    room, layout, rows = STEPS_PER_CALL, ground.layout, ground.kept.rows
     calls = [_calls(start, stop, room) for start, stop in stretches]
     draws = even_draws(paired_draws(batches, chain.from_iterable(calls), room), layout)
-    if kept.rows is not None:
-        room = steps_at_once(kept.rows, settings.batch_size, room)
-        draws = with_anchors(draws, chain.from_iterable(calls), kept.rows, room, layout)
+    if rows is not None:
+        room = steps_at_once(rows, batches.size, room)
+        draws = with_anchors(draws, chain.from_iterable(calls), rows, room, layout)
         calls = [[part for call in upto for part in _calls(*call, room)] for upto in calls]
-    return Prepared(recipe, calls, placed_draws(draws, layout))
+    return Coming(calls, placed_draws(draws, layout))
 
 
 def _calls(start: int, stop: int, room: int) -> list[Call]:

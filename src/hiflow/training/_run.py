@@ -27,12 +27,12 @@ from hiflow.training._history import History, Row
 from hiflow.training._layout import Layout
 from hiflow.training._moments import AnyCallback, Moment, show
 from hiflow.training._preflight import Ready
-from hiflow.training._prepare import prepared
+from hiflow.training._prepare import batches_of, coming, grounded, recipe_of
 from hiflow.training._progress import Bar
 from hiflow.training._selection import Selection
 from hiflow.training._settings import Training
 from hiflow.training._step import State, initial_state
-from hiflow.training._stretch import Watch, advance_through
+from hiflow.training._stretch import Watch, advance_through, one_flow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,17 +99,17 @@ class Run:
             # The last digit of a weight may be another on another processor.
             parameters = jax.tree.map(jnp.asarray, broadcast_one_to_all(parameters))
         first = self.layout.put(initial_state(parameters, self.ready.optimiser))
-        best = self.layout.put(self.selection.start(self._judged(first)))
+        best = self.layout.put(self.selection.start(self.judged(first)))
         (state, best), done = checkpoints.restore((first, best))
         begun = int(state.step)
         checkpoints.recall(self.history, begun)
         with Bar(self.settings.steps, begun, enabled=self.progress) as bar:
             watch = Watch(checkpoints, ending, bar, self.together, self.history, best)
             ended, done = self._taken_up(state, done, static, watch)
-            stops = [stop for stop in self._stops if stop > begun]
+            stops = [stop for stop in self.stops if stop > begun]
             if stops and ended is None:
                 state = self._train_on(state, done, static, stops, watch)
-        return self._flow(self.selection.weights(watch.best, self._judged(state)), static)
+        return self.flow(self.selection.weights(watch.best, self.judged(state)), static)
 
     def _taken_up(
         self, state: State, done: Progress, static: PyTree, watch: Watch
@@ -121,7 +121,7 @@ class Run:
             ended = None
             # A state is saved before it is validated: what that made of the best weights isn't in it.
             if not again or self.settings.selects:
-                ended = self._report(state, done, static, watch, silent=again)
+                ended = self.report(state, done, static, watch, silent=again)
             return ended, done.reset()
         last = self.history.rows[-1] if self.history.rows else {}
         last.pop("ended", None)
@@ -134,51 +134,57 @@ class Run:
     ) -> State:
         """Train from stop to stop: at each the state is saved, then validated and reported."""
         starts = [int(state.step), *stops[:-1]]
-        recipe, calls, draws = prepared(
-            self.ready,
-            self.points,
-            self.given,
-            self.key,
-            static,
-            list(zip(starts, stops, strict=True)),
-            self.layout,
-            together=self.together,
-            progress=self.progress,
+        ground = grounded(
+            self.ready, self.points, self.layout, together=self.together, progress=self.progress
         )
+        call = one_flow(recipe_of(self.ready, ground, static))
+        batches = batches_of(self.ready, self.points, self.given, self.key)
+        calls, draws = coming(batches, zip(starts, stops, strict=True), ground)
         with closing(draws), watch.holding():
             for stop, upto in zip(stops, calls, strict=True):
-                state, done = advance_through(upto, recipe, draws, state, done, watch)
+                state, done = advance_through(upto, call, draws, state, done, watch)
                 ended = None
-                validates = stop in self._validation_steps
-                if not validates and stop in self._log_steps:
-                    ended = self._log(state, done, static, watch)
+                if self.logs(stop):
+                    ended = self.log(state, done, static, watch)
                     done = done.reset()
-                if validates or stop in self._saved_steps or ended is not None:
+                if self.saves(stop) or ended is not None:
                     watch.save(state, done)
-                if validates:
+                if self.validates(stop):
                     with watch.ending.let_through():
-                        ended = self._report(state, done, static, watch)
+                        ended = self.report(state, done, static, watch)
                     done = done.reset()
                 if ended is not None:
                     break
         return state
 
-    def _judged(self, state: State) -> PyTree:
+    def validates(self, step: int) -> bool:
+        """Whether the flow is judged, or at its end, after this step."""
+        return step in self._validation_steps
+
+    def logs(self, step: int) -> bool:
+        """Whether the loss alone is noted after this step."""
+        return step in self._log_steps and not self.validates(step)
+
+    def saves(self, step: int) -> bool:
+        """Whether the state is kept after this step."""
+        return step in self._saved_steps or self.validates(step)
+
+    def judged(self, state: State) -> PyTree:
         """The weights that a flow has."""
         return state.average if self.settings.ema > 0 else state.parameters
 
-    def _flow(self, weights: PyTree, static: PyTree) -> Flow:
+    def flow(self, weights: PyTree, static: PyTree) -> Flow:
         weights = self.layout.ordinary(jax.tree.map(jnp.copy, weights))
         network = eqx.combine(weights, static)
         return Flow(self.ready.prior, network, self.solver, units=self.units)
 
-    def _log(self, state: State, done: Progress, static: PyTree, watch: Watch) -> str | None:
+    def log(self, state: State, done: Progress, static: PyTree, watch: Watch) -> str | None:
         """Note the loss; why the run is to end here, if a callback says so."""
         row: Row = {"step": int(state.step), "seconds": done.seconds, "loss": done.loss}
         self.history.add(row)
         return self._shown(row, state, static, watch, validated=False)
 
-    def _report(
+    def report(
         self, state: State, done: Progress, static: PyTree, watch: Watch, *, silent: bool = False
     ) -> str | None:
         """Validate, and show it to the callbacks unless `silent`; why the run is to end, if it is."""
@@ -186,8 +192,8 @@ class Run:
         row: Row = {"step": step, "seconds": done.seconds, "loss": done.loss}
         if self.held_out is not None:
             watch.bar.note("validating")
-            weights = self._judged(state)
-            flow = self._flow(weights, static)
+            weights = self.judged(state)
+            flow = self.flow(weights, static)
             found = held_out_score(
                 flow, self.held_out, chains=self.chains, condition=self.given.held_out
             )
@@ -212,7 +218,7 @@ class Run:
         self, row: Row, state: State, static: PyTree, watch: Watch, *, validated: bool
     ) -> str | None:
         """Show the callbacks a row; why the run is to end, if one of them says so."""
-        make = partial(self._flow, self._judged(state), static)
+        make = partial(self.flow, self.judged(state), static)
         stopped = show(self.callbacks, Moment(row, self.history, validated, make))
         if self.together:
             stopped = next(filter(None, _processes.exchange(stopped or "")), None)
@@ -240,6 +246,6 @@ class Run:
         return frozenset({*range(every, steps, every), steps})
 
     @cached_property
-    def _stops(self) -> list[int]:
+    def stops(self) -> list[int]:
         """The steps at which something is looked at or saved, in order."""
         return sorted({*self._validation_steps, *self._saved_steps, *self._log_steps})

@@ -1,10 +1,13 @@
 """What one training step draws and does, and many of them in one jitted call."""
 
 import dataclasses
+from collections.abc import Callable
+from functools import partial
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, UInt32
 
@@ -29,6 +32,11 @@ class State(eqx.Module):
     average: PyTree
     optimiser: PyTree
     step: Array
+
+    @property
+    def done(self) -> int:
+        """How many steps lie behind; states that are stacked have all done as many."""
+        return int(np.asarray(self.step).flat[0])
 
 
 class Draw(eqx.Module):
@@ -243,6 +251,21 @@ def draw(
     def drawn_by(step: Array) -> Draw:
         return batches.draw(step, None if points is None else points[step - first])
 
+    return _drawn(drawn_by, first, until, room)
+
+
+@eqx.filter_jit
+def draw_together(shared: Batches, own: Batches, first: Array, until: Array, room: int) -> Draw:
+    """What several flows draw, stacked in the second axis. They share the arrays of the first batches,
+    and each has its own of the second."""
+
+    def drawn_by(step: Array) -> Draw:
+        return jax.vmap(lambda own: eqx.combine(own, shared).draw(step))(own)
+
+    return _drawn(drawn_by, first, until, room)
+
+
+def _drawn(drawn_by: Callable[[Array], Draw], first: Array, until: Array, room: int) -> Draw:
     shapes = jax.eval_shape(drawn_by, first)
     empty = jax.tree.map(lambda leaf: jnp.zeros((room, *leaf.shape), leaf.dtype), shapes)
 
@@ -262,18 +285,45 @@ def indices(batches: Batches, first: Array, room: int) -> Int[Array, "room batch
 def advance(kept: tuple[Recipe, Draw, Array], state: State) -> tuple[State, Array]:
     """Train up to a step; the new state and the mean loss on the way."""
     recipe, draws, until = kept
-    first = state.step
+    return _through(recipe.step, draws, state, state.step, until)
 
-    def drawn(step: Array) -> Draw:
-        return jax.tree.map(lambda leaf: leaf[step - first], draws)
+
+@compiled(donate=(1,))
+def advance_together(
+    kept: tuple[Recipe, Recipe, Draw, Array], states: State
+) -> tuple[State, Float[Array, " flows"]]:
+    """The same for several flows at once. Of the first recipe they share the arrays, and each has its
+    own of the second; states and losses are stacked, and draws are so in their second axis."""
+    shared, own, draws, until = kept
+
+    @jax.vmap
+    def step(own: Recipe, state: State, draw: Draw) -> tuple[State, Array]:
+        return eqx.combine(own, shared).step(state, draw)
+
+    # All are at the same step: one loop, whose end isn't asked for flow by flow.
+    return _through(partial(step, own), draws, states, states.step[0], until)
+
+
+def _through(
+    step: Callable[[State, Draw], tuple[State, Array]],
+    draws: Draw,
+    state: State,
+    first: Array,
+    until: Array,
+) -> tuple[State, Array]:
+    """Steps from `first` to before `until`, and their mean loss."""
+
+    def drawn(number: Array) -> Draw:
+        return jax.tree.map(lambda leaf: leaf[number - first], draws)
 
     # The coming draw is carried along: read where it is used, XLA reads it anew for each of its uses.
-    def body(step: Array, carry: tuple[State, Array, Draw]) -> tuple[State, Array, Draw]:
+    def body(number: Array, carry: tuple[State, Array, Draw]) -> tuple[State, Array, Draw]:
         state, total, draw = carry
-        state, loss = recipe.step(state, draw)
-        return state, total + loss, drawn(step + 1)
+        state, loss = step(state, draw)
+        return state, total + loss, drawn(number + 1)
 
-    state, total, _ = jax.lax.fori_loop(first, until, body, (state, jnp.zeros(()), drawn(first)))
+    none = jnp.zeros(state.step.shape)
+    state, total, _ = jax.lax.fori_loop(first, until, body, (state, none, drawn(first)))
     return state, total / (until - first)
 
 

@@ -3,10 +3,12 @@
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from hiflow import _processes
 from hiflow._interrupts import Interrupts
@@ -44,7 +46,7 @@ class Watch:
     def save(self, state: State, done: Progress) -> None:
         """Keep the history, and then the state: rows that come after it are made again."""
         self.write_history()
-        self.checkpoints.save(int(state.step), (state, self.best), done)
+        self.checkpoints.save(state.done, (state, self.best), done)
 
     def write_history(self) -> None:
         """Keep the history, if anything is kept."""
@@ -52,7 +54,7 @@ class Watch:
 
     def end_if_asked(self, state: State, done: Progress) -> None:
         """Save the state and end the run, if that was asked for."""
-        step = int(state.step)
+        step = state.done
         if self.together:
             if _processes.asked_to_end(step):
                 self.save(state, done)
@@ -70,9 +72,35 @@ class Watch:
         self.ending.holding = True
 
 
+# From draws, the step to end before and a state to the new state and the mean loss on the way.
+Call = Callable[[Draw, int, State], tuple[State, Any]]
+
+
+def one_flow(recipe: Recipe) -> Call:
+    """Trains a flow. **Raises:** `FloatingPointError` if its loss isn't finite."""
+
+    def call(draw: Draw, until: int, state: State) -> tuple[State, float]:
+        end = recipe.layout.put_whole(jnp.asarray(until, jnp.int32))
+        state, mean = advance((recipe, draw, end), state)
+        loss = float(mean)
+        refuse_not_finite(loss, until)
+        return state, loss
+
+    return call
+
+
+def refuse_not_finite(loss: float, step: int, which: str = "") -> None:
+    """Raise `FloatingPointError` for a loss that isn't finite."""
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"fit: the loss{which} is {loss} before step {step}. Lower `learning_rate`, or look at the "
+            "path's velocity near t = 1 (hiflow.testing.check_path)."
+        )
+
+
 def advance_through(
     calls: list[tuple[int, int]],
-    recipe: Recipe,
+    call: Call,
     draws: Iterator[Draw],
     state: State,
     done: Progress,
@@ -81,15 +109,8 @@ def advance_through(
     """Train through some calls."""
     begun, progress = time.perf_counter(), done
     for first, until in calls:
-        end = recipe.layout.put_whole(jnp.asarray(until, jnp.int32))
-        state, mean = advance((recipe, next(draws), end), state)
-        loss = float(mean)
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"fit: the loss is {loss} before step {until}. Lower `learning_rate`, or look at the "
-                "path's velocity near t = 1 (hiflow.testing.check_path)."
-            )
-        watch.bar.show(until, loss)
+        state, loss = call(next(draws), until, state)
+        watch.bar.show(until, float(np.mean(loss)))
         spent = time.perf_counter() - begun
         progress = progress.after(until - first, loss, done.seconds + spent)
         watch.end_if_asked(state, progress)
