@@ -257,8 +257,8 @@ def refuse_conditions(
         raise ValueError(
             f"{owner}: no path is chosen for flows of conditions: candidates are judged by all "
             "points together, which aren't those of one condition. Give a path, or choose one by those "
-            "of one condition, `samples.untold()`, with a network that takes none (in a file: `condition` "
-            "= false of the arm)."
+            "of one condition, `samples.untold()`, with a network that takes none (in a file: "
+            "`condition` = false of the arm)."
         )
 
 
