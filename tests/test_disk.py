@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hiflow import _disk, spectral
-from hiflow._disk import fingerprint, structure
+from hiflow._disk import fingerprint, structure, write_text
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path):
@@ -123,3 +123,16 @@ def test_a_file_of_another_format_is_refused(tmp_path):
     _disk.write_arrays(tmp_path / "new", {"manifest": np.frombuffer(manifest, np.uint8)})
     with pytest.raises(ValueError, match="has format 99"):
         _disk.load(tmp_path / "new")
+
+
+def test_a_file_that_cannot_be_written_is_refused_by_its_name(tmp_path, monkeypatch):
+    with pytest.raises(
+        FileNotFoundError, match=r"x\.json: there is no folder .*none\. Make it first"
+    ):
+        write_text(tmp_path / "none" / "x.json", "")
+    with pytest.raises(IsADirectoryError, match=r"is a folder\. Name a file"):
+        write_text(tmp_path, "")
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(PermissionError, match=r"x\.json: the folder .* can't be written to"):
+        write_text(tmp_path / "x.json", "")
+    assert not list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 """What a component is made with in Python: of another kind it is refused by its argument's name."""
 
 import inspect
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -11,6 +12,9 @@ import hiflow as hf
 from hiflow._summaries import Component
 
 POINTS = np.ones((4, 2))
+TWO: Any = np.int64(2)
+WORD: Any = "a"
+HALF: Any = 2.5
 
 
 class Counted(Component):
@@ -34,8 +38,8 @@ class Counted(Component):
             lambda: hf.energies.KernelDensity.fit("x"),
             "`points` must be a number or an array of real",
         ),
-        (lambda: Counted("a"), "Counted: `probes` must be a whole number; got 'a'"),
-        (lambda: Counted(2.5), "Counted: `probes` must be a whole number; got 2.5"),
+        (lambda: Counted(WORD), "Counted: `probes` must be a whole number; got 'a'"),
+        (lambda: Counted(HALF), "Counted: `probes` must be a whole number; got 2.5"),
     ],
 )
 def test_another_kind_is_refused_by_name(make, words):
@@ -44,7 +48,6 @@ def test_another_kind_is_refused_by_name(make, words):
 
 
 def test_numpys_numbers_are_numbers():
-    two = np.int64(2)
-    assert type(Counted(two).probes) is int
+    assert type(Counted(TWO).probes) is int
     assert inspect.signature(Counted).parameters["probes"].annotation is int
     assert hf.priors.Normal(2, scale=np.float32(2)).scale == jnp.asarray(2.0)

@@ -239,6 +239,8 @@ def test_no_path_is_chosen_for_flows_of_conditions():
     for field, data in (("mlp", told), (network, points)):
         with pytest.raises(ValueError, match="no path is chosen for flows of conditions"):
             hf.choose_path(field, data, prior="normal", key=KEY, progress=False)
+    with pytest.raises(ValueError, match=r"in a file: `condition` = false of the arm"):
+        hf.choose_path("mlp", points, prior="normal", key=KEY, condition=np.arange(12) % 2)
 
 
 def test_judges_are_scored_by_the_end_laws_of_all_points():

@@ -1,6 +1,7 @@
 """Maximum likelihood after training: its gradient, and that validation has the last word."""
 
 import json
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -18,6 +19,17 @@ KEY = jax.random.key(0)
 FEW = {"method": "Heun", "steps": 4}
 POINTS = 0.5 * jax.random.normal(jax.random.key(5), (40, 2)) + jnp.array([1.0, -1.0])
 OTHERS = 0.5 * jax.random.normal(jax.random.key(6), (30, 2)) + jnp.array([1.0, -1.0])
+
+
+class Made(hf.energies.AbstractEnergy):
+    """Of any function, a wrong one too: `FunctionEnergy` would refuse it."""
+
+    function: Callable = eqx.field(static=True)
+    event_shape = (2,)
+    group = hf.groups.Trivial()
+
+    def __call__(self, x):
+        return self.function(x)
 
 
 def flow_of(solver=FEW):
@@ -153,6 +165,19 @@ def test_a_path_gradients_loss_is_the_likelihood():
 def test_wrong_settings_are_refused_by_name(change, words):
     with pytest.raises(ValueError, match=words):
         finished(flow_of(), None, **change)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x: 2 * x, "`energy` must map an event of shape"),
+        (lambda x: jnp.nan * x.sum(), "the gradient of `energy` holds NaN or infinity in 40 of 40"),
+        (lambda x: jnp.sqrt(jnp.sum(x - x)), "points of `data`, first at index 0. Leave them out"),
+    ],
+)
+def test_an_energy_without_forces_at_the_points_is_refused(function, words):
+    with pytest.raises(ValueError, match=words):
+        finished(flow_of(), None, estimator="path", energy=Made(function))
 
 
 def test_points_of_another_shape_are_refused():

@@ -93,6 +93,8 @@ class Weighted:
             if value is None:
                 continue
             array = np.asarray(value)
+            if np.iscomplexobj(array):
+                raise ValueError(f"Weighted: `{name}` must be real, got {array.dtype}.")
             if array.shape != self.x.shape[:1] or not array.size:
                 raise ValueError(
                     f"Weighted: `{name}` must have one entry for each of the samples `x`, of shape "

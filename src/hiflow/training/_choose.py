@@ -30,6 +30,7 @@ from hiflow.training._trials import (
     Row,
     Trials,
     optional_size,
+    refuse_conditions,
     trials_of,
     tried,
     why_none,
@@ -151,6 +152,7 @@ def choose_path(
     ...               steps=choice.steps, progress=False)
     ```
     """
+    refuse_conditions(None, "condition" in settings, "choose_path")
     choice = made_choice(
         network,
         data,

@@ -12,7 +12,15 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow import _border, energies
 from hiflow._border import border
-from hiflow._checks import Refused, nearest, number, one_of, whole
+from hiflow._checks import (
+    Refused,
+    check_scalar,
+    nearest,
+    number,
+    one_of,
+    refuse_not_finite,
+    whole,
+)
 from hiflow.energies import AbstractEnergy, SupportsFitting
 from hiflow.flow import Flow
 from hiflow.metrics import negative_log_likelihood
@@ -162,6 +170,7 @@ def finish(
                 f"finish: `energy` must be of events of shape {flow.prior.event_shape}, as the flow, "
                 f"got {given.event_shape}."
             )
+        _check_forces(given, data)
         loss_of = PathGradient(given)
     memory, best, waited = optimiser.init(weights), weights, 0
     least = negative_log_likelihood(flow, validation).nll
@@ -188,6 +197,19 @@ def finish(
             break
     history.rows[-1] |= {"best_nll": least, "ended": "patience" if waited >= patience else "steps"}
     return _with(flow, best)
+
+
+def _check_forces(energy: AbstractEnergy, data: Float[Array, "n *event"]) -> None:
+    """Raise `ValueError` for an energy that isn't a number of every point, or has no forces there."""
+    event = jax.ShapeDtypeStruct(data.shape[1:], data.dtype)
+    check_scalar(energy, event, "finish: `energy`")
+    forces = jax.lax.map(jax.grad(energy), data)
+    refuse_not_finite(
+        forces,
+        "finish: the gradient of `energy`",
+        kind="points of `data`",
+        cure="Leave them out, or give the energy that the data are samples of.",
+    )
 
 
 def _with(flow: Flow, weights: PyTree) -> Flow:

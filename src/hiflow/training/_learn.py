@@ -29,6 +29,7 @@ from hiflow.training._trials import (
     Row,
     Trials,
     optional_size,
+    refuse_conditions,
     trials_of,
     tried,
     why_none,
@@ -136,6 +137,7 @@ def learn_path(
     ...               steps=choice.steps, progress=False)
     ```
     """
+    refuse_conditions(None, "condition" in settings, "learn_path")
     choice = learned(
         network,
         paths.registry.table_of(path),

@@ -249,7 +249,7 @@ def trials_of(
 
 
 def refuse_conditions(
-    network: AbstractVelocityField, told: bool, owner: str = "choose_path"
+    network: AbstractVelocityField | None, told: bool, owner: str = "choose_path"
 ) -> None:
     """Raise `ValueError` for flows of conditions: what is seen of all points together, such as how far
     they are apart, isn't what holds under one condition."""
@@ -257,7 +257,8 @@ def refuse_conditions(
         raise ValueError(
             f"{owner}: no path is chosen for flows of conditions: candidates are judged by all "
             "points together, which aren't those of one condition. Give a path, or choose one by those "
-            "of one condition, `samples.untold()`, with a network that takes none."
+            "of one condition, `samples.untold()`, with a network that takes none (in a file: "
+            "`condition` = false of the arm)."
         )
 
 
