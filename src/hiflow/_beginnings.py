@@ -22,11 +22,8 @@ def init(
         if file.suffix != ".toml":
             raise ValueError(f"{file}: an experiment's file ends in .toml.")
         write_text(file, experiments.STARTER)
-        console.print(
-            f"written: {file}; train it by: hiflow train {shlex.quote(str(file))}",
-            markup=False,
-            soft_wrap=True,
-        )
+        command = f"hiflow train {shlex.quote(str(file))}"
+        console.print(f"written: {file}; train it by: {command}", markup=False, soft_wrap=True)
 
 
 def schema(
