@@ -80,6 +80,8 @@ def runs(problem, seeds, steps):
 def compare(problem, seeds, options):
     """A row of the table."""
     ways, small = runs(problem, seeds, options.steps)
+    # Other numbers of seeds have compiled the step of one flow.
+    jax.clear_caches()
     small()
     calls, flows = {}, {}
     for name, run in ways.items():

@@ -15,6 +15,7 @@ from hiflow import experiments
 from hiflow.data import Samples, SuspiciousDataWarning, _trajectory
 from hiflow.data._trajectory import Trajectory
 from hiflow.experiments import ConfigError
+from hiflow.experiments._run_folder import resuming
 
 CHAINS, EACH, DIM = 20, 15, 4
 TOML = """
@@ -239,3 +240,10 @@ def test_validation_points_of_a_file_are_of_chains_of_their_own(tmp_path):
     assert not found[1] & found[2]
     # Errors are over chains: a tenth of them at the least is held out, also for few points.
     assert len(found[2]) >= 3
+
+
+def test_a_command_to_go_on_by_is_one_that_a_shell_takes():
+    assert resuming(Path("my run")) == "`hiflow train 'my run/config.toml' --out 'my run' --resume`"
+    assert (
+        resuming(Path("runs/one")) == "`hiflow train runs/one/config.toml --out runs/one --resume`"
+    )

@@ -1,6 +1,7 @@
 """The command line's `init` and `schema`: what a file is begun with."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -21,9 +22,8 @@ def init(
         if file.suffix != ".toml":
             raise ValueError(f"{file}: an experiment's file ends in .toml.")
         write_text(file, experiments.STARTER)
-        console.print(
-            f"written: {file}; train it by: hiflow train {file}", markup=False, soft_wrap=True
-        )
+        command = f"hiflow train {shlex.quote(str(file))}"
+        console.print(f"written: {file}; train it by: {command}", markup=False, soft_wrap=True)
 
 
 def schema(

@@ -126,8 +126,8 @@ FAULTS = [
         "tests/test_training.py::test_augmentation_turns_samples_and_targets_alike",
     ),
     Mutation(
-        "all flows draw by one key", "training/_crowd.py",
-        "all(x is first for x in others)", "all(x.shape == first.shape for x in others)",
+        "all flows are the first one", "training/_crowd.py",
+        "jax.tree.map(lambda leaf: leaf[index], tree)", "jax.tree.map(lambda leaf: leaf[0], tree)",
         "tests/training/test_fit_many.py::test_every_flow_is_that_of_its_own_run[plain]",
     ),
     Mutation(

@@ -149,6 +149,12 @@ def test_what_is_for_one_flow_or_unlike_is_refused_before_any_work(change, words
         hf.fit_many(**given)
 
 
+def test_arguments_of_fit_alone_are_refused_by_name():
+    given = {"network": NETWORK, **COMMON, **RUNS["plain"], "keys": KEYS}
+    with pytest.raises(TypeError, match="`checkpoint_dir` is for one flow"):
+        hf.fit_many(**given, checkpoint_dir="kept")
+
+
 def test_rows_that_are_read_as_they_are_needed_are_refused(tmp_path):
     np.save(tmp_path / "points.npy", np.asarray(SETS[0]))
     mapped = np.load(tmp_path / "points.npy", mmap_mode="r")

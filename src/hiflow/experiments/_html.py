@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from shlex import quote
 from typing import Any
 
 from hiflow.experiments._by_class import BY_CLASS, UNTOLD, WITHOUT, by_class_cells
@@ -82,8 +83,8 @@ def _repeat(folder: RunFolder, about: Mapping[str, Any]) -> list[str]:
         f"{seeds}. On another kind of device, or with other versions, numbers differ by rounding."
     )
     commands = ([f"pip install {exact}"] if exact else []) + [
-        f"hiflow train config.toml --out {folder.root.name}",
-        f"hiflow report {folder.root.name}",
+        f"hiflow train config.toml --out {quote(folder.root.name)}",
+        f"hiflow report {quote(folder.root.name)}",
     ]
     return [_text(steps), _code("\n".join(commands))]
 

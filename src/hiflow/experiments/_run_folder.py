@@ -6,6 +6,7 @@ It is imported without JAX, for the errors that need none.
 import dataclasses
 import os
 import platform
+import shlex
 import shutil
 import warnings
 from collections.abc import Iterable, Sequence
@@ -277,7 +278,8 @@ def read_history(place: Path) -> list[Row]:
 
 def resuming(root: Path) -> str:
     """The command that goes on with a run folder."""
-    return f"`hiflow train {root / 'config.toml'} --out {root} --resume`"
+    words = ["hiflow", "train", str(root / "config.toml"), "--out", str(root), "--resume"]
+    return f"`{shlex.join(words)}`"
 
 
 def readable_rows(path: Path) -> tuple[list[Row], str | None]:

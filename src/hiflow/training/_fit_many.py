@@ -30,6 +30,13 @@ from hiflow.training._run import Run
 from hiflow.training._settings import Training, as_training
 from hiflow.training._together import refuse_unlike, train_together
 
+# Arguments of `fit` that several flows don't have, and what there is instead.
+_OF_ONE = {
+    "key": "Pass `keys`, one for each flow.",
+    "history": "Pass `histories`, one for each flow.",
+    **dict.fromkeys(("callbacks", "checkpoint_dir", "resume", "mesh"), "Use hiflow.fit for it."),
+}
+
 
 def _one_or_each(convert: Converter) -> Converter:
     """What goes for all flows, or a list of what goes for each."""
@@ -139,8 +146,8 @@ def fit_many(
 
     **Raises:** as `fit` does; and `ValueError` before any work is spent for a list of another length
     than there are keys, data of unlike shapes, networks that differ in more than their weights, and
-    what is for one flow; `FloatingPointError` if a flow's loss is no longer finite, before its run is
-    over.
+    what is for one flow; `TypeError` for an argument that only `fit` has; `FloatingPointError` if a
+    flow's loss is no longer finite, before its run is over.
 
     **Example:**
 
@@ -159,6 +166,8 @@ def fit_many(
         "condition": condition,
         "validation_condition": validation_condition,
     }
+    for name in _OF_ONE.keys() & settings.keys():
+        raise TypeError(f"fit_many: `{name}` is for one flow. {_OF_ONE[name]}")
     asked = as_training(training).changed(**settings)
     _refuse_for_one(asked)
     _check_lengths(given, len(keys))
