@@ -122,10 +122,10 @@ def summary() -> str:
         Few("ring, 10", "ring-10"),
         Few("mixture in 10 dimensions, 30", "mixture10-30"),
         Few("posterior of 31 weights, 10", "posterior-10", 1),
+        Few("posterior of lynx and hares, 10", "lynx-10"),
         Few("DW4, 10", "dw4-10"),
         Few("arm of three joints, 10", "arm3-10"),
         Few("alanine dipeptide, 30", "aldp-30", 1),
-        Few("two moons, 10", "moons-10"),
         Few("chain of eight beads, 15", "chain8-15"),
     ]
     titles = ("data, samples", *RIVALS, CONTROL, OURS, "less the best rival")

@@ -374,7 +374,7 @@ FAULTS = [
     ),
     Mutation(
         "numbers without what they refer to", "experiments/_show.py",
-        "    console.print(comparison.caption, soft_wrap=True, highlight=False)\n", "",
+        "    console.print(comparison.caption, markup=False, soft_wrap=True, highlight=False)\n", "",
         "tests/test_experiment.py::test_train_evaluate_and_sample",
     ),
     Mutation(
