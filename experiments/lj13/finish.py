@@ -60,8 +60,8 @@ def one(flow, energy, points, seed, given, place) -> None:
     """Finishes a flow, and says what it was worth before and is after."""
     train, held, _ = points
     place.mkdir(parents=True, exist_ok=True)
-    numbers = {"before": worth(flow, energy, points, seed, given.samples)}
-    print(place.name, "before", short(numbers["before"]), flush=True)
+    before = worth(flow, energy, points, seed, given.samples)
+    print(place.name, "before", short(before), flush=True)
     history, began = Printed(), time.perf_counter()
     better = hf.finish(
         flow, train, validation=held, key=jax.random.key(seed), steps=given.steps,
@@ -69,12 +69,18 @@ def one(flow, energy, points, seed, given, place) -> None:
         validate_at=given.every, patience=6, estimator=given.estimator, energy=energy,
         solver_settings={"method": "Tsit5", "steps": given.solver_steps}, history=history,
     )  # fmt: skip
-    numbers |= {"seconds": time.perf_counter() - began, "history": history.rows}
+    seconds = time.perf_counter() - began
     better.save(place / "flow.hiflow")
-    numbers |= {"after": worth(better, energy, points, seed, given.samples)}
-    numbers |= {"settings": {key: str(value) for key, value in vars(given).items()}}
+    after = worth(better, energy, points, seed, given.samples)
+    numbers = {
+        "before": before,
+        "seconds": seconds,
+        "history": history.rows,
+        "after": after,
+        "settings": {key: str(value) for key, value in vars(given).items()},
+    }
     write_json(place / "numbers.json", numbers, indent=1)
-    print(place.name, "after", short(numbers["after"]), flush=True)
+    print(place.name, "after", short(after), flush=True)
 
 
 class Printed(hf.History):

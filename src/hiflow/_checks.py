@@ -4,7 +4,7 @@ import dataclasses
 import math
 import numbers
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import equinox as eqx
 import jax
@@ -48,7 +48,7 @@ def as_scalar(value: object) -> Float[Array, ""]:
 def _is_complex(value: object) -> bool:
     """Whether there are imaginary parts to lose."""
     try:
-        return np.iscomplexobj(value)
+        return np.iscomplexobj(cast(Any, value))
     except (TypeError, ValueError):  # A list of traced numbers, or no array at all.
         return False
 
