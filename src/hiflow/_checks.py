@@ -58,7 +58,7 @@ def as_shape(value: int | Iterable[int]) -> tuple[int, ...]:
     shape = tuple(value) if isinstance(value, Iterable) else (value,)
     if not all(isinstance(size, int | np.integer) and size > 0 for size in shape):
         raise ValueError(
-            f"expected an event shape of positive integers, got {value!r}. Give the shape of one "
+            f"`shape` must be an event shape of positive integers, got {value!r}. Give the shape of one "
             "event, without the batch."
         )
     return tuple(map(int, shape))
