@@ -82,7 +82,7 @@ def test_an_eigenvalue_below_what_shifted_takes_is_nan():
         (lambda: spectral.AffinePower(floor=0.0), "`lower_bound` must be positive"),
         (lambda: spectral.AffinePower(saturation=float("inf")), "`saturation` must be at least 0"),
         (lambda: spectral.TraceNormalised(floor=1.0), "`floor` must be below 1"),
-        (lambda: spectral.Absolute(shift=jnp.ones(2)), "expected a number"),
+        (lambda: spectral.Absolute(shift=jnp.ones(2)), "must be a number"),
     ],
 )
 def test_bad_parameters_are_refused(build, message):
