@@ -50,6 +50,7 @@ TAME = TOML.replace("learning_rate = 1000.0", "learning_rate = 1e-3")
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HIFLOW_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "300")
     # A row of the table in a line, whatever width the console found when it was made.
     monkeypatch.setattr(_shell.console, "_width", 300)
     return tmp_path
