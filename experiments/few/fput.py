@@ -2,9 +2,8 @@
 
 import jax.numpy as jnp
 
-TEMPERATURE = (
-    0.1  # Pettini and Landolfi's threshold of strong chaos is at about this energy a mass (1990)
-)
+# Pettini and Landolfi's threshold of strong chaos is at about this energy a mass (1990).
+TEMPERATURE = 0.1
 
 
 def energy(q):

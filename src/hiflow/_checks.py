@@ -13,7 +13,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float
 
-from hiflow._kinds import LARGEST_WHOLE
+from hiflow._kinds import LARGEST_WHOLE, accepted
 from hiflow._kinds import Refused as Refused
 from hiflow._words import nearest as nearest
 
@@ -192,10 +192,7 @@ def converter(name: str, check: Callable[[object], T]) -> Callable[[object], T]:
     """A field's converter that refuses by name what its check refuses."""
 
     def convert(value: object) -> T:
-        try:
-            return check(value)
-        except Refused as error:
-            raise ValueError(f"`{name}` {error}; got {value!r}.") from None
+        return accepted(check, value, f"`{name}`")
 
     return convert
 

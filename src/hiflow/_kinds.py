@@ -7,9 +7,11 @@ import numbers
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from hiflow._words import nearest
+
+T = TypeVar("T")
 
 # Python's own integers are longer than those that JAX counts and indexes with.
 LARGEST_WHOLE = 2**31 - 1
@@ -66,6 +68,14 @@ def shown(value: object) -> str:
     """A value as a message quotes it: in one line that can be read."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def accepted(check: Callable[[Any], T], value: Any, what: str) -> T:
+    """What a check makes of a value. **Raises:** `ValueError` where it refuses, with `what` it is of."""
+    try:
+        return check(value)
+    except Refused as error:
+        raise ValueError(f"{what} {error}; got {shown(value)}.") from None
 
 
 def annotations(function: Callable[..., object]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from hiflow._kinds import Refused, shown, wanted
+from hiflow._kinds import Refused, accepted, wanted
 
 _LONGEST = 100
 # So many numbers are shown, of more the shape.
@@ -46,10 +46,7 @@ def _by_name(converter: Callable[[Any], Any], name: str) -> Callable[[Any], Any]
 
     @functools.wraps(converter)
     def convert(value: Any) -> Any:
-        try:
-            return converter(value)
-        except Refused as error:
-            raise ValueError(f"{name} {error}; got {shown(value)}.") from None
+        return accepted(converter, value, name)
 
     return convert
 

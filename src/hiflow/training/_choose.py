@@ -10,8 +10,8 @@ from jaxtyping import PRNGKeyArray
 
 from hiflow import _border, energies, networks, priors
 from hiflow._border import border
-from hiflow._checks import Refused, one_of
-from hiflow._kinds import shown
+from hiflow._checks import one_of
+from hiflow._kinds import accepted
 from hiflow._statistics import standard_error
 from hiflow.energies import AbstractEnergy
 from hiflow.networks import AbstractVelocityField
@@ -52,10 +52,7 @@ def _paths(value: object, what: str) -> Mapping[str, Any] | None:
 
 
 def _judge(value: object, what: str) -> str:
-    try:
-        return judging(value)
-    except Refused as error:
-        raise ValueError(f"{what} {error}; got {shown(value)}.") from None
+    return accepted(judging, value, what)
 
 
 def _is_word(value: object) -> bool:

@@ -21,6 +21,7 @@ from hiflow._checks import (
     refuse_not_finite,
     whole,
 )
+from hiflow._kinds import accepted
 from hiflow.energies import AbstractEnergy, SupportsFitting
 from hiflow.flow import Flow
 from hiflow.metrics import negative_log_likelihood
@@ -35,10 +36,7 @@ from hiflow.training._schedules import learning_rate as checked_rate
 
 def _checked(check: Callable[[object], Any]) -> Callable[[Any, str], Any]:
     def convert(value: Any, what: str) -> Any:
-        try:
-            return check(value)
-        except Refused as error:
-            raise ValueError(f"{what} {error}; got {value!r}.") from None
+        return accepted(check, value, what)
 
     return convert
 
@@ -203,7 +201,7 @@ def _check_forces(energy: AbstractEnergy, data: Float[Array, "n *event"]) -> Non
     """Raise `ValueError` for an energy that isn't a number of every point, or has no forces there."""
     event = jax.ShapeDtypeStruct(data.shape[1:], data.dtype)
     check_scalar(energy, event, "finish: `energy`")
-    forces = jax.lax.map(jax.grad(energy), data)
+    forces = jax.lax.map(jax.grad(energy), data, batch_size=256)
     refuse_not_finite(
         forces,
         "finish: the gradient of `energy`",
