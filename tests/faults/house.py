@@ -10,8 +10,8 @@ PICTURES = "tests/test_pictures.py"
 
 FAULTS = [
     Mutation(
-        "fields are refused without their names", "_summaries.py",
-        'raise ValueError(f"{name} {error};', 'raise ValueError(f"{error};',
+        "fields are refused without their names", "_kinds.py",
+        'raise ValueError(f"{what} {error};', 'raise ValueError(f"{error};',
         "tests/test_fields.py::test_another_kind_is_refused_by_name",
     ),
     Mutation(
