@@ -15,8 +15,8 @@ FAULTS = [
         "tests/test_fields.py::test_another_kind_is_refused_by_name",
     ),
     Mutation(
-        "labels without a sign", "networks/_conditions.py",
-        "label = label.astype(jnp.int32)", "label = label.astype(label.dtype)",
+        "labels without a sign", "networks/_conditioned.py",
+        "leaf.astype(jnp.promote_types(leaf.dtype, jnp.int32))", "leaf",
         "tests/training/test_conditional_flows.py::test_labels_of_any_whole_type_are_dropped_alike",
     ),
     Mutation(

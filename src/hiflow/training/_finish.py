@@ -70,6 +70,7 @@ def finishing(value: object) -> Mapping[str, Any] | None:
 
 @border(
     "finish",
+    flow=_border.having(Flow, "a hiflow.Flow"),
     data=_border.points,
     validation=_border.points,
     key=_border.key,
