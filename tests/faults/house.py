@@ -16,7 +16,8 @@ FAULTS = [
     ),
     Mutation(
         "labels without a sign", "networks/_conditioned.py",
-        "leaf.astype(jnp.promote_types(leaf.dtype, jnp.int32))", "leaf",
+        "leaf.astype(jnp.promote_types(leaf.dtype, jnp.int32))",
+        "leaf.astype(jnp.int8).astype(jnp.int32)",
         "tests/training/test_conditional_flows.py::test_labels_of_any_whole_type_are_dropped_alike",
     ),
     Mutation(
@@ -259,7 +260,7 @@ FAULTS = [
     ),
     Mutation(
         "chains of neighbours", "data/_sampler.py", "np.arange(size) % settings.chains",
-        "np.arange(size) // draws",
+        "np.arange(size) // settings.chains",
         DATA + "::test_a_report_is_of_the_samples_and_their_chains",
     ),
     Mutation(

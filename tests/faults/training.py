@@ -144,9 +144,8 @@ FAULTS = [
     ),
     Mutation(
         "pairs of another run", "training/_pairing.py",
-        "if identity != self.identity:\n                self.draws",
-        "if not self.identity:\n                self.draws",
-        "tests/couplings/test_couplings.py::test_arms_that_draw_alike_share_their_pairs",
+        "self.draws.get(call) if identity == self.identity else None", "self.draws.get(call)",
+        "tests/couplings/test_couplings.py::test_runs_at_once_dont_take_each_others_pairs",
     ),
     Mutation(
         "pairs of a run in another thread", "training/_pairing.py",
