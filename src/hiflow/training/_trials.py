@@ -25,10 +25,11 @@ from hiflow.solver import Solver, as_solver
 from hiflow.training._candidates import Candidate
 from hiflow.training._choice import Tried
 from hiflow.training._components import Components, make_components
+from hiflow.training._data_checks import check_data
 from hiflow.training._evidence import Surroundings, first_line
 from hiflow.training._fit import fit
 from hiflow.training._kept_trials import KeptTrials
-from hiflow.training._preflight import Ready, check_data, in_units, make_ready
+from hiflow.training._preflight import Ready, in_units, make_ready
 from hiflow.training._settings import Training, as_training
 
 # From so many points on one part is left out, of so many at most.
