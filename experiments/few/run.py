@@ -65,7 +65,8 @@ def main(*wanted):
 def run(name):
     """Train all arms of a system and number of samples, and write their comparison."""
     system, size = name.rsplit("-", 1)
-    experiment = experiments.read(HERE / f"{system}.toml")
+    own = HERE / f"{name}.toml"  # Where other sizes are trained otherwise.
+    experiment = experiments.read(own if own.is_file() else HERE / f"{system}.toml")
     variants = [v for v in experiment.tables["variant"] if v["size"] == int(size)]
     experiment = dataclasses.replace(experiment, tables={**experiment.tables, "variant": variants})
     seeds, folder = list(PLAN[name]), RUNS / name
