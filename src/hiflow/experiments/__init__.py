@@ -52,7 +52,7 @@ else:
         "make_data": "_data",
         "make_samples": "_data",
         "make_validation": "_data",
-        "pixel_transform": "_data",
+        "pixel_transform": "_image_data",
         "write_drawn": "_drawn",
         "evaluate_file": "_evaluate",
         "Failure": "_failures",
