@@ -38,6 +38,8 @@ _FOLDS = 5
 # Trials of all candidates have one in so many of the steps.
 SHARE = 4
 _FAILURES = (ValueError, FloatingPointError, RuntimeError, MemoryError)
+# Arguments of `fit` that a trial doesn't have.
+_OF_FIT = {"validation", "callbacks", "history", "checkpoint_dir", "resume", "mesh"}
 Split = tuple[np.ndarray, np.ndarray]
 
 
@@ -238,6 +240,11 @@ def trials_of(
 
     **Raises:** `ValueError`, with `owner` as whom it is of, for whatever doesn't fit together.
     """
+    for name in _OF_FIT & settings.keys():
+        raise TypeError(
+            f"{owner}: `{name}` is for hiflow.fit. Trials are judged by points that are left out of "
+            "`data`, or to which the energy moves them."
+        )
     points, chains = _points(data, f"{owner}: `data`"), getattr(data, "chains", None)
     chosen = as_training(training).changed(**settings)
     parts = make_components(network, path, prior, energy, points.shape[1:], key)
