@@ -8,12 +8,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from compilation import KIND, environment
 
 os.environ.update(environment() | os.environ)
+# The shell's console would keep, for all tests, the width that it finds where it is made.
+os.environ.pop("COLUMNS", None)
+os.environ.pop("LINES", None)
 
 from jaxtyping import install_import_hook
 
 with install_import_hook("hiflow", "beartype.beartype"):
     import hiflow
-    from hiflow import _compilation, _disk
+    from hiflow import _compilation, _disk, _shell  # noqa: F401
 
     # Both import their parts when these are first used: here, or they aren't checked.
     for package, late in (hiflow, {"experiments", "plotting", "testing"}), (_disk, set()):

@@ -55,7 +55,22 @@ def test_a_choice_is_made_once_and_gone_on_with(run, monkeypatch):
     assert first.numbers()["rows"][0]["nll"] == second.numbers()["rows"][0]["nll"]
     trained(folder, TOML.replace("steps = 8", "steps = 12"), resume=True)
     steps = hf.History.read(place / "history.jsonl")[0].rows[-1]["step"]
-    assert steps == (3 if kept["fewer_steps"] else 12)
+    assert steps == kept["steps"] * 12 // 8
+
+
+@pytest.mark.parametrize("steps", [1, 4, 8])
+def test_an_arm_is_trained_for_the_steps_that_were_chosen(tmp_path, monkeypatch, steps):
+    """Of 8: sixteenths and halves are judged too, besides the quarter."""
+    path = {"name": "optimal-transport", "sigma_min": 0.1}
+
+    def chosen(*_, **__):
+        made = hf.paths.OptimalTransport(sigma_min=0.1)
+        return hf.training.Choice(made, steps, "isotropic", path, (), "seen", "so it was said.")
+
+    monkeypatch.setattr(_auto_settings, "made_choice", chosen)
+    trained(tmp_path)
+    history = hf.History.read(tmp_path / "run/seed-0/chosen/history.jsonl")[0]
+    assert history.rows[-1]["step"] == steps
 
 
 def test_the_choice_is_that_of_the_training_points_alone(run):

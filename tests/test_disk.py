@@ -13,6 +13,29 @@ import pytest
 from hiflow import _disk, spectral
 from hiflow._disk import fingerprint, structure, write_text
 
+TYPED = """
+class Energy:
+    stiffness = {}
+    _exponent = {}
+    @property
+    def width(self): return {}
+    @staticmethod
+    def scale(): return {}
+    def __call__(self, x): return {} * x
+"""
+
+
+@pytest.mark.parametrize("line", range(5))
+def test_whatever_is_typed_into_a_class_of_a_session_tells_it_apart(line):
+    def typed(numbers):
+        names = {"__name__": "__main__"}
+        exec(TYPED.format(*numbers), names)
+        return fingerprint(part=names["Energy"]).digest
+
+    before = [1] * 5
+    after = [1 + (i == line) for i in range(5)]
+    assert typed(before) == typed(before) != typed(after)
+
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path):
     path = tmp_path / "note.json"

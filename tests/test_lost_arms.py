@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import hiflow as hf
-from hiflow import _shell, experiments
+from hiflow import experiments
 from hiflow._disk import locked
 from hiflow.cli import app
 
@@ -51,8 +51,6 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HIFLOW_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "300")
-    # A row of the table in a line, whatever width the console found when it was made.
-    monkeypatch.setattr(_shell.console, "_width", 300)
     return tmp_path
 
 

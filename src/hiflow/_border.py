@@ -12,8 +12,8 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from hiflow._arguments import described
-from hiflow._checks import refuse_not_finite
-from hiflow._kinds import shown
+from hiflow._checks import number, refuse_not_finite
+from hiflow._kinds import accepted, shown
 from hiflow.registry import Registry
 
 P = ParamSpec("P")
@@ -191,6 +191,22 @@ def floats(value: Any, what: str) -> Array:
 def _plain(value: Any) -> Any:
     """What NumPy makes of lists, tables of other libraries and samples."""
     return value.__jax_array__() if hasattr(value, "__jax_array__") else np.asarray(value)
+
+
+def having(kind: type, words: str) -> Converter:
+    """What is of a class, or has the members of a protocol: `words` say what that is."""
+
+    def convert(value: Any, what: str) -> Any:
+        if isinstance(value, kind) and not isinstance(value, type):
+            return value
+        raise ValueError(f"{what} must be {words}; got {_told(value)}.")
+
+    return convert
+
+
+def positive(value: Any, what: str) -> float:
+    """A number above 0, not infinite."""
+    return accepted(number("a positive number", lambda x: x > 0), value, what)
 
 
 def instance_of(registry: Registry[Any]) -> Converter:

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hiflow._checks import is_concrete
 from hiflow.networks import AbstractVelocityField, conditions_of
+from hiflow.networks._conditioned import rows_of
 from hiflow.priors import AbstractPrior
 from hiflow.standardisation import Standardised
 
@@ -67,7 +68,7 @@ def as_conditions(flow: Rows, condition: PyTree, size: int, owner: str) -> PyTre
             "samples that have conditions pass `samples.untold()`."
         )
     if condition is not None:
-        return conditions.rows(condition, size, f"{owner}: `condition`")
+        return rows_of(conditions, condition, size, f"{owner}: `condition`")
     if is_concrete(conditions.taught) and not bool(conditions.taught):
         raise ValueError(
             f"{owner}: the flow is one of conditions, and `condition` is missing: pass "

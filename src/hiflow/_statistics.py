@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, ArrayLike, Float, Shaped
 
 Values = Float[Array | np.ndarray, " n"]
 Labels = Shaped[Array | np.ndarray, " n"]
@@ -33,9 +33,11 @@ class Mean(NamedTuple):
     error: float
 
 
-def standard_error(values: Values, chains: Labels | None = None) -> float:
+def standard_error(values: ArrayLike, chains: Labels | None = None) -> float:
     """The standard error of the mean of independent values, or of values of independent `chains`;
     infinite for a single one.
+
+    **Raises:** `ValueError` for values that aren't one for each sample, or labels that aren't theirs.
 
     **Example:**
 
@@ -48,12 +50,18 @@ def standard_error(values: Values, chains: Labels | None = None) -> float:
     0.95
     ```
     """
-    n = values.shape[0]
+    values = np.asarray(values)
+    if values.ndim != 1 or not values.size or values.dtype.kind not in "iuf":
+        raise ValueError(
+            "standard_error: `values` must be numbers, one for each sample; got an array of "
+            f"{values.dtype} of shape {values.shape}."
+        )
+    values, n = values.astype(np.float64), len(values)
     check_labels(chains, n, "standard_error: `chains`")
     if chains is None:
         return float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else float("inf")
     index = np.unique(np.asarray(chains), return_inverse=True)[1]
-    values, number = np.asarray(values, np.float64), int(index.max()) + 1
+    number = int(index.max()) + 1
     if number < 2:
         return float("inf")
     sums = np.bincount(index, weights=values - values.mean())

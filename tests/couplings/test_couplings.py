@@ -15,6 +15,7 @@ from built_in import own
 from hiflow import couplings, groups
 from hiflow.testing import check_coupling
 from hiflow.training import _pairing
+from hiflow.training._step import Draw
 
 PRIOR = hf.priors.CentredNormal(4, 2)
 GROUP = PRIOR.group
@@ -218,6 +219,19 @@ def test_arms_that_draw_alike_share_their_pairs(monkeypatch):
     calls.clear()
     tiny_fit({"name": "minibatch-ot"}, batch_size=7)
     assert len(calls) == drawn
+
+
+def test_runs_at_once_dont_take_each_others_pairs():
+    """The second of two runs, whose calls are the same, has begun; the first goes on."""
+    one = jnp.zeros(1)
+    draw = Draw(one.astype(int), one[:, None], one, one, one.astype(jnp.uint32), None)
+    memory, call = _pairing._Memory(), (0, 50)
+    memory.identity = "second"
+    memory.keep("first", call, draw)
+    assert memory.drawn("second", call) is None
+    memory.keep("second", call, draw)
+    assert memory.drawn("first", call) is None
+    assert memory.drawn("second", call) is draw
 
 
 PRIORS_NOISE = {

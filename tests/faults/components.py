@@ -227,8 +227,7 @@ FAULTS = [
     ),
     Mutation(
         "late times of the other part", "time_samplers/_late.py",
-        "jnp.where(parts < early, uniform, late), ones",
-        "jnp.where(parts < early, late, uniform), ones",
+        "jnp.where(parts < early, uniform, late)", "jnp.where(parts < early, late, uniform)",
         SAMPLERS + "::test_weights_are_the_objective_over_the_density",
     ),
     Mutation(

@@ -11,6 +11,11 @@ TRUST = "tests/disk/test_trust.py"
 
 FAULTS = [
     Mutation(
+        "numbers typed into a class are all alike", "_disk/_fingerprint.py",
+        'or not name.startswith(("__", "_abc_")):', "and name:",
+        "tests/test_disk.py::test_whatever_is_typed_into_a_class_of_a_session_tells_it_apart",
+    ),
+    Mutation(
         "a file's arrays of any shape", "_disk/_fields.py", "    if alone:", "    if False:",
         HOSTILE + "[2]",
     ),

@@ -162,6 +162,11 @@ FAULTS = [
         "tests/test_auto.py::test_what_is_wrong_is_refused_before_data_are_drawn",
     ),
     Mutation(
+        "an arm by choice is trained for a quarter", "experiments/_auto.py",
+        'found["steps"] * arm.training.steps', "2 * arm.training.steps",
+        "tests/test_auto.py::test_an_arm_is_trained_for_the_steps_that_were_chosen",
+    ),
+    Mutation(
         "a path is chosen again at every resume", "experiments/_auto.py",
         "    return found if good", "    return None if good",
         "tests/test_auto.py::test_a_choice_is_made_once_and_gone_on_with",

@@ -66,6 +66,12 @@ FAULTS = [
         "tests/metrics/test_metrics.py::test_free_energy_and_means_are_the_targets_within_their_errors",
     ),
     Mutation(
+        "an energy that is no number is weighed", "metrics/_weighing.py",
+        '_check_energy(energy, event_shape, jnp.result_type(float), "importance_sample")', "pass",
+        "tests/metrics/test_refusals.py::"
+        "test_an_energy_that_is_no_number_is_refused_before_samples_are_drawn",
+    ),
+    Mutation(
         "free energy without the mean", "metrics/_weighted.py",
         "np.log(np.mean(np.exp(self.log_weights - top)))",
         "np.log(np.sum(np.exp(self.log_weights - top)))",

@@ -15,8 +15,9 @@ FAULTS = [
         "tests/test_fields.py::test_another_kind_is_refused_by_name",
     ),
     Mutation(
-        "labels without a sign", "networks/_conditions.py",
-        "label = label.astype(jnp.int32)", "label = label.astype(label.dtype)",
+        "labels without a sign", "networks/_conditioned.py",
+        "leaf.astype(jnp.promote_types(leaf.dtype, jnp.int32))",
+        "leaf.astype(jnp.int8).astype(jnp.int32)",
         "tests/training/test_conditional_flows.py::test_labels_of_any_whole_type_are_dropped_alike",
     ),
     Mutation(
@@ -259,7 +260,7 @@ FAULTS = [
     ),
     Mutation(
         "chains of neighbours", "data/_sampler.py", "np.arange(size) % settings.chains",
-        "np.arange(size) // draws",
+        "np.arange(size) // settings.chains",
         DATA + "::test_a_report_is_of_the_samples_and_their_chains",
     ),
     Mutation(

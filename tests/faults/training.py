@@ -143,14 +143,20 @@ FAULTS = [
         "tests/training/test_fit_many.py::test_every_flow_is_that_of_its_own_run[plain]",
     ),
     Mutation(
-        "pairs of another run", "training/_pairing.py", "if identity != self.identity:",
-        "if not self.identity:",
-        "tests/couplings/test_couplings.py::test_arms_that_draw_alike_share_their_pairs",
+        "pairs of another run", "training/_pairing.py",
+        "self.draws.get(call) if identity == self.identity else None", "self.draws.get(call)",
+        "tests/couplings/test_couplings.py::test_runs_at_once_dont_take_each_others_pairs",
+    ),
+    Mutation(
+        "pairs of a run in another thread", "training/_pairing.py",
+        "            if identity != self.identity:\n                return",
+        "            if not identity:\n                return",
+        "tests/couplings/test_couplings.py::test_runs_at_once_dont_take_each_others_pairs",
     ),
     Mutation(
         "a program for every call", "training/_pairing.py",
-        "return draw(batches, first, until, room)",
-        "return draw(batches, first, until, call[1] - call[0])",
+        "return batches.drawn(first, until, room)",
+        "return batches.drawn(first, until, call[1] - call[0])",
         "tests/training/test_compiled_once.py::test_step_and_draws_are_compiled_once[plain]",
     ),
     Mutation(

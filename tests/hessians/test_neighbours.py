@@ -63,6 +63,29 @@ def test_a_duplicate_counts_as_the_point_itself():
     np.testing.assert_allclose(largest, nearest**2 / 9 * 1.001, rtol=1e-6)
 
 
+def test_neighbours_count_however_far_other_points_are():
+    """Two clusters, a hundred thousand times as far apart as points in one of them."""
+    far = np.concatenate([POINTS, POINTS[::-1] + np.array([1e5, 0, 0])])
+    provider = hessians.Neighbours.fit(far, neighbours=5, bandwidth=2, floor=0.01)
+    expected = by_hand(POINTS, POINTS[4], 5, 2, 0.01)
+    found = provider.covariance(FLAT, jnp.asarray(POINTS[4]))
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [3.0, np.array([0.5, 4.0, 1.0])], ids=["scalar", "features"])
+def test_of_an_energy_in_other_units_points_are_in_its_own(scale):
+    """As `fit(standardise=...)` makes it: a precision there is S Γ⁻¹ S."""
+    affine = energies.Affine(FLAT, scale, jnp.array([0.3, -10.0, 20.0]))
+    provider = hessians.Neighbours.fit(POINTS, neighbours=5, bandwidth=2, floor=0.01)
+    for x in (POINTS[4], np.array([0.2, -0.1, 0.05])):
+        z = (jnp.asarray(x) - affine.shift) / affine.scale
+        expected = by_hand(POINTS, x, 5, 2, 0.01) / np.multiply.outer(*[scale * np.ones(3)] * 2)
+        np.testing.assert_allclose(provider.covariance(affine, z), expected, rtol=1e-6, atol=1e-9)
+        twice = energies.Affine(affine, 2.0, jnp.ones(3))
+        found = provider.covariance(twice, (z - 1) / 2)
+        np.testing.assert_allclose(found, expected / 4, rtol=1e-6, atol=1e-9)
+
+
 def test_neighbours_are_turned_to_the_point():
     energy = energies.BeadChain(4)
     points = np.random.default_rng(1).normal(size=(7, 4, 3))

@@ -99,7 +99,7 @@ def test_samples_of_the_energy_itself_have_no_free_energy():
     energy = hf.energies.Gaussian(jnp.zeros(1), 1.0)
     with pytest.raises(ValueError, match="don't tell its Z"):
         free_energy_of_heating(equally_weighted(jnp.ones((3, 1)), energy), 2.0)
-    with pytest.raises(ValueError, match="`ratio` must be positive, got -1"):
+    with pytest.raises(ValueError, match="`ratio` must be a positive number; got -1"):
         free_energy_of_heating(tilted(0), -1.0)
 
 

@@ -99,7 +99,7 @@ def test_what_cannot_be_compared_is_refused():
 @pytest.mark.parametrize("weights", [[1.0], [1.0, np.nan, 1.0], [2.0, -1.0, 0.0], [0.0, 0.0, 0.0]])
 def test_what_is_no_weight_of_each_sample_is_refused(weights):
     x, w = jnp.arange(3.0)[:, None], np.array(weights)
-    with pytest.raises(ValueError, match="`weights` must be 3 numbers of at least 0"):
+    with pytest.raises(ValueError, match="`weights` must be "):
         wasserstein(x, x, key=jax.random.key(0), weights=w)
-    with pytest.raises(ValueError, match="`weights` must be 3 numbers of at least 0"):
+    with pytest.raises(ValueError, match="`weights` must be "):
         energy_wasserstein(np.arange(3.0), np.arange(3.0), weights=w)

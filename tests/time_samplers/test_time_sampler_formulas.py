@@ -58,6 +58,15 @@ def test_all_late_times_lie_above_the_cutoff():
     assert np.asarray(t).max() <= 0.9
 
 
+@pytest.mark.parametrize("make", [time_samplers.LateTimes, time_samplers.LikelihoodTimes])
+def test_no_time_is_rounded_to_the_end(make):
+    """Where rates below one have no velocity, and a likelihood's weight is infinite."""
+    times, weights = make(cutoff=1e-12)(jax.random.key(0), 1_000)
+    assert times.min() >= 0
+    assert times.max() < 1
+    assert jnp.isfinite(weights).all()
+
+
 def test_a_report_says_which_loss_it_is():
     assert time_samplers.loss_of(time_samplers.Importance()) == "∫ E‖v − u‖² dt"
     assert "0.5 + 0.5 / ((1 − t)" in time_samplers.loss_of(time_samplers.LateTimes())

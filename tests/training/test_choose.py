@@ -82,6 +82,14 @@ def test_left_out_points_are_scored_by_the_others_end_laws():
     np.testing.assert_allclose(left_out(path, POINTS), np.mean(expected), rtol=1e-4)
 
 
+def test_copies_of_points_are_no_nearer_points():
+    """Nor are points far from the origin copies of each other."""
+    for points in (POINTS, POINTS + 1e4):
+        expected = seen(around(points)).spacing
+        np.testing.assert_allclose(seen(around(jnp.repeat(points, 2, axis=0))).spacing, expected)
+    np.testing.assert_allclose(seen(around(jnp.tile(POINTS[:1], (4, 1)))).spacing, 0.5**0.5)
+
+
 def test_the_evidence_is_that_of_the_points():
     found = seen(around(POINTS))
     x = np.asarray(POINTS)
@@ -279,6 +287,11 @@ def test_what_a_moved_point_remembers_is_its_correlation_and_the_heat_its_rise()
     assert float(correlation) == pytest.approx(0.6, abs=0.02)
     rise = (np.asarray(y) ** 2).mean(0) @ [0.5, 4.5] - np.asarray(x) ** 2 @ [0.5, 4.5]
     np.testing.assert_allclose(heat, rise, rtol=1e-3, atol=1e-3)
+
+
+def test_what_nothing_has_moved_remembers_all():
+    x = jax.random.normal(KEY, (5, 2))
+    assert _memory(RING, x, jnp.stack([x, x]))[0] == 1
 
 
 def test_points_at_rest_are_no_samples_and_are_judged_by_those_left_out():

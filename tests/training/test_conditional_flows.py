@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 import hiflow as hf
 from hiflow.couplings import EquivariantOT, Independent, MinibatchOT, SymmetryAligned
 from hiflow.networks import AbstractVelocityField, Labels, Vector, conditions_of
+from hiflow.networks._conditioned import rows_of
 from hiflow.training._step import Batches
 
 KEY = jax.random.key(0)
@@ -235,7 +236,7 @@ def test_labels_of_any_whole_type_are_dropped_alike():
     others.append(hf.fit("mlp", "optimal-transport", samples, **more))
     assert all(eqx.tree_equal(other, expected) for other in others)
     many = Labels(256, key=KEY)
-    last = many.rows(np.full(1, 255, np.uint8), 1, "it")
+    last = rows_of(many, np.full(1, 255, np.uint8), 1, "it")
     np.testing.assert_array_equal(many(last[0]), many.table[255])
 
 

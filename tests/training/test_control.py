@@ -206,6 +206,8 @@ def test_equally_good_weights_are_no_better(monkeypatch):
         ({"log_every": 0}, "`log_every` must be at least 1"),
         ({"patience": 2}, r"`patience` \(2\) judges by validations, and `validate_at`"),
         ({"keep": "best", "validate_at": 4}, "keep='best' judges by the NLL of held-out points"),
+        ({"validate_at": 4}, "`validate_at` is 4, and there are no points for it"),
+        ({"validate_at": [4]}, r"`validate_at` is \(4,\), and there are no points for it"),
         ({"callbacks": print}, "`callbacks` must be a list of callbacks"),
         ({"callbacks": [3]}, "functions of a row, or objects with a method `see`"),
         ({"callbacks": [Looking]}, "functions of a row, or objects with a method `see`"),

@@ -139,6 +139,7 @@ def wide(i):
         ({"shard_anchors": True}, "`shard_anchors` is for one flow"),
         ({"anchor_budget": 100}, "anchors of all flows are held in memory"),
         ({"keep": "best", "validate_at": 10}, "pass `validation`"),
+        ({"validate_at": 10, "validation": None}, "`validate_at` is 10, and there are no points"),
         ({"steps": 0}, "`steps` must be at least 1"),
     ],
 )

@@ -138,9 +138,10 @@ class _Describing:
                 continue
             self.by_source = False
             for name, member in sorted(vars(base).items()):
-                if isinstance(member, types.FunctionType):
+                # What Python and Equinox add themselves is no part of what was typed.
+                if isinstance(member, types.FunctionType) or not name.startswith(("__", "_abc_")):
                     yield name.encode()
-                    yield from self.value(member)
+                    yield from self.value(_typed(member))
 
     def _function(self, function: types.FunctionType) -> Iterator[bytes]:
         yield f"{function.__module__}.{function.__qualname__}".encode()
@@ -182,6 +183,18 @@ def _source_file(thing: type | types.FunctionType) -> Path | None:
     except TypeError:
         return None
     return Path(file) if file is not None and Path(file).is_file() else None
+
+
+def _typed(member: object) -> object:
+    """What stands in a class's body behind a property or a static method."""
+    match member:
+        case property():
+            return member.fget, member.fset
+        case staticmethod() | classmethod():
+            return member.__func__
+        case functools.cached_property():
+            return member.func
+    return member
 
 
 def _names(code: types.CodeType) -> set[str]:

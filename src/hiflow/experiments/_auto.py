@@ -16,7 +16,6 @@ from hiflow._disk import DamagedFile, fingerprint, read_json, write_json
 from hiflow.data import Samples
 from hiflow.experiments._arm import Arm
 from hiflow.training._components import Components
-from hiflow.training._trials import SHARE
 
 CHOICE = "choice.json"
 
@@ -50,7 +49,8 @@ def with_choice(
     path = Components(tuple(arm.prior.event_shape), key).path(
         arm.auto.whole(found["path"]), arm.prior, arm.auto.energy
     )
-    steps = max(1, arm.training.steps // SHARE) if found["fewer_steps"] else arm.training.steps
+    # The same share of the steps where a run is extended.
+    steps = max(1, found["steps"] * arm.training.steps // found["of_steps"])
     return dataclasses.replace(arm, path=path, training=arm.training.changed(steps=steps))
 
 
@@ -68,9 +68,12 @@ def _chosen(
         solver_settings=arm.solver,
         progress=progress,
     )
-    fewer = choice.steps < arm.training.steps
-    path = arm.auto.said(choice.table)
-    return {"path": path, "fewer_steps": fewer, "why": str(choice).splitlines()}
+    return {
+        "path": arm.auto.said(choice.table),
+        "steps": choice.steps,
+        "of_steps": arm.training.steps,
+        "why": str(choice).splitlines(),
+    }
 
 
 def _asked(settings: Mapping[str, Any]) -> str:
@@ -94,6 +97,6 @@ def _kept(place: Path, asked: str) -> dict[str, Any] | None:
     except DamagedFile as error:
         warnings.warn(str(error), stacklevel=2)
         return None
-    whole = {"path": dict, "fewer_steps": bool, "why": list}
+    whole = {"path": dict, "steps": int, "of_steps": int, "why": list}
     good = all(isinstance(found.get(name), kind) for name, kind in whole.items())
     return found if good and found.get("asked") == asked else None

@@ -63,7 +63,9 @@ registry = Registry("hessians", AbstractHessian)
 
 @runtime_checkable
 class SupportsPoints(Protocol):
-    """A provider that is made of data: experiments give it each arm's training points.
+    """A provider that is made of data: experiments give it each arm's training points. They are in the
+    data's coordinates; the energy is an [`Affine`][hiflow.energies.Affine] of the data's where a flow is
+    trained in standardised ones.
 
     **Example:**
 

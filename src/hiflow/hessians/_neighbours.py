@@ -12,15 +12,15 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow import groups
 from hiflow._checks import as_array, as_scalar, as_shape, check_below, check_finite, check_positive
-from hiflow.energies import AbstractEnergy
+from hiflow.energies import AbstractEnergy, Affine
 from hiflow.energies._fitting import as_points
 from hiflow.groups import AbstractGroup, SupportsAlignment, Trivial
 from hiflow.hessians._base import AbstractHessian, free_basis, registry, restricted, symmetric
 from hiflow.registry import Named
 from hiflow.spectrum import Spectrum, dense
 
-# A point's squared distance to itself or a duplicate, aligned and rounded, against the median.
-_ITSELF = 1e-8
+# The distance to itself of a point that was moved and back, or turned, in rounding errors of its size.
+_ROUNDING = 16
 
 
 @registry.register("neighbours")
@@ -37,9 +37,11 @@ class Neighbours(AbstractHessian):
     every direction: fewer neighbours than dimensions leave some without any.
 
     It takes the place of an energy's Hessian in a path, to compare with: of the energy it uses the event
-    shape and the group alone. Neighbours are brought to $x$ by the group's `align`, so that
-    $\Gamma(gx) = g\Gamma(x)g^\top$; where particles may be exchanged as well as turned, `align` is a
-    local optimum and this holds for most points only. CDC-FM is
+    shape and the group alone. Of an [`Affine`][hiflow.energies.Affine] energy, as
+    `fit(standardise=...)` makes it, the points are in the inner energy's coordinates. Neighbours are
+    brought to $x$ by the group's `align`, so that $\Gamma(gx) = g\Gamma(x)g^\top$; where particles may
+    be exchanged as well as turned, `align` is a local optimum and this holds for most points only.
+    CDC-FM is
     `Displacement(Langevin(energy, hessian=Neighbours.fit(points, group=energy.group),
     curvature=Power(1.0, 1e-6), beta=1/gamma))`; an experiment's file says
     `hessian = {name = "neighbours"}`, and each arm's own training points are filled in.
@@ -169,8 +171,11 @@ class Neighbours(AbstractHessian):
                 f"Neighbours: its points have the event shape {self.points.shape[1:]}, and the energy's "
                 f"({type(energy).__name__}) is {energy.event_shape}. Fit it to points of that energy."
             )
-        near = _aligned(_aligning(energy.group, "Neighbours"), self.points, x)
-        squares, nearest = _nearest(near, x, self.neighbours)
+        group, scales, moved = _aligning(energy.group, "Neighbours"), jnp.ones(()), False
+        while isinstance(energy, Affine):
+            x, scales, moved = energy.scale * x + energy.shift, energy.scale * scales, True
+            energy = energy.inner
+        squares, nearest, near = _nearest(group, self.points, x, self.neighbours, moved=moved)
         own = jnp.sqrt(squares[self.bandwidth - 1])
         exponents = -squares / (own * self.scales[nearest])
         w = jax.nn.softmax(exponents)
@@ -179,7 +184,9 @@ class Neighbours(AbstractHessian):
         spread = jnp.matmul(offset.T * w, offset, precision="highest")
         largest = jnp.linalg.eigvalsh(spread)[-1]
         eye = jnp.eye(x.size, dtype=spread.dtype)
-        return squares[0] / 9 * (spread / largest + self.floor * eye)
+        found = squares[0] / 9 * (spread / largest + self.floor * eye)
+        scales = jnp.broadcast_to(scales, x.shape).ravel()
+        return found / (scales[:, None] * scales)
 
 
 def _aligned(group: AbstractGroup, points: Array, x: Array) -> Array:
@@ -190,14 +197,17 @@ def _aligned(group: AbstractGroup, points: Array, x: Array) -> Array:
     return jax.vmap(lambda p: symmetry.act(symmetry.align(p, x), p))(points)
 
 
-def _nearest(near: Array, x: Array, count: int) -> tuple[Array, Array]:
-    """Squared distances of the nearest points but `x` itself, in order, and which they are."""
+def _nearest(
+    group: AbstractGroup, points: Array, x: Array, count: int, *, moved: bool = False
+) -> tuple[Array, Array, Array]:
+    """Squared distances of the nearest points but `x` itself, in order; which they are; and all points
+    brought near. A datum is at no distance from itself, or at that of rounding if it was `moved`."""
+    near = _aligned(group, points, x)
     squares = jnp.sum((near - x).reshape(near.shape[0], -1) ** 2, axis=1)
-    typical = jnp.median(squares)
-    found, nearest = jax.lax.top_k(
-        -jnp.where(squares <= _ITSELF * typical, jnp.inf, squares), count
-    )
-    return -found, nearest
+    exact = isinstance(group, Trivial) and not moved
+    itself = squares <= (0 if exact else (_ROUNDING * jnp.finfo(x.dtype).eps) ** 2 * jnp.sum(x**2))
+    found, nearest = jax.lax.top_k(-jnp.where(itself, jnp.inf, squares), count)
+    return -found, nearest, near
 
 
 @eqx.filter_jit
@@ -205,7 +215,7 @@ def _scales(group: AbstractGroup, points: Array, bandwidth: int) -> Array:
     """Each point's distance to its `bandwidth`-th nearest."""
 
     def scale(x: Array) -> Array:
-        return jnp.sqrt(_nearest(_aligned(group, points, x), x, bandwidth)[0][-1])
+        return jnp.sqrt(_nearest(group, points, x, bandwidth)[0][-1])
 
     return jax.lax.map(scale, points)
 

@@ -22,9 +22,9 @@ from hiflow.metrics._wasserstein import Distance as Distance
 from hiflow.metrics._wasserstein import energy_wasserstein as energy_wasserstein
 from hiflow.metrics._wasserstein import torus_wasserstein as torus_wasserstein
 from hiflow.metrics._wasserstein import wasserstein as wasserstein
-from hiflow.metrics._weighted import HasSamples as HasSamples
+from hiflow.metrics._weighing import HasSamples as HasSamples
+from hiflow.metrics._weighing import equally_weighted as equally_weighted
+from hiflow.metrics._weighing import importance_sample as importance_sample
+from hiflow.metrics._weighing import weigh as weigh
 from hiflow.metrics._weighted import Weighted as Weighted
-from hiflow.metrics._weighted import equally_weighted as equally_weighted
-from hiflow.metrics._weighted import importance_sample as importance_sample
 from hiflow.metrics._weighted import of_every as of_every
-from hiflow.metrics._weighted import weigh as weigh

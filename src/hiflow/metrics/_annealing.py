@@ -28,7 +28,8 @@ from hiflow.energies import AbstractEnergy
 from hiflow.energies import registry as _energies
 from hiflow.metrics._annealing_moves import Law, Slopes, moved
 from hiflow.metrics._tail import pareto_k, trusted_up_to
-from hiflow.metrics._weighted import HasSamples, Weighted, importance_sample
+from hiflow.metrics._weighing import HasSamples, checked_flow, importance_sample
+from hiflow.metrics._weighted import Weighted
 
 Temperatures = int | Sequence[float] | Literal["adaptive"]
 # Of the effective size, what the next temperature leaves where it is chosen; and how many there may be.
@@ -141,6 +142,9 @@ def _as_slopes(value: object, what: str) -> Any:
 
 @border(
     "anneal",
+    flow=checked_flow(
+        HasSamplesAndDensity, "a `prior` and methods sample_and_log_prob and log_prob"
+    ),
     energy=_border.made_of(_energies),
     key=_border.key,
     size=_border.size,

@@ -6,18 +6,26 @@ they mean something only where the weights can be trusted.
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Array, ArrayLike
 
+from hiflow import _border
+from hiflow._border import border
+from hiflow._kinds import shown
 from hiflow._statistics import error_over_chains
 from hiflow.energies import Units
 from hiflow.metrics._units import FreeEnergy
 from hiflow.metrics._weighted import Weighted
 
 State = ArrayLike | Callable[[Array], Array]
+_WEIGHTED = _border.having(
+    Weighted, "weighted samples, as hiflow.metrics.importance_sample gives them"
+)
 
 
+@border("free_energy_between", weighted=_WEIGHTED)
 def free_energy_between(weighted: Weighted, a: State, b: State) -> FreeEnergy:
     r"""$F_b - F_a = -\log(p_b/p_a)$ of two states, with $p$ the weighted share of samples in one.
 
@@ -44,6 +52,7 @@ def free_energy_between(weighted: Weighted, a: State, b: State) -> FreeEnergy:
     return FreeEnergy(float(-np.log(p_b / p_a)), error, weighted.units)
 
 
+@border("free_energy_of_heating", weighted=_WEIGHTED, ratio=_border.positive)
 def free_energy_of_heating(weighted: Weighted, ratio: float) -> FreeEnergy:
     r"""$F(T') - F(T)$ with $T' = $ `ratio` $\cdot\, T$, in kT at $T$: of the configurations alone, whose
     $Z = \int e^{-V}\,dx$ is in the coordinates' unit of length. It needs weights that tell $Z$, as a
@@ -70,6 +79,15 @@ def free_energy_of_heating(weighted: Weighted, ratio: float) -> FreeEnergy:
     # From one set of samples: the errors of the two largely cancel.
     error = weighted._error_of_means(ratio * hot.weights - weighted.weights)
     return FreeEnergy(value, error, weighted.units)
+
+
+def _edges(value: Any, what: str) -> list[np.ndarray]:
+    try:
+        return [np.asarray(each, np.float64) for each in value]
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{what} must be a list of arrays of numbers, one for each observable; got {shown(value)}."
+        ) from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +125,7 @@ class Surface:
         return f"Surface({bins} bins, {len(known)} of them known, up to {known.max():.3g} kT)"
 
 
+@border("free_energy_surface", weighted=_WEIGHTED, edges=_edges)
 def free_energy_surface(
     weighted: Weighted,
     observable: ArrayLike | Callable[[Array], Array],
@@ -162,6 +181,7 @@ def free_energy_surface(
     return Surface(grid, (free - free.min()).reshape(shape), error.reshape(shape), weighted.units)
 
 
+@border("ramachandran", weighted=_WEIGHTED, bins=_border.size)
 def ramachandran(
     weighted: Weighted, torsions: ArrayLike | Callable[[Array], Array], bins: int = 36
 ) -> Surface:

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Shaped
 
+from hiflow import _border
+from hiflow._border import border
 from hiflow.metrics._likelihood import NLL, negative_log_likelihood
 from hiflow.metrics._wasserstein import wasserstein
 from hiflow.priors import AbstractPrior, has_density
@@ -59,6 +61,13 @@ class _Scored(Protocol):
     ) -> tuple[Array, SolverStats]: ...
 
 
+@border(
+    "held_out_score",
+    flow=_border.having(
+        _Scored, "a Flow, or have a `prior` and methods sample_and_stats and log_prob_and_stats"
+    ),
+    points=_border.points,
+)
 def held_out_score(
     flow: _Scored,
     points: Float[Array, "n *event"],

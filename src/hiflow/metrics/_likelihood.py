@@ -10,7 +10,6 @@ from jaxtyping import Array, Float, PyTree, Shaped
 
 from hiflow import _border
 from hiflow._border import border
-from hiflow._kinds import shown
 from hiflow._statistics import check_labels, mean_of
 from hiflow.energies import AbstractEnergy, SupportsEntropy
 from hiflow.solver import SolverStats
@@ -35,12 +34,7 @@ class HasDensity(Protocol):
         ...
 
 
-def _with_density(value: Any, what: str) -> HasDensity:
-    if isinstance(value, HasDensity) and not isinstance(value, type):
-        return value
-    raise ValueError(
-        f"{what} must be a Flow, or have a method log_prob_and_stats; got {shown(value)}."
-    )
+_FLOW = _border.having(HasDensity, "a Flow, or have a method log_prob_and_stats")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +69,7 @@ class NLL:
     probe_se: float = 0.0
 
 
-@border("negative_log_likelihood", flow=_with_density, points=_border.points)
+@border("negative_log_likelihood", flow=_FLOW, points=_border.points)
 def negative_log_likelihood(
     flow: HasDensity,
     points: Float[Array, "n *event"],

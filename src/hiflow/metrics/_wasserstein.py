@@ -6,7 +6,7 @@ sets of so many points differ: every distance comes with that of two parts of th
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -14,6 +14,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from hiflow import _border
 from hiflow._border import border
+from hiflow._kinds import shown
 
 
 class Distance(NamedTuple):
@@ -42,7 +43,28 @@ class Distance(NamedTuple):
         return f"{self.value:.3f} ({self.floor:.3f} within the reference; {self.size} points each)"
 
 
-@border("wasserstein", x=_border.points, reference=_border.points, key=_border.key)
+def _numbers_or_none(value: Any, what: str) -> np.ndarray | None:
+    """None of them NaN, at least one; energies may be infinite."""
+    if value is None:
+        return None
+    try:
+        found = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        found = np.full(1, np.nan)
+    if not found.size or np.isnan(found).any():
+        raise ValueError(
+            f"{what} must be numbers, at least one and none of them NaN; got {shown(value)}."
+        )
+    return found
+
+
+@border(
+    "wasserstein",
+    x=_border.points,
+    reference=_border.points,
+    key=_border.key,
+    weights=_numbers_or_none,
+)
 def wasserstein(
     x: Float[Array, "n *event"],
     reference: Float[Array, "m *other"],
@@ -74,7 +96,20 @@ def wasserstein(
     return _distance(_euclidean, flat[0], flat[1], key, weights, size)
 
 
-@border("torus_wasserstein", angles=_border.points, reference=_border.points, key=_border.key)
+def _angles(value: Any, what: str) -> Array:
+    found = _border.points(value, what)
+    if found.ndim != 2:
+        raise ValueError(f"{what} must have shape (n, torsions), got {found.shape}.")
+    return found
+
+
+@border(
+    "torus_wasserstein",
+    angles=_angles,
+    reference=_angles,
+    key=_border.key,
+    weights=_numbers_or_none,
+)
 def torus_wasserstein(
     angles: Float[Array, "n k"],
     reference: Float[Array, "m *other"],
@@ -104,6 +139,14 @@ def torus_wasserstein(
     return _distance(_toric, both[0], both[1], key, weights, size)
 
 
+def _numbers(value: Any, what: str) -> np.ndarray:
+    found = _numbers_or_none(value, what)
+    if found is None:
+        raise ValueError(f"{what} must be numbers; got None.")
+    return found
+
+
+@border("energy_wasserstein", energies=_numbers, reference=_numbers, weights=_numbers_or_none)
 def energy_wasserstein(
     energies: ArrayLike,
     reference: ArrayLike,
@@ -120,9 +163,7 @@ def energy_wasserstein(
     1.0
     ```
     """
-    a, b = (np.asarray(each, np.float64).ravel() for each in (energies, reference))
-    if not len(a) or not len(b):
-        raise ValueError("energy_wasserstein: `energies` and `reference` must hold one at least.")
+    a, b = np.ravel(energies), np.ravel(reference)
     w = np.full(len(a), 1 / len(a)) if weights is None else _weights(weights, len(a))
     a, w = a[w > 0], w[w > 0]
     order = np.argsort(a)

@@ -1,48 +1,29 @@
-"""Samples made the energy's by importance weights."""
+"""Samples with importance weights, and what they say of an energy's law."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float
 
 from hiflow import _border
 from hiflow._border import border
+from hiflow._checks import number
+from hiflow._kinds import accepted
 from hiflow._programs import compiled
 from hiflow._statistics import error_over_chains
-from hiflow.data import Samples, to_atoms
-from hiflow.energies import AbstractEnergy, Units, species_of, units_of
-from hiflow.energies import registry as _energies
+from hiflow.data import to_atoms
+from hiflow.energies import AbstractEnergy, Units, units_of
 from hiflow.metrics._tail import pareto_k, trusted_up_to
 from hiflow.metrics._units import FreeEnergy
-from hiflow.priors import AbstractPrior
+
+_SHARE = number("in [0, 1), as 2e-3 for 0.2 %", lambda x: 0 <= x < 1)
 
 
-@runtime_checkable
-class HasSamples(Protocol):
-    """What a model needs to be reweighted; a [`Flow`][hiflow.Flow] has it.
-
-    **Example:**
-
-    ```pycon
-    >>> isinstance(flow, hf.metrics.HasSamples)
-    True
-    ```
-    """
-
-    @property
-    def prior(self) -> AbstractPrior:
-        """Gives the `event_shape`."""
-        ...
-
-    def sample_and_log_prob(
-        self, key: PRNGKeyArray, size: int, /, **settings: Any
-    ) -> tuple[Array, Array]:
-        """Samples and their log densities."""
-        ...
+def _share(value: Any, what: str) -> float:
+    return accepted(_SHARE, value, what)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +68,7 @@ class Weighted:
     species: tuple[int, ...] | None = None
 
     def __post_init__(self):
-        object.__setattr__(self, "x", jnp.asarray(self.x))
+        object.__setattr__(self, "x", _border.floats(self.x, "Weighted: `x`"))
         given = {"energies": self.energies, "log_prob": self.log_prob, "chains": self.chains}
         for name, value in given.items():
             if value is None:
@@ -165,12 +146,7 @@ class Weighted:
 
         **Raises:** `ValueError` for other shapes.
         """
-        weights, values = self.weights, self._values(observable)
-        if values.ndim > 1:
-            raise ValueError(
-                f"mean: `observable` must give one number for a sample, got shape {values.shape[1:]}. "
-                "Ask for each of them alone."
-            )
+        weights, values = self.weights, self._numbers(observable, "mean: `observable`")
         # Where the energy is infinite the weight is 0, whatever the observable is there.
         values = np.where(weights > 0, values, 0)
         mean = np.sum(weights * values)
@@ -181,7 +157,8 @@ class Weighted:
         standard error (Zwanzig, J. Chem. Phys. 22, 1420, 1954): in kT, and in kJ/mol where both energies
         have units of one temperature. Between two temperatures each is in its own kT.
 
-        **Raises:** `ValueError` if `other` takes positions in another unit of length.
+        **Raises:** `ValueError` if `other` takes positions in another unit of length, or isn't a number
+        of every sample.
         """
         units, theirs = self.units, units_of(other)
         if units is not None and theirs is not None and theirs.length != units.length:
@@ -191,7 +168,7 @@ class Weighted:
             )
         if theirs is not None and theirs != units:
             units = None
-        values = self._values(other)
+        values = self._numbers(other, "free_energy_difference: `other`")
         nothing = np.full_like(values, np.inf)
         change = np.subtract(values, self.energies, out=nothing, where=self.weights > 0)
         low = change.min()
@@ -211,6 +188,7 @@ class Weighted:
         weighted, _ = np.histogram(values.ravel(), bins, weights=every, density=True)
         return plain, weighted
 
+    @border("clipped", share=_share)
     def clipped(self, share: float) -> "Weighted":
         """The same samples with the largest weights, this share of them, set to the largest of the
         others: less noise for a bias towards the flow (as in truncated importance sampling; Ionides,
@@ -224,6 +202,7 @@ class Weighted:
         log_prob = -np.where(finite, self.energies, 0) - np.where(finite, log_weights, 0)
         return dataclasses.replace(self, log_prob=log_prob)
 
+    @border("trimmed", share=_share)
     def trimmed(self, share: float) -> "Weighted":
         """All samples but those of the largest weights, this share of them. Tan et al. (ICML 2025) leave
         out the largest 0.2 %: `trimmed(2e-3)`. State it beside every figure: it biases them."""
@@ -236,10 +215,9 @@ class Weighted:
             chains=None if self.chains is None else self.chains[kept],
         )
 
+    @border("at_temperature", ratio=_border.positive)
     def at_temperature(self, ratio: float) -> "Weighted":
         """The samples weighted for `ratio` times the temperature, their energies in its kT."""
-        if not ratio > 0:
-            raise ValueError(f"at_temperature: `ratio` must be positive, got {ratio}.")
         units = self.units and Units(self.units.temperature * ratio, self.units.length)
         return dataclasses.replace(self, energies=self.energies / ratio, units=units)
 
@@ -276,13 +254,11 @@ class Weighted:
 
     def _number(self, share: float) -> int:
         n = len(self.log_weights)
-        if not 0 <= share < 1:
-            raise ValueError(f"`share` must be in [0, 1), as 2e-3 for 0.2 %; got {share}.")
         # 0.07 of 100 are 7, whatever the product's last digit is.
-        number = int(np.ceil(share * n * (1 - 1e-12)))
-        if number == n:
+        found = int(np.ceil(share * n * (1 - 1e-12)))
+        if found == n:
             raise ValueError(f"`share` = {share} of {n:,} samples are all of them. Lower it.")
-        return number
+        return found
 
     def _error(self, deviations: np.ndarray, shares: np.ndarray | None = None) -> float:
         """The error of a sum of deviations: those of one chain are added before they are squared.
@@ -306,86 +282,18 @@ class Weighted:
         sums, shares = np.append(sums, nothing) - even, np.append(shares, nothing)
         return float(error_over_chains(sums, shares))
 
+    def _numbers(self, observable: ArrayLike | Callable[[Array], Array], what: str) -> np.ndarray:
+        """One value for every sample."""
+        values = self._values(observable)
+        if values.ndim > 1:
+            raise ValueError(
+                f"{what} must give one number for a sample, got shape {values.shape[1:]}. Ask for each "
+                "of them alone."
+            )
+        return values
+
     def _values(self, observable: ArrayLike | Callable[[Array], Array]) -> np.ndarray:
         return self.values_of(observable).astype(np.float64)
-
-
-@border("importance_sample", energy=_border.made_of(_energies), key=_border.key, size=_border.size)
-def importance_sample(
-    flow: HasSamples, energy: AbstractEnergy, *, key: PRNGKeyArray, size: int, **settings: Any
-) -> Weighted:
-    """`size` samples of the flow with the weights that make them samples of the energy.
-
-    The density has to be exact: with Hutchinson's divergence the weights carry its noise.
-
-    **Arguments:**
-
-    - `settings`: the solver's, as every method of [`Flow`][hiflow.Flow] takes them.
-
-    **Raises:** `ValueError` if the flow's events aren't the energy's.
-
-    **Example:**
-
-    ```pycon
-    >>> weighted = hf.metrics.importance_sample(flow, ring, key=key, size=500)
-    >>> 0 < weighted.ess < 1  # the share of samples that the weights leave
-    True
-    >>> mean, error = weighted.mean(ring)  # of the energy, in kT; exactly 0.5
-    >>> abs(mean - 0.5) < 0.3
-    True
-    ```
-    """
-    event_shape = flow.prior.event_shape
-    if event_shape != energy.event_shape:
-        raise ValueError(
-            f"importance_sample: `flow` is for events of shape {event_shape} and `energy` "
-            f"({type(energy).__name__}) for {energy.event_shape}."
-        )
-    x, log_prob = flow.sample_and_log_prob(key, size, **settings)
-    return weigh(x, log_prob, energy)
-
-
-@border("weigh", x=_border.floats, energy=_border.made_of(_energies))
-def weigh(
-    x: Float[Array, "n *event"], log_prob: Float[Array, " n"], energy: AbstractEnergy
-) -> Weighted:
-    """Samples whose log density is known, with the weights that make them samples of the energy.
-
-    **Example:**
-
-    ```pycon
-    >>> x, log_p = flow.sample_and_log_prob(key, 200)
-    >>> weighted = hf.metrics.weigh(x, log_p, ring)
-    >>> weighted.weights.shape, float(weighted.weights.sum().round(3))
-    ((200,), 1.0)
-    ```
-    """
-    return Weighted(
-        x, np.asarray(of_every(energy, x)), np.asarray(log_prob),
-        units=units_of(energy), species=species_of(energy),
-    )  # fmt: skip
-
-
-@border("equally_weighted", energy=_border.made_of(_energies))
-def equally_weighted(
-    samples: Float[Array, "n *event"] | Samples, energy: AbstractEnergy
-) -> Weighted:
-    """Samples of the energy itself, as those of a long simulation: with the same estimators, and their
-    chains in the errors. Their weights don't tell the free energy itself, only differences of it.
-
-    **Example:**
-
-    ```pycon
-    >>> reference = hf.metrics.equally_weighted(points, ring)
-    >>> radius, error = reference.mean(jnp.linalg.norm)
-    >>> round(radius, 2)
-    2.0
-    ```
-    """
-    chains = samples.chains if isinstance(samples, Samples) else None
-    x = _border.floats(samples, "equally_weighted: `samples`")
-    found = weigh(x, -of_every(energy, x), energy)
-    return dataclasses.replace(found, chains=chains)
 
 
 @compiled()

@@ -15,13 +15,8 @@ from hiflow._checks import check_event
 from hiflow._distances import pair_distances
 from hiflow.groups import AbstractGroup, Permutation, Product, Rotation, Translation
 from hiflow.networks._base import AbstractVelocityField, check_sizes, registry
-from hiflow.networks._conditions import (
-    AbstractConditions,
-    arguments_of,
-    clock,
-    clock_size,
-    make_conditions,
-)
+from hiflow.networks._conditioned import arguments_of, clock, clock_size, make_conditions
+from hiflow.networks._conditions import AbstractConditions
 from hiflow.networks._egnn_divergence import shift_and_divergence
 from hiflow.networks._egnn_handedness import Handedness
 from hiflow.networks._egnn_layer import Layer

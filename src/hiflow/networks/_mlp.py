@@ -15,13 +15,8 @@ from hiflow._border import key as one_key
 from hiflow._checks import as_shape, check_event
 from hiflow.groups import AbstractGroup, Translation, Trivial
 from hiflow.networks._base import AbstractVelocityField, check_sizes, registry
-from hiflow.networks._conditions import (
-    AbstractConditions,
-    arguments_of,
-    clock,
-    clock_size,
-    make_conditions,
-)
+from hiflow.networks._conditioned import arguments_of, clock, clock_size, make_conditions
+from hiflow.networks._conditions import AbstractConditions
 from hiflow.networks._mlp_divergence import is_cheaper, is_pointwise, trace
 from hiflow.registry import Named
 

@@ -9,7 +9,8 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 from hiflow._checks import as_scalar, check_finite, converter
 from hiflow.groups import AbstractGroup
 from hiflow.networks._base import AbstractVelocityField, SupportsDivergence
-from hiflow.networks._conditions import AbstractConditions, SupportsConditions, conditions_of
+from hiflow.networks._conditioned import SupportsConditions, conditions_of
+from hiflow.networks._conditions import AbstractConditions
 
 
 class _AbstractOuter(AbstractVelocityField):

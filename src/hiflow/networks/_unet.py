@@ -16,13 +16,8 @@ from hiflow._border import key as one_key
 from hiflow._checks import as_shape, check_event
 from hiflow.groups import AbstractGroup, Trivial
 from hiflow.networks._base import AbstractVelocityField, registry
-from hiflow.networks._conditions import (
-    AbstractConditions,
-    arguments_of,
-    clock,
-    clock_size,
-    make_conditions,
-)
+from hiflow.networks._conditioned import arguments_of, clock, clock_size, make_conditions
+from hiflow.networks._conditions import AbstractConditions
 from hiflow.networks._low_products import COMPUTE
 from hiflow.networks._unet_layers import (
     Attention,

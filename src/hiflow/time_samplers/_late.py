@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._checks import as_scalar, check_below, check_positive
 from hiflow.time_samplers._base import AbstractTimeSampler, registry
-from hiflow.time_samplers._samplers import Stratified
+from hiflow.time_samplers._samplers import Stratified, before_one
 
 
 @registry.register("late")
@@ -53,7 +53,7 @@ class LateTimes(AbstractTimeSampler):
         early = 1 - self.share
         uniform = parts / jnp.where(early > 0, early, 1)
         late = -jnp.expm1(jnp.log(self.cutoff) * (parts - early) / self.share)
-        return jnp.where(parts < early, uniform, late), ones
+        return before_one(jnp.where(parts < early, uniform, late)), ones
 
     def objective(self, t: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         r"""$\omega(t)$."""
@@ -107,7 +107,7 @@ class LikelihoodTimes(AbstractTimeSampler):
         self, key: PRNGKeyArray, size: int
     ) -> tuple[Float[Array, " size"], Float[Array, " size"]]:
         parts, _ = Stratified()(key, size)
-        t = -jnp.expm1(jnp.log(self.cutoff) * parts)
+        t = before_one(-jnp.expm1(jnp.log(self.cutoff) * parts))
         # ω/q, positive at t = 0 too: weights have to be.
         tiny = jnp.finfo(t.dtype).tiny
         return t, jnp.maximum(t, tiny) * jnp.log(1 / self.cutoff) / self._total

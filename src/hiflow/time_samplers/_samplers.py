@@ -25,7 +25,7 @@ class Uniform(AbstractTimeSampler):
     def __call__(
         self, key: PRNGKeyArray, size: int
     ) -> tuple[Float[Array, " size"], Float[Array, " size"]]:
-        return _before_one(jax.random.uniform(key, (size,))), jnp.ones(size)
+        return before_one(jax.random.uniform(key, (size,))), jnp.ones(size)
 
 
 @registry.register("stratified")
@@ -45,7 +45,7 @@ class Stratified(AbstractTimeSampler):
         self, key: PRNGKeyArray, size: int
     ) -> tuple[Float[Array, " size"], Float[Array, " size"]]:
         times = (jnp.arange(size) + jax.random.uniform(key, (size,))) / size
-        return _before_one(times), jnp.ones(size)
+        return before_one(times), jnp.ones(size)
 
 
 @registry.register("importance")
@@ -74,11 +74,11 @@ class Importance(AbstractTimeSampler):
         self, key: PRNGKeyArray, size: int
     ) -> tuple[Float[Array, " size"], Float[Array, " size"]]:
         uniform, _ = Stratified()(key, size)
-        times = _before_one(1 - (1 - uniform) ** (1 / self.power))
+        times = before_one(1 - (1 - uniform) ** (1 / self.power))
         left = 1 - times
         return times, left ** (1 - self.power) / self.power
 
 
-def _before_one(times: Float[Array, " size"]) -> Float[Array, " size"]:
+def before_one(times: Float[Array, " size"]) -> Float[Array, " size"]:
     """Times that rounding has put at 1, where rates below one have no velocity, put just before it."""
     return jnp.minimum(times, 1 - jnp.finfo(times.dtype).epsneg)

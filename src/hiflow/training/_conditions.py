@@ -13,6 +13,7 @@ from jaxtyping import Array, Int, PyTree
 from hiflow.couplings import AbstractCoupling, SupportsKinds
 from hiflow.data import Samples
 from hiflow.networks import asked_of, conditions_of
+from hiflow.networks._conditioned import rows_of
 from hiflow.targets import Plain
 from hiflow.training._preflight import Ready
 
@@ -143,13 +144,7 @@ def _of_each(conditions: Any, condition: PyTree, number: int, name: str) -> PyTr
                 f"fit: `{name}` must have one row for each of the {number:,} points, "
                 f"{conditions.meaning} each; got shape {np.shape(leaf)}."
             )
-    rows = conditions.rows(condition, number, f"fit: `{name}`")
-    return jax.tree.map(_signed, rows)
-
-
-def _signed(leaf: Array) -> Array:
-    """Of numbers without a sign one that is dropped, -1, would be the largest."""
-    return leaf.astype(jnp.int32) if jnp.issubdtype(leaf.dtype, jnp.unsignedinteger) else leaf
+    return rows_of(conditions, condition, number, f"fit: `{name}`")
 
 
 def _kinds(coupling: AbstractCoupling, rows: PyTree, batch_size: int) -> Int[Array, " n"] | None:

@@ -20,6 +20,8 @@ from hiflow.training._preflight import Ready
 _LOOKED_AT, _WIDEST = 256, 1_000
 # The share that a broad Gaussian has in what left-out points are scored by: a network's blur.
 _BROAD = 0.01
+# The distance of a point to a copy of it that was turned there, in rounding errors of the largest.
+_ROUNDING = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,14 +207,15 @@ def _judged(
 
 @compiled()
 def _spacing(group: AbstractGroup, x: Float[Array, "n *event"]) -> Array:
-    """The median distance to the nearest other point, brought as near as the group can; of points that
-    are all alike, 1."""
+    """The median distance to the nearest point that is no copy, brought as near as the group can; of
+    points that are all alike, 1."""
 
     def square(p: Array, y: Array) -> Array:
         moved = group.act(group.align(p, y), p) if isinstance(group, SupportsAlignment) else p
         return jnp.sum((moved - y) ** 2)
 
     squares = jax.lax.map(lambda y: jax.vmap(lambda p: square(p, y))(x), x)
-    least = jnp.min(jnp.where(jnp.eye(x.shape[0], dtype=bool), jnp.inf, squares), axis=1)
-    found = jnp.sqrt(jnp.median(least))
-    return jnp.where((found > 0) & jnp.isfinite(found), found, 1.0)
+    rounding = (_ROUNDING * jnp.finfo(x.dtype).eps) ** 2 * jnp.max(_squares(x))
+    copies = squares <= (rounding if isinstance(group, SupportsAlignment) else 0)
+    found = jnp.sqrt(jnp.median(jnp.min(jnp.where(copies, jnp.inf, squares), axis=1)))
+    return jnp.where(jnp.isfinite(found), found, 1.0)

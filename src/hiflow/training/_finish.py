@@ -1,6 +1,7 @@
 """Maximum likelihood after flow matching: a flow's own density, raised on its training points; by the
 plain gradient, or by the energy's forces and the path gradient."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -70,6 +71,7 @@ def finishing(value: object) -> Mapping[str, Any] | None:
 
 @border(
     "finish",
+    flow=_border.having(Flow, "a hiflow.Flow"),
     data=_border.points,
     validation=_border.points,
     key=_border.key,
@@ -171,9 +173,10 @@ def finish(
         _check_forces(given, data)
         loss_of = PathGradient(given)
     memory, best, waited = optimiser.init(weights), weights, 0
-    least = negative_log_likelihood(flow, validation).nll
+    first = negative_log_likelihood(flow, validation).nll
+    least = first if math.isfinite(first) else math.inf
     history = History() if history is None else history
-    history.rows = [{"step": 0, "nll": least}]
+    history.rows = [{"step": 0, "nll": first}]
     total, since = 0.0, 0
     for step in range(1, steps + 1):
         k_index, k_probes = jax.random.split(jax.random.fold_in(key, step))

@@ -110,4 +110,6 @@ def _memory(
     apart = jnp.mean((y - jnp.roll(y, 1, axis=0)) ** 2)
     away = jnp.mean((y - x) ** 2)
     values = jax.vmap(jax.vmap(energy))
-    return apart / away - 1, jnp.mean(values(y), axis=0) - values(x[None])[0]
+    # What nothing has moved remembers all.
+    remembered = jnp.where(away > 0, apart / away - 1, 1.0)
+    return remembered, jnp.mean(values(y), axis=0) - values(x[None])[0]

@@ -1,5 +1,6 @@
 """Draws for coming steps, made in a background thread where the coupling asks for it."""
 
+import threading
 from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from hiflow._disk import fingerprint
 from hiflow.data import Source
 from hiflow.training._crowd import Crowd
 from hiflow.training._source_draws import source_draws
-from hiflow.training._step import Batches, Draw, draw
+from hiflow.training._step import Batches, Draw
 
 Call = tuple[int, int]
 _ROOM = 256 * 2**20
@@ -37,14 +38,14 @@ def paired_draws(
         return
     host = jax.local_devices(backend="cpu")[0]
     batches = _on(host, batches)
-    _memory.remember(batches)
+    identity = _memory.remember(batches)
 
     def on_host(call: Call) -> Draw:
-        if call in _memory.draws:
-            return _memory.draws[call]
-        with jax.default_device(host):
-            drawn = jax.block_until_ready(_draw(batches, call, room))
-        _memory.keep(call, drawn)
+        drawn = _memory.drawn(identity, call)
+        if drawn is None:
+            with jax.default_device(host):
+                drawn = jax.block_until_ready(_draw(batches, call, room))
+            _memory.keep(identity, call, drawn)
         return drawn
 
     with ThreadPoolExecutor(1, "pairing") as pool:
@@ -58,23 +59,35 @@ def paired_draws(
 
 
 class _Memory:
-    """The draws of the last run: an experiment's arms mostly draw alike, and pairing is costly."""
+    """The draws of the last run: an experiment's arms mostly draw alike, and pairing is costly. Runs in
+    several threads may take turns: each has its own identity, and only the last one's is kept."""
 
     def __init__(self) -> None:
         self.draws: dict[Call, Draw] = {}
         self.identity = ""
+        self._lock = threading.Lock()
 
-    def remember(self, batches: Batches | Crowd) -> None:
-        """Forget what was drawn from anything else."""
+    def remember(self, batches: Batches | Crowd) -> str:
+        """Forget what was drawn from anything else; the identity of what is drawn from now."""
         identity = fingerprint(batches=batches).digest
-        if identity != self.identity:
-            self.draws, self.identity = {}, identity
+        with self._lock:
+            if identity != self.identity:
+                self.draws, self.identity = {}, identity
+        return identity
 
-    def keep(self, call: Call, drawn: Draw) -> None:
-        """Keep a call's draws; the oldest go where there is no room."""
-        self.draws[call] = drawn
-        while len(self.draws) > 1 and sum(map(_bytes, self.draws.values())) > _ROOM:
-            del self.draws[next(iter(self.draws))]
+    def drawn(self, identity: str, call: Call) -> Draw | None:
+        """A call's draws, where they are kept."""
+        with self._lock:
+            return self.draws.get(call) if identity == self.identity else None
+
+    def keep(self, identity: str, call: Call, drawn: Draw) -> None:
+        """Keep a call's draws, unless another run has begun; the oldest go where there is no room."""
+        with self._lock:
+            if identity != self.identity:
+                return
+            self.draws[call] = drawn
+            while len(self.draws) > 1 and sum(map(_bytes, self.draws.values())) > _ROOM:
+                del self.draws[next(iter(self.draws))]
 
 
 _memory = _Memory()
@@ -86,9 +99,7 @@ def _bytes(drawn: Draw) -> int:
 
 def _draw(batches: Batches | Crowd, call: Call, room: int) -> Draw:
     first, until = (jnp.asarray(step, jnp.int32) for step in call)
-    if isinstance(batches, Crowd):
-        return batches.drawn(first, until, room)
-    return draw(batches, first, until, room)
+    return batches.drawn(first, until, room)
 
 
 def _handed_over(drawn: Draw) -> Draw:

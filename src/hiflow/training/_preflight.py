@@ -188,11 +188,18 @@ def check_data(ready: Ready, points: dict[str, Array | None], chains: Sized | No
 
 
 def check_selection(training: Training, validates: bool) -> None:
-    """Raise `ValueError` if validation has a part in the weights and there are no points for it."""
-    if training.selects and not validates:
+    """Raise `ValueError` if validations are asked for and there are no points for them."""
+    if validates:
+        return
+    if training.selects:
         raise ValueError(
             f"fit: {training.selecting} judges by the NLL of held-out points: pass `validation`, and "
             "don't test on the same points."
+        )
+    if training.validate_at != ():
+        raise ValueError(
+            f"fit: `validate_at` is {training.validate_at}, and there are no points for it. Pass "
+            "`validation`, or leave it out."
         )
 
 

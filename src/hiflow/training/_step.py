@@ -101,6 +101,10 @@ class Batches(eqx.Module):
         condition = self._condition(index, jax.random.fold_in(key, 6))
         return Draw(index, x0, t, weight, seeds, turns, jitter=jitter, condition=condition)
 
+    def drawn(self, first: Array, until: Array, room: int) -> "Draw":
+        """What the steps from `first` to before `until` draw."""
+        return draw(self, first, until, room)
+
     def _key(self, step: Array) -> PRNGKeyArray:
         # Folding the step into the key makes a resumed run draw what the uninterrupted one drew.
         return jax.random.fold_in(self.key, step)
