@@ -1,11 +1,10 @@
 """Seeds of an arm of a file at once, by `fit_many`: test NLL, NFE and effective sample size of each.
 
-    python experiments/lj13/seeds.py experiments/lj13/targets.toml runs/seeds --arms independent independent--force
-    python experiments/lj13/seeds.py experiments/lj55/targets.toml runs/lj55 --arms aligned --seeds 0 --samples 512
+    python experiments/lj13/seeds.py experiments/lj13/targets.toml runs/seeds --arms independent
     python experiments/lj13/seeds.py --table runs/seeds independent    # each arm less this one
 
-Flows and numbers are written as an arm ends; arms that are there are passed over. The flows are those of `hiflow train`
-on the file up to rounding; weights are the last ones.
+Flows and numbers are written as an arm ends; arms that are there are passed over. The flows are those of
+`hiflow train` on the file up to rounding; weights are the last ones.
 """
 
 import argparse
