@@ -266,6 +266,12 @@ def test_what_only_a_fit_has_is_refused(name):
         hf.learn_path("mlp", {"name": "relaxed"}, POINTS, learn={"step": [0.1, 0.9]}, **given)
 
 
+def test_what_is_no_data_is_refused_by_name():
+    word: Any = "points.npy"
+    with pytest.raises(ValueError, match="choose_path: `data` must be an array of floats"):
+        hf.choose_path("mlp", word, prior="normal", key=KEY, progress=False)
+
+
 def test_no_path_is_chosen_for_flows_of_conditions():
     points = np.asarray(jax.random.normal(KEY, (12, 2)))
     told = hf.data.Samples(points, condition=np.arange(12) % 2)
