@@ -163,7 +163,7 @@ def _optimiser() -> Part:
     import jax
     import jax.numpy as jnp
 
-    from hiflow.training._step import Scheduled
+    from hiflow.training._optimiser import Scheduled
 
     adam = Scheduled("adam", 1e-3, 100, 1.0, 1_000).transformation()
     weights = jnp.ones(10_000)

@@ -24,8 +24,10 @@ import numpy as np
 
 import hiflow as hf
 from hiflow.spectrum import Modes
+from hiflow.training._draws import Batches
+from hiflow.training._optimiser import Scheduled
 from hiflow.training._pairing import paired_draws
-from hiflow.training._step import Batches, Recipe, Scheduled, advance, initial_state
+from hiflow.training._step import Recipe, advance, initial_state
 
 KEY = jax.random.key(0)
 POINTS, STEPS, ROUNDS, BATCH = 128, 3, 9, 64

@@ -15,8 +15,10 @@ import numpy as np
 from interleaved import ratio, seconds
 
 import hiflow as hf
+from hiflow.training._draws import Batches
+from hiflow.training._optimiser import Scheduled
 from hiflow.training._pairing import paired_draws
-from hiflow.training._step import Batches, Recipe, Scheduled, advance, initial_state
+from hiflow.training._step import Recipe, advance, initial_state
 
 PARTICLES, DIM, STEPS, ROUNDS, BATCH = 13, 3, 10, 7, 128
 KEY = jax.random.key(0)

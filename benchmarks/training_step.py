@@ -19,8 +19,10 @@ import optax
 from interleaved import ratio, seconds
 
 import hiflow as hf
+from hiflow.training._draws import Batches
+from hiflow.training._optimiser import Scheduled
 from hiflow.training._pairing import paired_draws
-from hiflow.training._step import Batches, Recipe, Scheduled, advance, initial_state
+from hiflow.training._step import Recipe, advance, initial_state
 
 PARTICLES, DIM, STEPS, ROUNDS, POINTS = 13, 3, 50, 7, 2_000
 KEY = jax.random.key(0)

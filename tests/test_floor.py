@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import json
 from pathlib import Path
 
 import jax
@@ -94,3 +95,18 @@ def test_stages_of_other_settings_are_refused(floor, tmp_path):
     floor.begun(tmp_path, {"chains": 8})
     with pytest.raises(SystemExit, match=r"are of {'chains': 8}\. Give another folder"):
         floor.begun(tmp_path, {"chains": 9})
+
+
+MEASURED = {"lj55": "floor", "lj13": "floor-lj13", "lj13-eps1": "floor-lj13-eps1"}
+
+
+@pytest.mark.parametrize("preset", MEASURED)
+def test_the_presets_tell_what_was_measured(preset):
+    found = json.loads((FILE.parent / f"{MEASURED[preset]}.json").read_text())
+    mean, error = found["entropy"]["both"]
+    bounds = hf.energies.LennardJones.preset(preset).entropy()
+    assert bounds is not None
+    low, high = bounds
+    assert low < mean - error < mean + error < high
+    assert abs(found["entropy"]["apart"]) < 3
+    assert abs(found["quadrature"]["both"][0]) < error

@@ -16,7 +16,9 @@ import hiflow as hf
 from hiflow._disk import fingerprint
 from hiflow.groups import linear_part
 from hiflow.training._components import make_components
-from hiflow.training._step import Batches, Recipe, Scheduled
+from hiflow.training._draws import Batches
+from hiflow.training._optimiser import Scheduled
+from hiflow.training._step import Recipe
 
 KEY = jax.random.key(0)
 MEAN, PRECISION = jnp.array([1.0, -1.0]), jnp.array([[4.0, 1.0], [1.0, 2.0]])

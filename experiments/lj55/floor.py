@@ -231,9 +231,14 @@ def controlled(here, free: int, what) -> dict[str, np.ndarray]:
 
 
 def of_stage(here) -> dict:
-    return {
+    """The trap's energy and the virial as they are, and the acceptance."""
+    means = {
         name: compared({way: found[name].mean(0) for way, found in here.items()})
-        for name in ("trap", "virial", "rate")
+        for name in ("trap", "virial")
+    }
+    return {
+        **means,
+        "acceptance": {way: float(found["rate"].mean()) for way, found in here.items()},
     }
 
 

@@ -15,7 +15,7 @@ from built_in import own
 from hiflow import couplings, groups
 from hiflow.testing import check_coupling
 from hiflow.training import _pairing
-from hiflow.training._step import Draw
+from hiflow.training._draws import Draw
 
 PRIOR = hf.priors.CentredNormal(4, 2)
 GROUP = PRIOR.group

@@ -297,7 +297,7 @@ def test_entropies_of_presets_are_the_published_floors():
 
 def test_no_entropy_is_claimed_for_other_parameters():
     assert LennardJones(13).entropy() is None
-    assert LennardJones.preset("lj55").entropy() is None
+    assert LennardJones.preset("lj55", trap=2.0).entropy() is None
     changed = jax.tree.map(lambda leaf: 1.1 * leaf, LennardJones.preset("lj13"))
     assert changed.entropy() is None
 

@@ -158,7 +158,7 @@ FAULTS = [
         "tests/test_image_experiments.py::test_a_fit_sees_the_training_points_of_its_arm_only",
     ),
     Mutation(
-        "validation images are trained on", "experiments/_data.py",
+        "validation images are trained on", "experiments/_image_data.py",
         "labels, order[held : held + size], keys", "labels, order[:size], keys",
         "tests/test_image_experiments.py::test_images_are_split_into_disjoint_parts",
     ),

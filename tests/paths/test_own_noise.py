@@ -10,7 +10,9 @@ import pytest
 import hiflow as hf
 from hiflow.paths import choose_noise, end_law_samples, make_anchors
 from hiflow.paths._noise import Noise
-from hiflow.training._step import Batches, Recipe, Scheduled
+from hiflow.training._draws import Batches
+from hiflow.training._optimiser import Scheduled
+from hiflow.training._step import Recipe
 
 ENERGY = hf.energies.Gaussian(jnp.array([1.0, -2.0]), jnp.array([1.0, 25.0]))
 POINT = jnp.array([1.5, -1.9])

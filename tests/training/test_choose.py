@@ -12,9 +12,9 @@ from scipy.stats import multivariate_normal
 
 import hiflow as hf
 from hiflow.training._candidates import Candidate, candidates
-from hiflow.training._evidence import Surroundings, left_out, seen
+from hiflow.training._evidence import Surroundings, exact_hessian, left_out, seen
 from hiflow.training._moved import _memory, judges, moved
-from hiflow.training._preflight import make_components, make_ready
+from hiflow.training._preflight import in_units, make_components, make_ready
 from hiflow.training._trials import Row, splits_of
 
 KEY = jax.random.key(0)
@@ -80,6 +80,22 @@ def test_left_out_points_are_scored_by_the_others_end_laws():
         narrow = logsumexp(laws) - np.log(len(laws))
         expected.append(-np.logaddexp(np.log(0.99) + narrow, np.log(0.01) + broad))
     np.testing.assert_allclose(left_out(path, POINTS), np.mean(expected), rtol=1e-4)
+
+
+def test_in_standardised_coordinates_an_energy_has_the_hessian_that_it_has():
+    """Tables are read beside the energy itself."""
+    plain = hf.energies.FunctionEnergy(lambda x: RING(x), (2,))
+    units = hf.Standardised(2.0, 1.0)
+    assert [exact_hessian(each) for each in (RING, units.energy(RING))] == ["analytic"] * 2
+    assert [exact_hessian(each) for each in (plain, units.energy(plain))] == ["dense"] * 2
+    inside, own = in_units(around(POINTS, plain, standardise=True).ready, POINTS)
+    assert own is not None
+    found = Surroundings(inside, jax.vmap(own)(POINTS), KEY)
+    rows = list(candidates(found, seen(found)))
+    assert len(rows) > 4
+    assert not [row.label for row in rows if "it fails" in (row.excluded or "")]
+    for row in rows:
+        hf.paths.registry.make(row.path, energy=plain, prior_scale=1.0)
 
 
 def test_copies_of_points_are_no_nearer_points():
@@ -238,6 +254,22 @@ def test_sources_are_refused(tmp_path):
     np.save(tmp_path / "x.npy", np.asarray(POINTS))
     with pytest.raises(ValueError, match="must be an array or Samples"):
         chosen(np.load(tmp_path / "x.npy", mmap_mode="r"))
+
+
+@pytest.mark.parametrize("name", ["validation", "checkpoint_dir"])
+def test_what_only_a_fit_has_is_refused(name):
+    """Or a misspelt setting would be guessed from it."""
+    given: Any = {"prior": "normal", "key": KEY, "progress": False, name: POINTS}
+    with pytest.raises(TypeError, match=f"choose_path: `{name}` is for hiflow.fit"):
+        hf.choose_path("mlp", POINTS, **given)
+    with pytest.raises(TypeError, match=f"learn_path: `{name}` is for hiflow.fit"):
+        hf.learn_path("mlp", {"name": "relaxed"}, POINTS, learn={"step": [0.1, 0.9]}, **given)
+
+
+def test_what_is_no_data_is_refused_by_name():
+    word: Any = "points.npy"
+    with pytest.raises(ValueError, match="choose_path: `data` must be an array of floats"):
+        hf.choose_path("mlp", word, prior="normal", key=KEY, progress=False)
 
 
 def test_no_path_is_chosen_for_flows_of_conditions():

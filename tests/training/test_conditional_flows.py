@@ -13,7 +13,7 @@ import hiflow as hf
 from hiflow.couplings import EquivariantOT, Independent, MinibatchOT, SymmetryAligned
 from hiflow.networks import AbstractVelocityField, Labels, Vector, conditions_of
 from hiflow.networks._conditioned import rows_of
-from hiflow.training._step import Batches
+from hiflow.training._draws import Batches
 
 KEY = jax.random.key(0)
 PRIOR = hf.priors.Normal(2)

@@ -1,7 +1,9 @@
 """Maximum likelihood after training: its gradient, and that validation has the last word."""
 
 import json
+import math
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import equinox as eqx
 import jax
@@ -90,6 +92,21 @@ def test_a_schedule_is_followed_and_is_its_table():
         found = finished(flow_of(), None, learning_rate=rate, steps=20)
         for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(ten), strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+def test_a_flow_without_a_likelihood_is_no_better_than_one_that_has_it(monkeypatch):
+    found = iter([math.nan, math.nan, 2.0, 3.0])
+
+    def validated(*_, **__):
+        return SimpleNamespace(nll=next(found))
+
+    monkeypatch.setattr("hiflow.training._finish.negative_log_likelihood", validated)
+    history = hf.History()
+    flow = hf.finish(
+        flow_of(), POINTS, validation=OTHERS, key=KEY, steps=3, validate_at=1, history=history
+    )
+    assert history.rows[-1]["best_nll"] == 2.0
+    assert not eqx.tree_equal(flow.network, flow_of().network)
 
 
 def test_a_flow_that_gets_no_better_is_returned_as_it_was():

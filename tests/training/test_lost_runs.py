@@ -13,7 +13,7 @@ import pytest
 
 import hiflow as hf
 from hiflow._disk import locked
-from hiflow.training._step import Scheduled
+from hiflow.training._optimiser import Scheduled
 
 # Orbax leaves some reads unbegun when one fails.
 pytestmark = [

@@ -9,8 +9,8 @@ import optax
 import pytest
 
 import hiflow as hf
+from hiflow.training._optimiser import Scheduled
 from hiflow.training._schedules import learning_rate
-from hiflow.training._step import Scheduled
 
 POINTS = jax.random.normal(jax.random.key(5), (40, 2))
 COSINE = {"name": "cosine_decay_schedule", "init_value": 0.01, "decay_steps": 10, "alpha": 0.3}

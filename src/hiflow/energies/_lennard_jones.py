@@ -59,7 +59,7 @@ class LennardJones(AbstractBenchmarkEnergy):
         "lj13-eps1": {"particles": 13, "dim": 3, "epsilon": 1.0, "r_m": 1.0, "trap": 1.0},
         "lj55": {"particles": 55, "dim": 3, "epsilon": 2.0, "r_m": 1.0, "trap": 1.0},
     }
-    entropies: ClassVar = {"lj13": (16.9, 17.0), "lj13-eps1": (39.0, 41.0)}
+    entropies: ClassVar = {"lj13": (16.9, 17.0), "lj13-eps1": (39.8, 40.0), "lj55": (58.3, 58.8)}
 
     def __check_init__(self):
         check_particles(self)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from hiflow.experiments._data import make_data as make_data
     from hiflow.experiments._data import make_samples as make_samples
     from hiflow.experiments._data import make_validation as make_validation
-    from hiflow.experiments._data import pixel_transform as pixel_transform
     from hiflow.experiments._drawn import write_drawn as write_drawn
     from hiflow.experiments._evaluate import evaluate_file as evaluate_file
     from hiflow.experiments._failures import Failure as Failure
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from hiflow.experiments._finished import remember as remember
     from hiflow.experiments._fitted import FittedEnergies as FittedEnergies
     from hiflow.experiments._fitted import make_energy as make_energy
+    from hiflow.experiments._image_data import pixel_transform as pixel_transform
     from hiflow.experiments._member import Member as Member
     from hiflow.experiments._member import test_points as test_points
     from hiflow.experiments._packaged import packaged_experiments as packaged_experiments
@@ -52,7 +52,7 @@ else:
         "make_data": "_data",
         "make_samples": "_data",
         "make_validation": "_data",
-        "pixel_transform": "_data",
+        "pixel_transform": "_image_data",
         "write_drawn": "_drawn",
         "evaluate_file": "_evaluate",
         "Failure": "_failures",

@@ -12,9 +12,9 @@ from hiflow.energies import AbstractEnergy
 from hiflow.experiments import _by_class as by_class
 from hiflow.experiments._caption import DISTANCE, caption
 from hiflow.experiments._chosen import chosen_rows
-from hiflow.experiments._data import pixel_transform
 from hiflow.experiments._doubled import columns
 from hiflow.experiments._failures import Failure
+from hiflow.experiments._image_data import pixel_transform
 from hiflow.experiments._member import Member
 from hiflow.experiments._run_folder import Row
 from hiflow.experiments._toml import Experiment

@@ -17,11 +17,17 @@ from hiflow.experiments._files import (
     split_files,
     training_file,
 )
+from hiflow.experiments._image_data import (
+    chosen_images,
+    class_names,
+    from_images,
+    labels_of,
+    pixels_of,
+)
 from hiflow.experiments._toml import ConfigError, Experiment, Table, check_names, parameters
 
 _OWN = ("size", "test", "validation", "seed")
 _IMAGES = ("images", "folder", "side", "alpha", "shift", "scale", "condition")
-_CLASSES = "classes"
 _VALIDATION = 2**16
 _HIDDEN = ("energy", "key", "size", "progress")
 
@@ -42,8 +48,8 @@ def event_shape(experiment: Experiment, energy: energies.AbstractEnergy | None) 
     check_names(table, [*_OWN, *known], "[data]")
     check_sizes(table)
     if "images" in table:
-        _labels(table)  # Refuses other conditions.
-        return _pixels(table)[0].shape[1:]
+        labels_of(table)  # Refuses other conditions.
+        return pixels_of(table)[0].shape[1:]
     if energy is None and "file" not in table:
         raise ConfigError(
             "[data] needs a `file` or `images`, or the experiment an [energy] to draw from."
@@ -72,8 +78,8 @@ def condition_of(
     if not {"condition", "condition_file"} & set(table):
         return None
     if "images" in table:
-        train, _ = _labels(table) or (np.zeros(0), None)
-        names = _names(train)
+        train, _ = labels_of(table) or (np.zeros(0), None)
+        names = class_names(train)
         return Condition(names, 1, len(names))
     return Condition.of(training_file(table, energy))
 
@@ -81,24 +87,6 @@ def condition_of(
 def from_file(experiment: Experiment) -> bool:
     """Whether the points are read from files: nothing but they is known of their distribution."""
     return any(name in experiment.tables.get("data", {}) for name in FILES)
-
-
-def pixel_transform(experiment: Experiment) -> data.PixelTransform | None:
-    """How the experiment's points came of pixels, if they are images.
-
-    **Example:**
-
-    ```pycon
-    >>> from hiflow import experiments
-    >>> experiments.pixel_transform(experiments.read("ring-quick")) is None  # no images
-    True
-    ```
-    """
-    table = experiment.tables.get("data", {})
-    if "images" not in table:
-        return None
-    given = {name: table[name] for name in ("alpha", "shift", "scale") if name in table}
-    return data.PixelTransform(data.levels(table["images"]), **given)
 
 
 def make_data(
@@ -144,7 +132,7 @@ def make_samples(
     """
     table = dict(experiment.tables.get("data", {}))
     if "images" in table:
-        train, _, test = _from_images(experiment, seed)
+        train, _, test = from_images(experiment, seed)
         return train, test
     if "file" in table:
         train, _, test = _from_files(table, energy, seed)
@@ -166,7 +154,7 @@ def test_origins(
     some of them too. `None` for points that are drawn."""
     table = experiment.tables.get("data", {})
     if "images" in table:
-        return _choice(table, seed, *map(len, _pixels(table)))[1].tolist()
+        return chosen_images(table, seed, *map(len, pixels_of(table)))[1].tolist()
     if "file" not in table:
         return None
     if test.chains is not None:
@@ -221,7 +209,7 @@ def validation_samples(
     if size < 2:
         raise ConfigError(f"[data]: `validation` must be at least 2 to choose by, got {size}.")
     if "images" in table:
-        held = _from_images(experiment, seed)[1]
+        held = from_images(experiment, seed)[1]
         assert held is not None, "the table asks for some"
         return held
     if "file" in table:
@@ -256,67 +244,3 @@ def _drawn(
         for key, number in zip(keys, (size, test), strict=True)
     )
     return points, held_out
-
-
-def _from_images(
-    experiment: Experiment, seed: int
-) -> tuple[data.Samples, data.Samples | None, data.Samples]:
-    """Training, validation and test points: a random choice of the set's training images and of its
-    test images, dequantised once and for all, since anchors belong to points."""
-    table = experiment.tables["data"]
-    train, test = _pixels(table)
-    held, wanted = table.get("validation", 0), table.get("test", 256)
-    size = table.get("size", len(train) - held)
-    if size + held > len(train) or wanted > len(test) or min(size, wanted) < 1:
-        raise ConfigError(
-            f"[data]: {table['images']} has {len(train):,} training and {len(test):,} test images, not "
-            f"`size` + `validation` = {size + held:,} and `test` = {wanted:,}."
-        )
-    order, of_the_test = _choice(table, seed, len(train), len(test))
-    transform = pixel_transform(experiment)
-    assert transform is not None
-    keys = jax.random.split(jax.random.key(table.get("seed", seed)), 3)
-    labels, test_labels = _labels(table) or (None, None)
-    names = None if labels is None else _names(labels)
-
-    def made(
-        pixels: np.ndarray, told: np.ndarray | None, rows: np.ndarray, key: Array
-    ) -> data.Samples:
-        points = transform.forward(transform.dequantise(pixels[rows], key=key))
-        return data.Samples(points, condition=None if told is None else told[rows], classes=names)
-
-    return (
-        made(train, labels, order[held : held + size], keys[0]),
-        made(train, labels, order[:held], keys[1]) if held else None,
-        made(test, test_labels, of_the_test, keys[2]),
-    )
-
-
-def _names(labels: np.ndarray) -> tuple[str, ...]:
-    return tuple(map(str, np.unique(labels).tolist()))
-
-
-def _labels(table: Table) -> tuple[np.ndarray, np.ndarray] | None:
-    """The classes of training and test images, where the table asks for them.
-
-    **Raises:** `ConfigError` for any other condition.
-    """
-    if "condition" not in table:
-        return None
-    if table["condition"] != _CLASSES:
-        raise ConfigError(
-            f"[data]: `condition` of images must be {_CLASSES!r}, their labels; got "
-            f"{table['condition']!r}."
-        )
-    return data.labels(table["images"], table.get("folder"))
-
-
-def _choice(table: Table, seed: int, train: int, test: int) -> tuple[np.ndarray, np.ndarray]:
-    """An order of the training images, and which test images are taken."""
-    generator = np.random.default_rng(table.get("seed", seed))
-    order = generator.permutation(train)
-    return order, generator.permutation(test)[: table.get("test", 256)]
-
-
-def _pixels(table: Table) -> tuple[np.ndarray, np.ndarray]:
-    return data.images(table["images"], table.get("folder"), table.get("side"))

@@ -12,10 +12,10 @@ from hiflow import data
 from hiflow._disk import fingerprint, trusting
 from hiflow.energies import AbstractEnergy
 from hiflow.experiments._comparison import Comparison
-from hiflow.experiments._data import pixel_transform
 from hiflow.experiments._doubled import doubled
 from hiflow.experiments._files import hold_against_training
 from hiflow.experiments._fitted import make_energy
+from hiflow.experiments._image_data import pixel_transform
 from hiflow.experiments._member import Member, parts_of, told_of
 from hiflow.experiments._record import bits_per_dim
 from hiflow.experiments._run_folder import RunFolder, flow_files

@@ -24,12 +24,7 @@ from hiflow.experiments._check import checked
 from hiflow.experiments._compare import MADE_OF_FLOWS, compare
 from hiflow.experiments._comparison import Comparison
 from hiflow.experiments._condition import Condition
-from hiflow.experiments._data import (
-    make_samples,
-    pixel_transform,
-    test_origins,
-    validation_samples,
-)
+from hiflow.experiments._data import make_samples, test_origins, validation_samples
 from hiflow.experiments._failures import (
     Failure,
     failure_in,
@@ -39,6 +34,7 @@ from hiflow.experiments._failures import (
     summary,
 )
 from hiflow.experiments._fitted import FittedEnergies
+from hiflow.experiments._image_data import pixel_transform
 from hiflow.experiments._record import Record, of_validation
 from hiflow.experiments._run_folder import RunFolder, readable_rows
 from hiflow.experiments._seen import check_classes, check_sizes

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from hiflow.training._draws import Draw
 from hiflow.training._layout import Layout
-from hiflow.training._step import Draw
 
 Call = tuple[int, int]
 

@@ -24,18 +24,16 @@ from hiflow.training._conditions import (
     taught,
     with_points,
 )
+from hiflow.training._data_checks import check_data, checked_sample, warn_of_complaint
 from hiflow.training._finish import refuse_without_forces
 from hiflow.training._history import History
 from hiflow.training._moments import AnyCallback
 from hiflow.training._preflight import (
-    check_data,
     check_mesh,
     check_selection,
-    checked_sample,
     in_units,
     make_components,
     make_ready,
-    warn_of_complaint,
     warn_of_own_noise,
 )
 from hiflow.training._rehearsal import rehearse

@@ -62,6 +62,7 @@ def _is_word(value: object) -> bool:
 @border(
     "choose_path",
     network=_border.named(networks.registry),
+    data=_border.data,
     prior=_border.named(priors.registry),
     key=_border.key,
     energy=_border.named(energies.registry),

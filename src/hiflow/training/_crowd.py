@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from hiflow.couplings import AbstractCoupling
-from hiflow.training._step import Batches, Draw, draw, draw_together
+from hiflow.training._draws import Batches, Draw, draw, draw_together
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from hiflow._programs import compiled
 from hiflow.data import check_virial
-from hiflow.energies import AbstractEnergy, SupportsHessian
+from hiflow.energies import AbstractEnergy, Affine, SupportsHessian
 from hiflow.groups import AbstractGroup, SupportsAlignment, Translation, Trivial
 from hiflow.paths import AbstractGaussianPath, AbstractPath, AbstractSpectralPath, make_anchors
 from hiflow.training._components import Components
@@ -89,7 +89,10 @@ class Surroundings:
 
 
 def exact_hessian(energy: AbstractEnergy) -> str:
-    """The provider of an energy's whole Hessian, in closed form where it has one."""
+    """The provider of an energy's whole Hessian, in closed form where it has one: an affine one says so
+    of any, and tables name what the energy itself has."""
+    while isinstance(energy, Affine):
+        energy = energy.inner
     return "analytic" if isinstance(energy, SupportsHessian) else "dense"
 
 

@@ -68,6 +68,7 @@ def _folder(value: object, what: str) -> str | os.PathLike[str] | None:
     network=_border.named(networks.registry),
     path=_table,
     learn=_bounds,
+    data=_border.data,
     prior=_border.named(priors.registry),
     key=_border.key,
     energy=_border.named(energies.registry),

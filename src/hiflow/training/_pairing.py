@@ -13,8 +13,8 @@ import numpy as np
 from hiflow._disk import fingerprint
 from hiflow.data import Source
 from hiflow.training._crowd import Crowd
+from hiflow.training._draws import Batches, Draw
 from hiflow.training._source_draws import source_draws
-from hiflow.training._step import Batches, Draw
 
 Call = tuple[int, int]
 _ROOM = 256 * 2**20

@@ -7,8 +7,8 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from hiflow._devices import padded
+from hiflow.training._draws import Draw
 from hiflow.training._layout import Layout
-from hiflow.training._step import Draw
 
 
 def even_draws(draws: Generator[Draw, None, None], layout: Layout) -> Generator[Draw, None, None]:

@@ -15,11 +15,12 @@ from hiflow.training._anchor_stream import Call, steps_at_once, with_anchors
 from hiflow.training._anchors import Kept, kept_anchors
 from hiflow.training._conditions import Given
 from hiflow.training._crowd import Crowd
+from hiflow.training._draws import Batches, Draw
 from hiflow.training._layout import Layout
 from hiflow.training._pairing import paired_draws
 from hiflow.training._placed_draws import even_draws, placed_draws
 from hiflow.training._preflight import Ready
-from hiflow.training._step import Batches, Draw, Recipe
+from hiflow.training._step import Recipe
 from hiflow.training._targets import made_ready, path_of
 
 STEPS_PER_CALL = 50

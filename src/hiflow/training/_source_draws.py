@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from hiflow.data import Source
-from hiflow.training._step import Batches, Draw, draw, indices
+from hiflow.training._draws import Batches, Draw, draw, indices
 
 Call = tuple[int, int]
 

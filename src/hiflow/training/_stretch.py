@@ -13,10 +13,11 @@ import numpy as np
 from hiflow import _processes
 from hiflow._interrupts import Interrupts
 from hiflow.training._checkpoints import Checkpoints, Progress
+from hiflow.training._draws import Draw
 from hiflow.training._history import History
 from hiflow.training._progress import Bar
 from hiflow.training._selection import Best
-from hiflow.training._step import Draw, Recipe, State, advance
+from hiflow.training._step import Recipe, State, advance
 
 
 @dataclasses.dataclass

@@ -15,11 +15,12 @@ from hiflow.paths import AbstractPath, AtMinimum, anchor_bytes, budget_bytes
 from hiflow.training import _crowd
 from hiflow.training._checkpoints import Checkpoints, Progress
 from hiflow.training._crowd import Crowd, one_of_stack, parted, stacked
+from hiflow.training._draws import Draw
 from hiflow.training._history import History
 from hiflow.training._prepare import Ground, batches_of, coming, grounded, recipe_of
 from hiflow.training._progress import Bar
 from hiflow.training._run import Run
-from hiflow.training._step import Draw, Recipe, State, advance_together, initial_state
+from hiflow.training._step import Recipe, State, advance_together, initial_state
 from hiflow.training._stretch import Call, Watch, advance_through, refuse_not_finite
 from hiflow.training._targets import path_of
 

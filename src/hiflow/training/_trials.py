@@ -25,10 +25,11 @@ from hiflow.solver import Solver, as_solver
 from hiflow.training._candidates import Candidate
 from hiflow.training._choice import Tried
 from hiflow.training._components import Components, make_components
+from hiflow.training._data_checks import check_data
 from hiflow.training._evidence import Surroundings, first_line
 from hiflow.training._fit import fit
 from hiflow.training._kept_trials import KeptTrials
-from hiflow.training._preflight import Ready, check_data, in_units, make_ready
+from hiflow.training._preflight import Ready, in_units, make_ready
 from hiflow.training._settings import Training, as_training
 
 # From so many points on one part is left out, of so many at most.
@@ -37,6 +38,8 @@ _FOLDS = 5
 # Trials of all candidates have one in so many of the steps.
 SHARE = 4
 _FAILURES = (ValueError, FloatingPointError, RuntimeError, MemoryError)
+# Arguments of `fit` that a trial doesn't have.
+_OF_FIT = {"validation", "callbacks", "history", "checkpoint_dir", "resume", "mesh"}
 Split = tuple[np.ndarray, np.ndarray]
 
 
@@ -237,6 +240,11 @@ def trials_of(
 
     **Raises:** `ValueError`, with `owner` as whom it is of, for whatever doesn't fit together.
     """
+    for name in _OF_FIT & settings.keys():
+        raise TypeError(
+            f"{owner}: `{name}` is for hiflow.fit. Trials are judged by points that are left out of "
+            "`data`, or to which the energy moves them."
+        )
     points, chains = _points(data, f"{owner}: `data`"), getattr(data, "chains", None)
     chosen = as_training(training).changed(**settings)
     parts = make_components(network, path, prior, energy, points.shape[1:], key)
