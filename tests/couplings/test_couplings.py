@@ -192,11 +192,13 @@ def test_fit_trains_with_a_coupling_named_in_a_table():
 
 
 @pytest.mark.filterwarnings("ignore:.*virial")
-def test_pairing_in_the_background_changes_nothing(monkeypatch):
+@pytest.mark.parametrize("double", [False, True])
+def test_pairing_in_the_background_changes_nothing(monkeypatch, double):
     trained = []
     for background in (True, False):
         monkeypatch.setattr(couplings.MinibatchOT, "in_background", background)
-        trained.append(jax.tree.leaves(tiny_fit("minibatch-ot").network))
+        with jax.enable_x64(double):
+            trained.append(jax.tree.leaves(tiny_fit("minibatch-ot").network))
     for a, b in zip(*trained, strict=True):
         np.testing.assert_array_equal(a, b)
 

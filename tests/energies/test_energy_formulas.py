@@ -153,6 +153,11 @@ ENERGIES = {
         _lennard_jones(1.0, 1.0, 1.0),
         CLUSTERS,
     ),
+    "lj55": (
+        lambda: energies.LennardJones.preset("lj55"),
+        _lennard_jones(2.0, 1.0, 1.0),
+        1.2 * np.argwhere(np.ones((4, 4, 4)))[:55] + 0.1 * RANDOM.normal(size=(3, 55, 3)),
+    ),
     "lennard-jones": (
         lambda: energies.LennardJones(4, dim=2, epsilon=0.7, r_m=1.3, trap=0.2),
         _lennard_jones(0.7, 1.3, 0.2),

@@ -119,6 +119,11 @@ FAULTS = [
         VALUES + "[lj13]",
     ),
     Mutation(
+        "every pair of many twice", "energies/_pairs.py", "pairs).sum() / 2 + trap",
+        "pairs).sum() + trap",
+        VALUES + "[lj55]",
+    ),
+    Mutation(
         "a constant instead of the tangent", "energies/_radial.py",
         "slope(core) * jnp.minimum(s - core, 0)", "0 * s",
         FORMULAS + "::test_below_the_core_an_energy_is_its_tangent_in_the_squared_distance",

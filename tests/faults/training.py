@@ -149,6 +149,10 @@ FAULTS = [
         "test_in_standardised_coordinates_an_energy_has_the_hessian_that_it_has",
     ),
     Mutation(
+        "pairs in another precision", "training/_pairing.py", "jax.enable_x64(double), ", "",
+        "tests/couplings/test_couplings.py::test_pairing_in_the_background_changes_nothing[True]",
+    ),
+    Mutation(
         "pairs of another run", "training/_pairing.py",
         "self.draws.get(call) if identity == self.identity else None", "self.draws.get(call)",
         "tests/couplings/test_couplings.py::test_runs_at_once_dont_take_each_others_pairs",

@@ -39,11 +39,13 @@ def paired_draws(
     host = jax.local_devices(backend="cpu")[0]
     batches = _on(host, batches)
     identity = _memory.remember(batches)
+    # Precision and device are settings of a thread, and the one that pairs has to follow this one.
+    double = jnp.result_type(float) == jnp.float64
 
     def on_host(call: Call) -> Draw:
         drawn = _memory.drawn(identity, call)
         if drawn is None:
-            with jax.default_device(host):
+            with jax.enable_x64(double), jax.default_device(host):
                 drawn = jax.block_until_ready(_draw(batches, call, room))
             _memory.keep(identity, call, drawn)
         return drawn
@@ -69,7 +71,7 @@ class _Memory:
 
     def remember(self, batches: Batches | Crowd) -> str:
         """Forget what was drawn from anything else; the identity of what is drawn from now."""
-        identity = fingerprint(batches=batches).digest
+        identity = fingerprint(batches=batches, dtype=str(jnp.result_type(float))).digest
         with self._lock:
             if identity != self.identity:
                 self.draws, self.identity = {}, identity
