@@ -6,6 +6,7 @@ The ways: differences as a product with the incidence matrix; gathered from both
 ordered pairs, each counted half. The library takes the first below 24 particles and the last from there.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -50,7 +51,7 @@ def main():
             pairs = energy.pair(jnp.maximum(s, core)) + slope * jnp.minimum(s - core, 0)
             return share * pairs.sum() + energy.trap / 2 * jnp.sum((x - x.mean(0)) ** 2)
 
-        ways = {"library": energy}
+        ways: dict[str, Callable] = {"library": energy}
         for way in (incidence, gathered, ordered):
             ways[way.__name__] = lambda x, way=way: summed(x, way)
         runs = {name: jax.jit(jax.vmap(jax.value_and_grad(of))) for name, of in ways.items()}
