@@ -103,7 +103,8 @@ def report():
     yield "| system, samples | seeds | by choice | best arm | loss | what was chosen |"
     yield "|---|---|---|---|---|---|"
     for name, rows in found.items():
-        for seeds in ([seed for seed in rows if int(seed) < 5], [s for s in rows if int(s) >= 5]):
+        ordered = sorted(rows, key=int)
+        for seeds in ([s for s in ordered if int(s) < 5], [s for s in ordered if int(s) >= 5]):
             if seeds:
                 yield line(name, {seed: rows[seed] for seed in seeds})
 

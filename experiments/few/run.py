@@ -45,7 +45,7 @@ ARMS = ("kernel density", "OT-FM", "isotropic end law", "CDC-FM", "control, shuf
 HERO = "HI-FM, Relaxed"
 OWN = ("posterior", "lynx", "fput")  # modules in this folder that files name
 TICKS = (-5, -2, -1, 0, 0.5, 1, 2, 5, 10, 20)
-IN_A_ROW = 4
+IN_A_ROW = 5
 WIDTHS = tuple(np.geomspace(0.02, 3.0, 20))
 
 
