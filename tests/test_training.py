@@ -258,8 +258,9 @@ def test_plenty_of_thermal_samples_with_a_langevin_end_law_are_warned_of(gaussia
     root = jnp.linalg.cholesky(jnp.linalg.inv(PRECISION))
     points = MEAN + jax.random.normal(jax.random.key(7), (2000, 2)) @ root.T
     langevin = hf.paths.Langevin(energy=energy, hessian="analytic")
-    with pytest.warns(UserWarning, match="counts the thermal noise twice"):
-        train(points, langevin, steps=1)
+    for path in (langevin, hf.paths.Displacement(langevin)):
+        with pytest.warns(UserWarning, match="counts the thermal noise twice"):
+            train(points, path, steps=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         train(points[:200], langevin, steps=1)

@@ -6,6 +6,7 @@ from jaxtyping import Array, ArrayLike, Float
 from hiflow import energies
 from hiflow.paths._around import AbstractAroundPath, inner_path
 from hiflow.paths._base import AbstractPath, SpectralAnchor, registry
+from hiflow.paths._end_laws import AbstractEndLaw
 from hiflow.paths._spectral import AbstractSpectralPath
 from hiflow.registry import Named
 
@@ -48,6 +49,11 @@ class Displacement(AbstractAroundPath):
         prior_scale: ArrayLike | None = None,
     ):
         self.inner = inner_path("Displacement", inner, energy, prior_scale)
+
+    @property
+    def end_law(self) -> AbstractEndLaw:
+        """The inner path's."""
+        return self.inner.end_law
 
     def anchor(self, x1: Float[Array, "*event"]) -> SpectralAnchor:
         """The inner path's."""
