@@ -79,9 +79,9 @@ def _against_law(
 ) -> dict[str, Array]:
     """Samples of the flow, and their velocities, at one time against the law there."""
     sigma = jnp.matmul(basis.T, law.covariance(anchor, t) @ basis, precision="highest")
-    L = jnp.linalg.cholesky(sigma)
+    variances, axes = jnp.linalg.eigh(sigma)
     y = jnp.matmul((x - law.mean(anchor, t)).reshape(x.shape[0], -1), basis, precision="highest")
-    z = jax.scipy.linalg.solve_triangular(L, y.T, lower=True).T
+    z = jnp.matmul(y, axes, precision="highest") / jnp.sqrt(variances)
     count = jnp.sqrt(1.0 * x.shape[0])
     covariance = jnp.matmul(z.T, z, precision="highest") / count**2
     off = largest(covariance - jnp.eye(z.shape[1], dtype=z.dtype)) / jnp.sqrt(2.0)
