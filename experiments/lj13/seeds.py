@@ -15,7 +15,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from finish import worth
+from finish import short, worth
 
 import hiflow as hf
 from hiflow import experiments
@@ -69,7 +69,7 @@ def trained(experiment, table, energy, points, given, place) -> list[dict]:
         flow.save(place.parent / f"{place.name}-{seed}.hiflow")
         row = {"seed": seed, "seconds": seconds, **worth(flow, energy, points, seed, given.samples)}
         rows.append(row)
-        print(place.name, {key: row[key] for key in row if key != "of_points"}, flush=True)
+        print(place.name, short(row), flush=True)
     return rows
 
 
