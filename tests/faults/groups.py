@@ -4,7 +4,31 @@ from faults._mutation import Mutation
 
 FORMULAS = "tests/groups/test_group_formulas.py"
 
+PERIODS = "tests/groups/test_periods.py::"
+
 FAULTS = [
+    Mutation(
+        "angles have the virial of lines", "groups/_periods.py",
+        "jnp.where(wave > 0, turning, x * gradient)", "x * gradient",
+        PERIODS + "test_the_virial_of_angles_is_their_number_whatever_the_turn",
+    ),
+    Mutation(
+        "half turns are whole", "groups/_periods.py", "jnp.round(x / periods)",
+        "jnp.round(2 * x / periods)",
+        PERIODS + "test_whole_turns_are_no_way_from_where_points_were_moved",
+    ),
+    Mutation(
+        "a circle is cut where the data are", "groups/_periods.py",
+        "jnp.atan2(jnp.mean(jnp.sin(y), axis=0), jnp.mean(jnp.cos(y), axis=0))",
+        "jnp.mean(y, axis=0)",
+        PERIODS + "test_a_virial_of_angles_is_its_formula",
+    ),
+    Mutation(
+        "chains keep their turns", "data/_sampler.py",
+        "jax.vmap(partial(within_a_period, energy.group))(found.points[:size])",
+        "found.points[:size]",
+        PERIODS + "test_chains_are_brought_back_into_one_period",
+    ),
     Mutation(
         "rotation acts transposed", "groups/_rotation.py", "jnp.matmul(x, g.T,", "jnp.matmul(x, g,",
         "tests/groups/test_groups.py::test_rotation_acts_on_a_single_point",

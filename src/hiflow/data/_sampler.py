@@ -3,6 +3,7 @@
 import dataclasses
 import time
 import warnings
+from functools import partial
 from typing import Any
 
 import jax
@@ -22,6 +23,7 @@ from hiflow.data._tempering import inverse_temperatures, run_tempered
 from hiflow.data._virial import free_dimensions
 from hiflow.energies import AbstractEnergy, SupportsSampling
 from hiflow.energies import registry as _energies
+from hiflow.groups._periods import within_a_period
 
 
 @border("sample", energy=_border.made_of(_energies), key=_border.key, size=_border.size)
@@ -47,7 +49,8 @@ def sample(
     Hamiltonian Monte Carlo chains run side by side on the device: from a relaxed random
     configuration, with a common step size that is adapted to `target_acceptance` during the burn-in
     and then frozen. Along the null modes of the energy's group (translations) the energy is flat,
-    so they separate from the chain and are projected out of every sample.
+    so they separate from the chain and are projected out of every sample; coordinates with a period
+    ([`SupportsPeriods`][hiflow.groups.SupportsPeriods]) are brought into the one about 0.
 
     An energy with a method `move` ([`SupportsMoves`][hiflow.energies.SupportsMoves]) moves every chain
     after every update as well, and its chains start where its `start` says. With `tempering` the replica
@@ -188,7 +191,7 @@ def _make(
         facts["effective_size"] = float(size)
     else:
         found = _run(energy, key, -(-size // settings.chains), settings, betas, start, progress)
-        points = found.points[:size]
+        points = jax.vmap(partial(within_a_period, energy.group))(found.points[:size])
         chains = np.arange(size) % settings.chains
         facts = _facts(found, size) | {"inverse_temperatures": betas or (1.0,)}
     jax.block_until_ready(points)

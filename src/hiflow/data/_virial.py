@@ -13,6 +13,7 @@ from hiflow._statistics import mean_of
 from hiflow.data._lengths import wrong_lengths
 from hiflow.energies import AbstractEnergy
 from hiflow.energies._host_naming import naming_points
+from hiflow.groups._periods import circular_mean, virial
 
 # A single chain is cut into so many stretches, in its own order, and these count as independent.
 _STRETCHES = 10
@@ -52,7 +53,9 @@ def check_virial(
     r"""Average $Px \cdot \nabla V(x)$: on exact samples of $e^{-V}$, $D$ less the null modes.
 
     Costs one gradient per sample. A wrong unit or convention of the energy shows at once: a factor
-    2 in $V$ changes the mean by about that factor.
+    2 in $V$ changes the mean by about that factor. A coordinate with a period
+    ([`SupportsPeriods`][hiflow.groups.SupportsPeriods]) has its sine in place of itself, about the
+    data's middle: $\omega^{-1}\sin(\omega x_i)\,\partial_iV + 1 - \cos(\omega x_i)$ has the mean 1 too.
 
     **Arguments:**
 
@@ -147,7 +150,9 @@ def mean_over_chains(values: np.ndarray, chains: object = None) -> tuple[float, 
 
 @compiled()
 def _virials(energy: AbstractEnergy, x: jax.Array) -> jax.Array:
+    origin = circular_mean(energy.group, x)
+
     def one(x: jax.Array) -> jax.Array:
-        return jnp.vdot(energy.group.project(x), jax.grad(energy)(x))
+        return virial(energy.group, x, jax.grad(energy)(x), origin)
 
     return jax.lax.map(one, x, batch_size=min(len(x), 1024))

@@ -1,5 +1,6 @@
 """Priors that are known by their draws alone: which they are, and what is refused without a density."""
 
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import equinox as eqx
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow.groups import AbstractGroup
+from hiflow.groups._periods import within_a_period
 from hiflow.priors._base import AbstractPrior
 
 
@@ -67,7 +69,8 @@ def change_of_moments(
     prior: AbstractPrior, group: AbstractGroup, key: PRNGKeyArray, number: int = 1000
 ) -> Float[Array, ""]:
     """By how many standard errors the means of coordinates, of their squares and of neighbours' products
-    change when other draws are moved by a group: what is left of invariance without a density."""
+    change when other draws are moved by a group: what is left of invariance without a density. Of
+    coordinates with a period within one."""
     k_x, k_y, k_g = jax.random.split(key, 3)
     x, y = (jax.vmap(prior.sample)(jax.random.split(k, number)) for k in (k_x, k_y))
 
@@ -77,7 +80,7 @@ def change_of_moments(
 
     mean, error = [], []
     for each in (x, jax.vmap(moved)(y, jax.random.split(k_g, number))):
-        flat = each.reshape(number, -1)
+        flat = jax.vmap(partial(within_a_period, group))(each).reshape(number, -1)
         f = jnp.concatenate([flat, flat**2, flat * jnp.roll(flat, 1, axis=1)], axis=1)
         mean.append(f.mean(0))
         error.append(f.var(0) / number)

@@ -13,6 +13,7 @@ from hiflow._kinds import shown, wanted
 from hiflow.couplings import Independent, SupportsJitter
 from hiflow.data import Source, VirialReport
 from hiflow.energies import SupportsFitting
+from hiflow.groups import SupportsPeriods
 from hiflow.paths import AbstractPath, SupportsNoise, SupportsNoiseLevel
 from hiflow.paths._noise import is_normal
 from hiflow.targets._base import AbstractTarget, Pair, Parts, registry
@@ -56,9 +57,9 @@ class ForceControlled(AbstractTarget):
     1/\rho^2)P$. There only the bridge's own noise is taken out: that of $x_0$ can't be.
 
     The gradient at every data point is computed once, before training, and kept in its anchor. `fit`
-    refuses what the target would be biased with: energies that were fitted to the data, end laws and
-    other paths whose noise depends on the data point, pairs that aren't independent, and data that
-    fail the virial check.
+    refuses what the target would be biased with: energies that were fitted to the data or whose
+    coordinates have a period, end laws and other paths whose noise depends on the data point, pairs that
+    aren't independent, and data that fail the virial check.
 
     **Arguments:**
 
@@ -181,6 +182,11 @@ def _fault(parts: Parts) -> str | None:
         return (
             f"`energy` ({type(energy).__name__}) is of the kind that is fitted to data, whose samples "
             "don't follow it exactly."
+        )
+    if isinstance(energy.group, SupportsPeriods):
+        return (
+            f"`energy` ({type(energy).__name__}) has coordinates with a period, which paths cut open, "
+            "and where they are cut the density isn't 0."
         )
     if not isinstance(path, SupportsNoiseLevel):
         return (

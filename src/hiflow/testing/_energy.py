@@ -13,6 +13,7 @@ from hiflow.energies import (
     SupportsResiduals,
     SupportsSampling,
 )
+from hiflow.groups._periods import virial
 from hiflow.testing._compiled import compiled
 from hiflow.testing._moves import violations_of_moves
 from hiflow.testing._points import relaxed_points
@@ -136,7 +137,7 @@ def _moments(energy: Any, keys: Array) -> Array:
         x = energy.sample(key)
         gradient = jax.grad(energy)(x)
         free = x.size - energy.group.null_modes(x).shape[1]
-        return jnp.append(gradient.ravel(), jnp.sum(x * gradient) - free)
+        return jnp.append(gradient.ravel(), virial(energy.group, x, gradient) - free)
 
     values = jax.vmap(one)(keys)
     error = jnp.std(values, axis=0) / jnp.sqrt(1.0 * keys.shape[0])

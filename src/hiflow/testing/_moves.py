@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from hiflow.data import sample
+from hiflow.groups._periods import virial
 from hiflow.testing._compiled import compiled
 from hiflow.testing._report import rounding
 
@@ -38,7 +39,7 @@ def _scores(energy: Any, x: Array, keys: Array) -> Array:
         x, _ = jax.lax.scan(lambda x, key: (energy.move(key, x), None), x, keys)
         gradient = jax.grad(energy)(x)
         free = x.size - energy.group.null_modes(x).shape[1]
-        return jnp.append(gradient.ravel(), jnp.sum(x * gradient) - free)
+        return jnp.append(gradient.ravel(), virial(energy.group, x, gradient) - free)
 
     values = jax.vmap(one)(x, keys)
     error = jnp.std(values, axis=0) / jnp.sqrt(1.0 * keys.shape[0])

@@ -19,6 +19,7 @@ need of.
 """
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +30,7 @@ from hiflow._programs import compiled
 from hiflow._statistics import standard_error
 from hiflow.data._hmc import HMCSettings, run_chains
 from hiflow.energies import AbstractEnergy, HostEnergy, SupportsFitting
+from hiflow.groups._periods import within_a_period
 
 # So many moved points at least, and the updates of each, of so many steps.
 _MOVED, _UPDATES, _STEPS = 256, 200, 20
@@ -107,8 +109,10 @@ def _memory(
 ) -> tuple[Float[Array, ""], Float[Array, " n"]]:
     """The correlation of moved points with where they began, and the rise of the energy of each."""
     x = jax.vmap(energy.group.project)(x)
-    apart = jnp.mean((y - jnp.roll(y, 1, axis=0)) ** 2)
-    away = jnp.mean((y - x) ** 2)
+    # A joint that turns all the way round is never far.
+    near = jax.vmap(jax.vmap(partial(within_a_period, energy.group)))
+    apart = jnp.mean(near(y - jnp.roll(y, 1, axis=0)) ** 2)
+    away = jnp.mean(near(y - x) ** 2)
     values = jax.vmap(jax.vmap(energy))
     # What nothing has moved remembers all.
     remembered = jnp.where(away > 0, apart / away - 1, 1.0)

@@ -1,0 +1,133 @@
+"""Coordinates with a period: nothing that is said of points depends on the turn that they are in."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import hiflow as hf
+from hiflow.training._moved import _memory
+
+KAPPA, PERIOD = (1.0, 3.0), 3.0
+
+
+class Turns(hf.groups.AbstractDiscreteGroup):
+    """Whole turns of the first two of three coordinates."""
+
+    def sample(self, key, event_shape):
+        return jax.random.randint(key, event_shape, -2, 3) * jnp.array([1, 1, 0])
+
+    def act(self, g, x):
+        return x + PERIOD * g
+
+    def inverse(self, g):
+        return -g
+
+    def compose(self, g, h):
+        return g + h
+
+    def align(self, x, y):
+        return jnp.round((y - x) / PERIOD).astype(int) * jnp.array([1, 1, 0])
+
+    def periods(self, event_shape):
+        return jnp.array([PERIOD, PERIOD, jnp.inf])
+
+
+class VonMises(hf.energies.AbstractEnergy):
+    """Two angles, in units of a period of 3 and about 0.5, and a normal coordinate."""
+
+    event_shape = (3,)
+    group = Turns()
+
+    def __call__(self, x):
+        return (
+            -jnp.sum(jnp.array(KAPPA) * jnp.cos(2 * jnp.pi / PERIOD * (x[:2] - 0.5)))
+            + 2 * x[2] ** 2
+        )
+
+
+class Exact(VonMises):
+    """With samples, by rejection of a wrapped uniform one."""
+
+    def sample(self, key):
+        k_turn, k_accept, k_normal = jax.random.split(key, 3)
+        angles = jax.random.uniform(k_turn, (400, 2), minval=-PERIOD / 2, maxval=PERIOD / 2)
+        odds = jnp.exp(jnp.array(KAPPA) * (jnp.cos(2 * jnp.pi / PERIOD * (angles - 0.5)) - 1))
+        good = jax.random.uniform(k_accept, (400, 2)) < odds
+        first = angles[jnp.argmax(good, axis=0), jnp.arange(2)]
+        return jnp.append(first, jax.random.normal(k_normal) / 2)
+
+
+def points(n=4_000):
+    return jax.vmap(Exact().sample)(jax.random.split(jax.random.key(0), n))
+
+
+def test_the_virial_of_angles_is_their_number_whatever_the_turn():
+    x = points()
+    found = hf.data.check_virial(VonMises(), x)
+    assert found.expected == 3
+    assert found.z < 4
+    assert found.standard_error < 0.05
+    group = Turns()
+    keys = jax.random.split(jax.random.key(1), len(x))
+    turned = jax.vmap(lambda k, x: group.act(group.sample(k, (3,)), x))(keys, x)
+    np.testing.assert_allclose(hf.data.check_virial(VonMises(), turned).mean, found.mean, rtol=1e-4)
+    # What is wrong is told still: of the angles themselves E[x·∇V] would be below 3 for the seam alone.
+    wrong = hf.energies.FunctionEnergy(lambda x: 2 * VonMises()(x), (3,), group=Turns())
+    assert hf.data.check_virial(wrong, x).z > 10
+
+
+def test_a_virial_of_angles_is_its_formula(x64):
+    x = np.asarray(points(50), float)
+    w = 2 * np.pi / PERIOD
+    gradient = np.asarray(jax.vmap(jax.grad(VonMises()))(jnp.asarray(x)))
+    middle = np.arctan2(np.sin(w * x).mean(0), np.cos(w * x).mean(0)) / w
+    y = w * (x - middle)[:, :2]
+    values = np.sum(np.sin(y) / w * gradient[:, :2] + 1 - np.cos(y), axis=1)
+    values = values + x[:, 2] * gradient[:, 2]
+    found = hf.data.check_virial(VonMises(), jnp.asarray(x))
+    np.testing.assert_allclose(found.mean, values.mean(), rtol=1e-8)
+
+
+def test_chains_are_brought_back_into_one_period():
+    found = hf.data.sample(
+        VonMises(), key=jax.random.key(0), size=300, chains=100, cache=False, progress=False
+    )
+    x = np.asarray(found.points)
+    assert np.abs(x[:, :2]).max() <= PERIOD / 2
+    assert np.abs(x[:, 2]).max() > 1
+    assert found.report is not None
+    assert found.report.virial.standard_error < 0.3
+
+
+def test_an_energy_of_angles_with_samples_of_its_own_obeys_the_laws():
+    assert {law.name for law in hf.testing.check_energy(Exact()).laws} >= {"samples", "invariance"}
+
+
+def test_whole_turns_are_no_way_from_where_points_were_moved():
+    x = points(20)
+    y = x + jax.random.normal(jax.random.key(1), (3, *x.shape)) / 5
+    turns = PERIOD * jax.random.randint(jax.random.key(2), y.shape, -9, 9) * jnp.array([1, 1, 0])
+    found, _ = _memory(VonMises(), x, y + turns)
+    np.testing.assert_allclose(found, _memory(VonMises(), x, y)[0], rtol=1e-3)
+
+
+def box(key):
+    return jax.random.uniform(key, (3,), minval=-PERIOD / 2, maxval=PERIOD / 2)
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [lambda: hf.priors.EmpiricalPrior(points(50), group=Turns()),
+     lambda: hf.priors.FunctionPrior(box, (3,))],
+    ids=["points", "function"],
+)  # fmt: skip
+def test_draws_on_a_circle_are_the_same_whatever_their_turn(prior):
+    """So that a prior without a density can begin a flow there; a force is no control for it."""
+    made = prior()
+    assert hf.testing.check_prior(made)
+    few = {"prior": made, "energy": VonMises(), "steps": 1, "key": jax.random.key(0)}
+    flow = hf.fit("mlp", "optimal-transport", points(50), **few, progress=False)
+    assert flow.sample(jax.random.key(1), 3).shape == (3, 3)
+    with pytest.raises(ValueError, match="coordinates with a period"):
+        hf.fit("mlp", "bridge", points(50), **few, target="force", progress=False)
