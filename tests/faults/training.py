@@ -157,6 +157,12 @@ FAULTS = [
         "tests/training/test_fit_many.py::test_every_run_ends_and_keeps_its_weights_by_itself",
     ),
     Mutation(
+        "every flow has anchors of its own", "training/_fit_many.py",
+        "firsts.setdefault(id(points), run)", "run",
+        "tests/training/test_fit_many.py"
+        "::test_anchors_of_one_data_set_are_made_once_whatever_it_is_and_the_path_is",
+    ),
+    Mutation(
         "a flow without a loss isn't seen", "training/_together.py",
         "refuse_not_finite(losses[i],", "refuse_not_finite(losses[0],",
         "tests/training/test_fit_many.py::test_the_flow_whose_loss_is_lost_is_named",
