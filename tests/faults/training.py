@@ -111,8 +111,8 @@ FAULTS = [
         "tests/training/test_sources.py::test_rows_are_the_points[array]",
     ),
     Mutation(
-        "a resumed run may change its path", "training/_run.py",
-        '"path": self.ready.path,', '"path": type(self.ready.path).__name__,',
+        "a resumed run may change its path", "training/_identity.py",
+        '"path": run.ready.path,', '"path": type(run.ready.path).__name__,',
         "tests/test_training.py::test_checkpoints_of_another_run_are_refused",
     ),
     Mutation(
@@ -131,10 +131,41 @@ FAULTS = [
         "tests/training/test_fit_many.py::test_every_flow_is_that_of_its_own_run[plain]",
     ),
     Mutation(
-        "a run that is over goes on", "training/_together.py",
-        "if lane.flow is None:\n                    lane.look",
-        "if True:\n                    lane.look",
+        "a run that is over goes on", "training/_course.py",
+        "enumerate(self.lanes) if lane.flow is None]", "enumerate(self.lanes)]",
         "tests/training/test_fit_many.py::test_every_run_ends_and_keeps_its_weights_by_itself",
+    ),
+    Mutation(
+        "a flow that is over comes back with the best weights of all", "training/_lane.py",
+        "self.best = dataclasses.replace(self.best, weights=weights)", "pass",
+        "tests/training/test_lost_many.py"
+        "::test_a_run_that_is_cut_is_resumed_to_the_same_flows_and_histories",
+    ),
+    Mutation(
+        "a row of the step that a signal ended is never made", "training/_lane.py",
+        "elif done.steps:", "elif False:",
+        "tests/training/test_lost_runs.py::test_a_signal_saves_the_state_and_ends_the_run",
+    ),
+    Mutation(
+        "flows of other keys are gone on with", "training/_identity.py",
+        '_digest([digests[id(parts["key"])] for parts in each])', "_digest(len(each))",
+        "tests/training/test_lost_many.py::test_checkpoints_of_other_runs_are_refused_by_name",
+    ),
+    Mutation(
+        "one flow's losses for another's", "training/_course.py", "np.ravel(done.loss)[i]",
+        "np.ravel(done.loss)[0]",
+        "tests/training/test_fit_many.py::test_every_run_ends_and_keeps_its_weights_by_itself",
+    ),
+    Mutation(
+        "every flow has anchors of its own", "training/_fit_many.py",
+        "firsts.setdefault(id(points), run)", "run",
+        "tests/training/test_fit_many.py"
+        "::test_anchors_of_one_data_set_are_made_once_whatever_it_is_and_the_path_is",
+    ),
+    Mutation(
+        "a flow without a loss isn't seen", "training/_together.py",
+        "refuse_not_finite(losses[i],", "refuse_not_finite(losses[0],",
+        "tests/training/test_fit_many.py::test_the_flow_whose_loss_is_lost_is_named",
     ),
     Mutation(
         "all flows begin with the first one's weights", "training/_fit_many.py",
@@ -338,8 +369,8 @@ FAULTS = [
         "tests/training/test_control.py::test_equally_good_weights_are_no_better",
     ),
     Mutation(
-        "a resumed run forgets its last validation", "training/_run.py",
-        "if not again or self.settings.selects:", "if not again:",
+        "a resumed run forgets its last validation", "training/_course.py",
+        "if validates and (not again or run.settings.selects):", "if validates and not again:",
         "tests/training/test_control.py::"
         "test_a_resumed_run_has_the_best_weights_and_history_of_an_uninterrupted_one[6]",
     ),
@@ -350,8 +381,8 @@ FAULTS = [
         "test_losses_of_a_history_are_means_over_the_steps_between_its_rows",
     ),
     Mutation(
-        "a callback that ends a run isn't asked again", "training/_run.py",
-        "if stopped is None or ended is not None:", "if True:",
+        "a callback that ends a run isn't asked again", "training/_lane.py",
+        "return stopped is None or ended is not None", "return True",
         "tests/training/test_control.py::"
         "test_a_callback_ends_a_run_and_ends_it_again_after_a_resume[6]",
     ),
@@ -379,7 +410,7 @@ FAULTS = [
         "tests/devices/test_devices.py::test_other_data_in_one_process_are_refused_in_all",
     ),
     Mutation(
-        "the first process alone may stop", "training/_run.py",
+        "the first process alone may stop", "training/_lane.py",
         'next(filter(None, _processes.exchange(stopped or "")), None)',
         '_processes.exchange(stopped or "")[0] or None',
         "tests/devices/test_devices.py"

@@ -178,7 +178,7 @@ def scoring(monkeypatch, found):
     def score(*arguments, **keywords):
         return dataclasses.replace(scored(*arguments, **keywords), nll=next(found))
 
-    monkeypatch.setattr("hiflow.training._run.held_out_score", score)
+    monkeypatch.setattr("hiflow.training._lane.held_out_score", score)
 
 
 def test_what_is_not_finite_is_never_the_best(monkeypatch):

@@ -48,6 +48,12 @@ RUNS = {
         "network": [hf.networks.MLP((2,), 8, 1, key=jax.random.key(i)) for i in (4, 5, 6)],
     },
 }
+# A large rate: the NLL goes up and down, and the flows' runs are over after 10, 6 and 14 steps.
+ROUGH_KEYS = jax.random.split(jax.random.key(2), 3)
+ROUGH = {
+    **COMMON, **RUNS["plain"], "network": NETWORK, "learning_rate": 0.1, "ema": 0.0, "steps": 14,
+    "validation": HELD_OUT, "validate_at": 2, "patience": 2, "keep": "best", "log_every": 3,
+}  # fmt: skip
 pytestmark = [
     pytest.mark.filterwarnings("ignore:the data don't follow"),
     pytest.mark.filterwarnings("ignore:fit. `data` are far"),
@@ -81,17 +87,11 @@ def test_every_flow_is_that_of_its_own_run(name):
 
 
 def test_every_run_ends_and_keeps_its_weights_by_itself():
-    # A large rate: the NLL goes up and down.
-    rough = {"learning_rate": 0.1, "ema": 0.0, "patience": 2, "keep": "best", "validate_at": 2}
-    given = {
-        **COMMON, **rough, "network": NETWORK, "path": hf.paths.OptimalTransport(), "data": SETS[0],
-        "validation": HELD_OUT, "steps": 14, "log_every": 3,
-    }  # fmt: skip
-    histories, ends = [hf.History() for _ in KEYS], []
-    flows = hf.fit_many(**given, keys=KEYS, histories=histories)
-    for key, flow, history in zip(KEYS, flows, histories, strict=True):
+    histories, ends = [hf.History() for _ in ROUGH_KEYS], []
+    flows = hf.fit_many(**ROUGH, keys=ROUGH_KEYS, histories=histories)
+    for key, flow, history in zip(ROUGH_KEYS, flows, histories, strict=True):
         alone = hf.History()
-        assert_alike(flow, hf.fit(**given, key=key, history=alone))
+        assert_alike(flow, hf.fit(**ROUGH, key=key, history=alone))
         for name in ("step", "loss", "nll", "best_step", "best_nll"):
             np.testing.assert_allclose(history.column(name), alone.column(name), rtol=1e-3)
         assert history.rows[-1]["ended"] == alone.rows[-1]["ended"]
@@ -116,6 +116,19 @@ def test_anchors_that_all_share_are_made_once(monkeypatch):
     assert len(calls) == 1
     hf.fit_many(**given, data=SETS, keys=KEYS)
     assert len(calls) == 1 + len(SETS)
+
+
+def test_anchors_of_one_data_set_are_made_once_whatever_it_is_and_the_path_is(monkeypatch):
+    calls, make = [], _anchors.make_anchors
+    monkeypatch.setattr(_anchors, "make_anchors", lambda *a, **k: calls.append(1) or make(*a, **k))
+    table = {"name": "langevin", "curvature": "absolute"}
+    networks = RUNS["a network for each"]["network"]
+    given = {**COMMON, "network": networks, "path": table, "energy": RING, "standardise": True}
+    given |= {"data": np.asarray(SETS[0]), "validation": [HELD_OUT] * 3}
+    flows = hf.fit_many(**given, keys=KEYS)
+    assert len(calls) == 1
+    for i, flow in enumerate(flows):
+        assert_alike(flow, hf.fit(**one(given, i), key=KEYS[i]))
 
 
 def wide(i):
@@ -152,8 +165,8 @@ def test_what_is_for_one_flow_or_unlike_is_refused_before_any_work(change, words
 
 def test_arguments_of_fit_alone_are_refused_by_name():
     given = {"network": NETWORK, **COMMON, **RUNS["plain"], "keys": KEYS}
-    with pytest.raises(TypeError, match="`checkpoint_dir` is for one flow"):
-        hf.fit_many(**given, checkpoint_dir="kept")
+    with pytest.raises(TypeError, match="`callbacks` is for one flow"):
+        hf.fit_many(**given, callbacks=[print])
 
 
 def test_rows_that_are_read_as_they_are_needed_are_refused(tmp_path):

@@ -127,6 +127,8 @@ def test_a_signal_saves_the_state_and_ends_the_run(whole, tmp_path, monkeypatch,
     """It comes while the second call's steps are made."""
     from hiflow.training import _stretch
 
+    keywords, logged = {"checkpoint_every": 5, "log_every": 5}, hf.History()
+    train(**keywords, history=logged)
     calls, advance = [], _stretch.advance
 
     def advance_and_signal(*arguments):
@@ -137,8 +139,9 @@ def test_a_signal_saves_the_state_and_ends_the_run(whole, tmp_path, monkeypatch,
 
     monkeypatch.setattr(_stretch, "advance", advance_and_signal)
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    keywords |= {"checkpoint_dir": tmp_path / "run"}
     with pytest.raises(error) as raised:
-        train(checkpoint_dir=tmp_path / "run", checkpoint_every=5)
+        train(**keywords)
     if number == signal.SIGTERM:
         assert raised.value.code == 143
         assert "step 10 is saved" in raised.value.words
@@ -147,8 +150,10 @@ def test_a_signal_saves_the_state_and_ends_the_run(whole, tmp_path, monkeypatch,
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
     assert newest(tmp_path / "run").name == "10"
     assert not (tmp_path / "run/lock").exists()
-    resumed = train(checkpoint_dir=tmp_path / "run", checkpoint_every=5, resume=True)
-    assert eqx.tree_equal(whole, resumed)
+    history = hf.History()
+    assert eqx.tree_equal(whole, train(**keywords, resume=True, history=history))
+    assert history.column("step") == [5, 10, 12]
+    assert history.column("loss") == logged.column("loss")
 
 
 def test_a_signal_ends_at_once_where_nothing_is_lost(whole, tmp_path, monkeypatch):
@@ -159,7 +164,7 @@ def test_a_signal_ends_at_once_where_nothing_is_lost(whole, tmp_path, monkeypatc
         pytest.fail("went on")
 
     keywords = {"checkpoint_dir": tmp_path / "run", "validation": HELD_OUT, "validate_at": 6}
-    anchors, validation = "_anchors.make_anchors", "_run.held_out_score"
+    anchors, validation = "_anchors.make_anchors", "_lane.held_out_score"
     for name in (anchors, validation):
         with monkeypatch.context() as patched:
             patched.setattr(f"hiflow.training.{name}", interrupted)
@@ -234,6 +239,12 @@ def test_a_run_is_extended(run, trained, tmp_path):
     assert eqx.tree_equal(longer, train(checkpoint_dir=copy, resume=True, steps=20))
     with pytest.raises(ValueError, match="a run of 20 steps, which can't be made shorter"):
         train(checkpoint_dir=copy, resume=True)
+
+
+def test_a_run_that_is_extended_has_ended_once(run):
+    history, given = hf.History(), {"validation": HELD_OUT, "validate_at": 6}
+    train(checkpoint_dir=run, resume=True, steps=20, history=history, **given)
+    assert [row["step"] for row in history.rows if "ended" in row] == [20]
 
 
 def test_the_schedule_begins_again_over_added_steps():

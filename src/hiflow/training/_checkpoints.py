@@ -24,7 +24,6 @@ from hiflow.training._history import History
 T = TypeVar("T")
 # The newest, and the one to go back to if that is damaged.
 _KEPT = 2
-_HISTORY = "history.jsonl"
 _UNFINISHED = "orbax-checkpoint-tmp"
 
 
@@ -113,23 +112,23 @@ class Checkpoints:
         """Whether anything is saved at all."""
         return self._root is not None
 
-    def restore(self, state: T) -> tuple[T, Progress]:
-        """The newest state that is whole, and the progress until then; or what was given, and none."""
+    def restore(self, state: T, done: Progress) -> tuple[T, Progress]:
+        """The newest state that is whole, and the progress until then; or what was given."""
         if self._root is None or not (steps := self._steps()):
-            return state, Progress()
+            return state, done
         arrays, static = eqx.partition(state, eqx.is_array)
         leaves, structure = jax.tree.flatten(arrays)
         for step, before in zip(steps, [*steps[1:], None], strict=True):
             with warnings.catch_warnings():
                 # Orbax leaves some reads unbegun when one fails, and Python warns of that.
                 warnings.filterwarnings("ignore", "coroutine", RuntimeWarning)
-                found, complaint = self._read(step, leaves)
+                found, complaint = self._read(step, leaves, done)
                 if complaint:
                     self._put_aside(step, before, complaint)
                     continue
             leaves, progress = found
             return eqx.combine(jax.tree.unflatten(structure, leaves), static), progress
-        return state, Progress()
+        return state, done
 
     def save(self, step: int, state: PyTree, progress: Progress) -> None:
         """Write the state under its step, atomically; the newest two are kept."""
@@ -156,22 +155,31 @@ class Checkpoints:
         if self._root is not None and leads():
             write_json(self._root / "reported.json", step)
 
-    def write_history(self, history: History) -> None:
-        """Keep the rows beside the states, if there are any yet."""
+    def write_histories(self, histories: Sequence[History]) -> None:
+        """Keep the rows of every flow beside the states, if there are any yet."""
         if self._root is not None and self._root.is_dir() and leads():
-            history.write(self._root / _HISTORY)
+            for history, file in zip(histories, self._files(len(histories)), strict=True):
+                history.write(file)
 
-    def recall(self, history: History, step: int) -> None:
-        """Fill a history with the rows up to the step that a run goes on from."""
-        found, wrong = History(), None
-        if self._root is not None:
-            found, wrong = History.read(self._root / _HISTORY)
-        if wrong is not None:
-            warnings.warn(
-                f"the history in {self._root} is damaged ({wrong}); rows are missing from it.",
-                stacklevel=5,
-            )
-        history.rows = [row for row in found.rows if row["step"] <= step]
+    def recall(self, histories: Sequence[History], step: int) -> None:
+        """Fill histories with the rows up to the step that training goes on from."""
+        for history in histories:
+            history.rows = []
+        for history, file in zip(histories, self._files(len(histories)), strict=False):
+            found, wrong = History.read(file)
+            if wrong is not None:
+                warnings.warn(
+                    f"the history in {file} is damaged ({wrong}); rows are missing from it.",
+                    stacklevel=6,
+                )
+            history.rows = [row for row in found.rows if row["step"] <= step]
+
+    def _files(self, number: int) -> list[Path]:
+        """Of the histories of so many flows; none if nothing is saved."""
+        if self._root is None:
+            return []
+        names = ["history"] if number == 1 else [f"history-{i}" for i in range(number)]
+        return [self._root / f"{name}.jsonl" for name in names]
 
     def _steps(self) -> Sequence[int]:
         """Of the states on disk, the newest first."""
@@ -200,13 +208,16 @@ class Checkpoints:
             self._manager = ocp.CheckpointManager(self._folder, options=options)
         return self._manager
 
-    def _read(self, step: int, leaves: list[Any]) -> tuple[tuple[list[Any], Progress], str]:
+    def _read(
+        self, step: int, leaves: list[Any], done: Progress
+    ) -> tuple[tuple[list[Any], Progress], str]:
         """What is saved, and what is wrong with it, if it is, for any of several processes."""
-        like = {"leaves": leaves, **_plain(Progress()), "digest": _digest([])}
-        manager, found, complaint = self._orbax, (leaves, Progress()), ""
+        like = {"leaves": leaves, **_plain(done), "digest": _digest([])}
+        manager, found, complaint = self._orbax, (leaves, done), ""
         try:
             saved = manager.restore(step, args=self._arguments.StandardRestore(like))
-            progress = Progress(*(float(saved[name]) for name in Progress._fields))
+            seconds, loss, steps = (np.asarray(saved[name]) for name in Progress._fields)
+            progress = Progress(float(seconds), loss if loss.shape else float(loss), float(steps))
             found = (saved["leaves"], progress)
             digests = saved["digest"], _digest(saved["leaves"])
             if all(map(np.any, digests)) and not np.array_equal(*digests):
@@ -233,7 +244,7 @@ class Checkpoints:
         warnings.warn(
             f"the checkpoint of step {step} is damaged ({complaint}); "
             f"training goes on {on}. It was moved to {target}.",
-            stacklevel=5,
+            stacklevel=6,
         )
 
 

@@ -24,8 +24,10 @@ from hiflow.registry import Named
 from hiflow.solver import Solver, as_solver
 from hiflow.training._begin import Begun, begin
 from hiflow.training._checkpoints import Checkpoints
+from hiflow.training._course import train_alone
 from hiflow.training._finish import finish
 from hiflow.training._history import History, checked_history
+from hiflow.training._identity import identity
 from hiflow.training._moments import AnyCallback, checked_callbacks
 from hiflow.training._settings import Training, as_training
 
@@ -151,23 +153,23 @@ def fit(
     )
     run = begun.run
     # Reading all data for their fingerprint is for those who keep checkpoints, or aren't alone.
-    identity = {} if checkpoint_dir is None and not run.together else run.identity()
+    known = {} if checkpoint_dir is None and not run.together else identity(run)
     if run.together:
-        _processes.check_same(identity)
+        _processes.check_same(known)
     steps = run.settings.steps
     with (
         _processes.noticing_loss(),
         # Several processes are ended together, by JAX's own notice of SIGTERM.
         nullcontext(Interrupts()) if run.together else interrupts() as ending,
-        Checkpoints(checkpoint_dir, identity, steps, resume) as checkpoints,
+        Checkpoints(checkpoint_dir, known, steps, resume) as checkpoints,
         spread_over(run.mesh),
     ):
-        run = dataclasses.replace(run, ready=run.ready.extended(checkpoints.ends))
-        flow = run.train(checkpoints, ending)
+        run = run.extended(checkpoints.ends)
+        flow = train_alone(run, checkpoints, ending)
     # After a cut in here a resume finds the state at the end of training, and finishes from there.
     if run.settings.finish is not None:
         flow = _finished(flow, begun)
-        checkpoints.write_history(run.history)
+        checkpoints.write_histories([run.history])
     return flow
 
 

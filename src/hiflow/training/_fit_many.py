@@ -1,6 +1,7 @@
 """`fit_many`: several flows trained at once, under one compiled step."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,10 +23,12 @@ from hiflow.priors import AbstractPrior
 from hiflow.registry import Named
 from hiflow.solver import Solver, as_solver
 from hiflow.training._begin import Begun, begin
+from hiflow.training._checkpoints import Checkpoints
 from hiflow.training._components import Components, told_energy
 from hiflow.training._conditions import taught, with_points
 from hiflow.training._fit import with_settings
 from hiflow.training._history import History, checked_history
+from hiflow.training._identity import identity_together
 from hiflow.training._run import Run
 from hiflow.training._settings import Training, as_training
 from hiflow.training._together import refuse_unlike, train_together
@@ -34,7 +37,7 @@ from hiflow.training._together import refuse_unlike, train_together
 _OF_ONE = {
     "key": "Pass `keys`, one for each flow.",
     "history": "Pass `histories`, one for each flow.",
-    **dict.fromkeys(("callbacks", "checkpoint_dir", "resume", "mesh"), "Use hiflow.fit for it."),
+    **dict.fromkeys(("callbacks", "mesh"), "Use hiflow.fit for it."),
 }
 
 
@@ -113,6 +116,8 @@ def fit_many(
     training: Training | Mapping[str, object] | None = None,
     solver_settings: Solver | Mapping[str, object] | None = None,
     histories: Sequence[History] | None = None,
+    checkpoint_dir: str | os.PathLike[str] | None = None,
+    resume: bool = False,
     progress: bool = True,
     **settings: Any,
 ) -> list[Flow]:
@@ -135,19 +140,23 @@ def fit_many(
     - `data`, `validation`: in memory, `(n, *event)`, arrays or [`Samples`][hiflow.data.Samples].
     - `histories`: a list with a [`History`][hiflow.History] for every flow, to be filled. Their seconds
       are those of all flows together.
+    - `checkpoint_dir`, `resume`: as in `fit`. The state of all flows is saved at once, with
+      `history-0.jsonl`, `history-1.jsonl`, … beside it, and they are resumed together, bit for bit to
+      what they would have been; those whose run is over stay as they were.
     - others: as in [`fit`][hiflow.fit]. With `keep="best"` every flow keeps the best of its own weights;
       with `patience` each keeps those of where its own run ends, and training goes on until the last
       one's does.
 
-    Callbacks, checkpoints, `finish`, `anchor_dir`, a mesh of devices and several processes are for one
-    flow: take [`fit`][hiflow.fit] for them. [`finish`][hiflow.finish] takes the flows one by one.
+    Callbacks, `finish`, `anchor_dir`, a mesh of devices and several processes are for one flow: take
+    [`fit`][hiflow.fit] for them. [`finish`][hiflow.finish] takes the flows one by one.
 
     **Returns:** the flows, in the order of the keys.
 
-    **Raises:** as `fit` does; and `ValueError` before any work is spent for a list of another length
-    than there are keys, data of unlike shapes, networks that differ in more than their weights, and
-    what is for one flow; `TypeError` for an argument that only `fit` has; `FloatingPointError` if a
-    flow's loss is no longer finite, before its run is over.
+    **Raises:** as `fit` does, also for a `checkpoint_dir` of other keys or another number of flows; and
+    `ValueError` before any work is spent for a list of another length than there are keys, data of
+    unlike shapes, networks that differ in more than their weights, and what is for one flow;
+    `TypeError` for an argument that only `fit` has; `FloatingPointError` if a flow's loss is no longer
+    finite, before its run is over.
 
     **Example:**
 
@@ -188,8 +197,13 @@ def fit_many(
     with spread_over(None):
         runs = _runs(given, common, list(keys), histories)
         refuse_unlike(runs)
-        with interrupts() as ending:
-            return train_together(runs, ending)
+        known = {} if checkpoint_dir is None else identity_together(runs)
+        with (
+            interrupts() as ending,
+            Checkpoints(checkpoint_dir, known, asked.steps, resume) as checkpoints,
+        ):
+            runs = [run.extended(checkpoints.ends) for run in runs]
+            return train_together(runs, checkpoints, ending)
 
 
 setattr(fit_many, "__signature__", with_settings(fit_many))  # noqa: B010  as of fit
@@ -254,7 +268,8 @@ def _runs(
 
     first, _, energy = begun(0)
     if any(isinstance(each, list) for each in given.values()):
-        return [first, *(begun(i).run for i in range(1, len(keys)))]
+        several = [first, *(begun(i).run for i in range(1, len(keys)))]
+        return _sharing(several, [of(i)["data"] for i in range(len(keys))])
     ready, (_, asked) = first.ready, with_points(given["data"], given["condition"])
     told = told_energy(common["path"], None if common["energy"] is None else energy)
     runs = [first]
@@ -264,3 +279,14 @@ def _runs(
         own = taught(ready._replace(network=network), first.given.data)
         runs.append(dataclasses.replace(first, ready=own, key=key, history=history))
     return runs
+
+
+def _sharing(runs: Sequence[Run], data: Sequence[Any]) -> list[Run]:
+    """The runs, where those of one data set have one array of it, one path and so the same anchors."""
+    firsts: dict[int, Run] = {}
+    shared = []
+    for run, points in zip(runs, data, strict=True):
+        first = firsts.setdefault(id(points), run)
+        ready = first.ready._replace(network=run.ready.network)
+        shared.append(dataclasses.replace(run, ready=ready, points=first.points, units=first.units))
+    return shared

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,28 +14,26 @@ from hiflow import _processes
 from hiflow._interrupts import Interrupts
 from hiflow.training._checkpoints import Checkpoints, Progress
 from hiflow.training._draws import Draw
-from hiflow.training._history import History
+from hiflow.training._lane import Lane
 from hiflow.training._progress import Bar
-from hiflow.training._selection import Best
 from hiflow.training._step import Recipe, State, advance
 
 
 @dataclasses.dataclass
 class Watch:
-    """Where a run's state goes while it is trained, and who looks on."""
+    """Where the state goes while runs are trained, and who looks on."""
 
     checkpoints: Checkpoints
     ending: Interrupts
     bar: Bar
     together: bool
     """Whether several processes train, and end at the same step."""
-    history: History
-    best: Best | None
-    """By the validations so far; saved with the state."""
+    lanes: Sequence[Lane]
+    """Whose histories and best weights are saved with the state."""
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """Until the end of the block, what ends the run waits for the state to be saved, as soon as
+        """Until the end of the block, what ends training waits for the state to be saved, as soon as
         there is one to save."""
         try:
             yield
@@ -45,16 +43,16 @@ class Watch:
             pass
 
     def save(self, state: State, done: Progress) -> None:
-        """Keep the history, and then the state: rows that come after it are made again."""
-        self.write_history()
-        self.checkpoints.save(state.done, (state, self.best), done)
+        """Keep the histories, and then the state: rows that come after it are made again."""
+        self.write_histories()
+        self.checkpoints.save(state.done, (state, [lane.best for lane in self.lanes]), done)
 
-    def write_history(self) -> None:
-        """Keep the history, if anything is kept."""
-        self.checkpoints.write_history(self.history)
+    def write_histories(self) -> None:
+        """Keep the histories, if anything is kept."""
+        self.checkpoints.write_histories([lane.run.history for lane in self.lanes])
 
     def end_if_asked(self, state: State, done: Progress) -> None:
-        """Save the state and end the run, if that was asked for."""
+        """Save the state and end training, if that was asked for."""
         step = state.done
         if self.together:
             if _processes.asked_to_end(step):
