@@ -94,6 +94,18 @@ FAULTS = [
         "tests/energies/test_fitted.py::test_narrow_kernels_far_from_the_origin_keep_their_digits",
     ),
     Mutation(
+        "kernels of far clusters lose digits", "energies/_kernel_density.py",
+        "jnp.round(c / step), jnp.round(z / step)", "0 * c, 0 * z",
+        "tests/energies/test_fitted.py::"
+        "test_kernels_of_clusters_that_are_far_apart_keep_their_digits",
+    ),
+    Mutation(
+        "of many points the first are looked at", "_statistics.py",
+        "np.linspace(0, n - 1, min(n, most)).astype(int)", "np.arange(min(n, most))",
+        "tests/energies/test_fitted.py::"
+        "test_the_order_of_the_points_is_no_matter_of_the_bandwidth",
+    ),
+    Mutation(
         "a surface whose third well isn't tilted", "energies/_muller_brown.py",
         "[[-13.0, 11.0], [11.0, -13.0]]", "[[-13.0, 0.0], [0.0, -13.0]]",
         VALUES + "[Muller-Brown]",
