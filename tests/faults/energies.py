@@ -148,9 +148,15 @@ FAULTS = [
     ),
     Mutation(
         "a Gaussian without its half", "energies/_gaussian.py",
-        "_times(self.precision, z), precision=\"highest\") / 2",
-        "_times(self.precision, z), precision=\"highest\")",
+        "times(self.precision, z), precision=\"highest\") / 2",
+        "times(self.precision, z), precision=\"highest\")",
         VALUES + "[gaussian]",
+    ),
+    Mutation(
+        "a batch of factors, which can deadlock", "energies/_gaussian_mixture.py",
+        "jax.lax.map(inverse_root, self._each_precision())",
+        "jax.vmap(inverse_root)(self._each_precision())",
+        "tests/test_batches.py::test_factors_and_solves_are_of_one_matrix[mixture]",
     ),
     Mutation(
         "a mixture normalised in one dimension", "energies/_gaussian_mixture.py",

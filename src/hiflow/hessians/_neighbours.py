@@ -12,7 +12,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow import groups
 from hiflow._checks import as_array, as_scalar, as_shape, check_below, check_finite, check_positive
-from hiflow.energies import AbstractEnergy, Affine
+from hiflow.energies import AbstractEnergy
+from hiflow.energies._affine import innermost
 from hiflow.energies._fitting import as_points
 from hiflow.groups import AbstractGroup, SupportsAlignment, Trivial
 from hiflow.hessians._base import AbstractHessian, free_basis, registry, restricted, symmetric
@@ -171,10 +172,8 @@ class Neighbours(AbstractHessian):
                 f"Neighbours: its points have the event shape {self.points.shape[1:]}, and the energy's "
                 f"({type(energy).__name__}) is {energy.event_shape}. Fit it to points of that energy."
             )
-        group, scales, moved = _aligning(energy.group, "Neighbours"), jnp.ones(()), False
-        while isinstance(energy, Affine):
-            x, scales, moved = energy.scale * x + energy.shift, energy.scale * scales, True
-            energy = energy.inner
+        group, (inner, scale, shift) = _aligning(energy.group, "Neighbours"), innermost(energy)
+        x, moved = scale * x + shift, inner is not energy
         squares, nearest, near = _nearest(group, self.points, x, self.neighbours, moved=moved)
         own = jnp.sqrt(squares[self.bandwidth - 1])
         exponents = -squares / (own * self.scales[nearest])
@@ -185,7 +184,7 @@ class Neighbours(AbstractHessian):
         largest = jnp.linalg.eigvalsh(spread)[-1]
         eye = jnp.eye(x.size, dtype=spread.dtype)
         found = squares[0] / 9 * (spread / largest + self.floor * eye)
-        scales = jnp.broadcast_to(scales, x.shape).ravel()
+        scales = jnp.broadcast_to(scale, x.shape).ravel()
         return found / (scales[:, None] * scales)
 
 

@@ -11,7 +11,8 @@ from jaxtyping import Array, Bool, Float
 from hiflow._programs import compiled
 from hiflow._statistics import spread_rows
 from hiflow.data import check_virial
-from hiflow.energies import AbstractEnergy, Affine, SupportsHessian
+from hiflow.energies import AbstractEnergy, SupportsHessian
+from hiflow.energies._affine import innermost
 from hiflow.groups import AbstractGroup, SupportsAlignment, Translation, Trivial
 from hiflow.paths import AbstractGaussianPath, AbstractPath, AbstractSpectralPath, make_anchors
 from hiflow.training._components import Components
@@ -92,9 +93,7 @@ class Surroundings:
 def exact_hessian(energy: AbstractEnergy) -> str:
     """The provider of an energy's whole Hessian, in closed form where it has one: an affine one says so
     of any, and tables name what the energy itself has."""
-    while isinstance(energy, Affine):
-        energy = energy.inner
-    return "analytic" if isinstance(energy, SupportsHessian) else "dense"
+    return "analytic" if isinstance(innermost(energy).energy, SupportsHessian) else "dense"
 
 
 def seen(around: Surroundings) -> Evidence:
