@@ -249,6 +249,8 @@ def _reason(best: Row, rows: Sequence[Row], trials: Trials, steps: int) -> str:
     next_one = min(others, key=lambda row: row.least)
     more = next_one.best - best.best
     told = f"{next_one.candidate.label} has {with_error(more)}"
+    if next_one.steps != best.steps:
+        told += f" after {next_one.steps:,} steps"
     if more.mean() < 0:
         return f"{words}; the simplest from which none is better by two errors ({told})."
     return f"{words}; of the others {told}."
