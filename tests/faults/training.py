@@ -9,6 +9,12 @@ STEP = "tests/training/test_training_step.py::test_training_is_plain_optax"
 
 FAULTS = [
     Mutation(
+        "path gradients of chains as if of independent points", "training/_finish.py",
+        "warn_if_inconsistent(energy, data, chains)", "warn_if_inconsistent(energy, data)",
+        "tests/training/test_finish.py::"
+        "test_path_gradients_of_an_energy_that_the_points_do_not_follow_are_warned_of",
+    ),
+    Mutation(
         "a class without points is one of the flow's", "training/_conditions.py",
         "    if 0 in counts:", "    if -1 in counts:",
         "tests/training/test_conditional_flows.py"
@@ -16,7 +22,7 @@ FAULTS = [
     ),
     Mutation(
         "finishing is left out", "training/_fit.py",
-        "        flow = _finished(flow, begun)\n", "",
+        "        flow = _finished(flow, begun, getattr(data, \"chains\", None))\n", "",
         "tests/training/test_finish.py::test_as_a_setting_it_follows_the_last_step",
     ),
     Mutation(

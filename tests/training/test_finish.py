@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -149,6 +150,17 @@ def test_path_gradients_have_the_likelihoods_mean_and_none_of_its_variance_at_th
     np.testing.assert_allclose(found, 0, atol=1e-4)
     assert plain.std(axis=0).min() > 0.5
     np.testing.assert_allclose(plain.mean(0), 0, atol=1e-4)
+
+
+def test_path_gradients_of_an_energy_that_the_points_do_not_follow_are_warned_of():
+    """Correlated points of chains that are known are judged over chains."""
+    energy = hf.energies.Gaussian(jnp.array([1.0, -1.0]), 4 * jnp.eye(2))
+    few = {"validation": OTHERS, "key": KEY, "steps": 1, "estimator": "path", "energy": energy}
+    with pytest.warns(UserWarning, match="don't follow the energy"):
+        hf.finish(flow_of(), 1.0 + 2 * POINTS, **few)
+    repeated: Any = hf.data.Samples(jnp.repeat(POINTS[:4], 400, axis=0), np.arange(1600) // 400)
+    assert hf.data.check_virial(energy, repeated.points).z > 4
+    hf.finish(flow_of(), repeated, **few)
 
 
 def test_a_path_gradients_loss_is_the_likelihood():

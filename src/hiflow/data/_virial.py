@@ -17,6 +17,8 @@ from hiflow.groups._periods import circular_mean, virial
 
 # A single chain is cut into so many stretches, in its own order, and these count as independent.
 _STRETCHES = 10
+# Below, the standard error of the virial is itself too uncertain to judge by.
+FEWEST_FOR_VIRIAL = 10
 
 
 class VirialReport(NamedTuple):

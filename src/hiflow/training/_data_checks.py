@@ -17,6 +17,7 @@ from hiflow.data import (
     warn_if_inconsistent,
     warn_if_suspicious,
 )
+from hiflow.data._virial import FEWEST_FOR_VIRIAL
 from hiflow.energies import SupportsFitting
 from hiflow.energies._gradient import refuse_bad_gradient
 from hiflow.networks import AbstractVelocityField, SupportsComplaint
@@ -24,7 +25,6 @@ from hiflow.paths import Laplace
 from hiflow.priors import AbstractPrior
 from hiflow.standardisation import scale_complaint
 from hiflow.training._preflight import Ready
-from hiflow.training._targets import FEWEST_FOR_VIRIAL
 
 # A gradient that isn't finite by its form is so everywhere; the virial sees the other points.
 _LOOKED_AT = 10

@@ -2,7 +2,7 @@
 plain gradient, or by the energy's forces and the path gradient."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from typing import Any
 
 import equinox as eqx
@@ -23,6 +23,8 @@ from hiflow._checks import (
     whole,
 )
 from hiflow._kinds import accepted
+from hiflow.data import warn_if_inconsistent
+from hiflow.data._virial import FEWEST_FOR_VIRIAL
 from hiflow.energies import AbstractEnergy, SupportsFitting
 from hiflow.flow import Flow
 from hiflow.metrics import negative_log_likelihood
@@ -93,6 +95,7 @@ def finish(
     patience: int = 3,
     estimator: str = "plain",
     energy: Named[AbstractEnergy] | None = None,
+    chains: Sized | None = None,
     solver_settings: Any = None,
     history: History | None = None,
 ) -> Flow:
@@ -126,7 +129,10 @@ def finish(
       The rate is a number, or a schedule of Optax or its table, as in [`Training`][hiflow.Training].
     - `patience`: end after so many validations without a better one.
     - `estimator`: of the gradient, `"plain"` or `"path"`; that takes the `energy` that `data` are
-      samples of, in kT and the data's coordinates: an instance, a name or a table.
+      samples of, in kT and the data's coordinates: an instance, a name or a table. A warning says so
+      if they don't follow it.
+    - `chains`: of every point of `data` the Markov chain that it comes from, for that check;
+      [`Samples`][hiflow.data.Samples] know theirs.
     - `solver_settings`: of the solves that are differentiated, a [`Solver`][hiflow.Solver] or a table of
       its fields; the flow's own by default. A few fixed steps cost less, but where they are too coarse
       the weights learn their error instead of the data.
@@ -170,7 +176,7 @@ def finish(
                 f"finish: `energy` must be of events of shape {flow.prior.event_shape}, as the flow, "
                 f"got {given.event_shape}."
             )
-        _check_forces(given, data)
+        _check_forces(given, data, chains)
         loss_of = PathGradient(given)
     memory, best, waited = optimiser.init(weights), weights, 0
     first = negative_log_likelihood(flow, validation).nll
@@ -200,8 +206,11 @@ def finish(
     return _with(flow, best)
 
 
-def _check_forces(energy: AbstractEnergy, data: Float[Array, "n *event"]) -> None:
-    """Raise `ValueError` for an energy that isn't a number of every point, or has no forces there."""
+def _check_forces(
+    energy: AbstractEnergy, data: Float[Array, "n *event"], chains: Sized | None
+) -> None:
+    """Raise `ValueError` for an energy that isn't a number of every point, or has no forces there; warn
+    of one that the data don't follow."""
     event = jax.ShapeDtypeStruct(data.shape[1:], data.dtype)
     check_scalar(energy, event, "finish: `energy`")
     forces = jax.lax.map(jax.grad(energy), data, batch_size=256)
@@ -211,6 +220,8 @@ def _check_forces(energy: AbstractEnergy, data: Float[Array, "n *event"]) -> Non
         kind="points of `data`",
         cure="Leave them out, or give the energy that the data are samples of.",
     )
+    if len(data) >= FEWEST_FOR_VIRIAL:
+        warn_if_inconsistent(energy, data, chains)
 
 
 def _with(flow: Flow, weights: PyTree) -> Flow:

@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from contextlib import nullcontext
 from typing import Any
 
@@ -168,12 +168,12 @@ def fit(
         flow = train_alone(run, checkpoints, ending)
     # After a cut in here a resume finds the state at the end of training, and finishes from there.
     if run.settings.finish is not None:
-        flow = _finished(flow, begun)
+        flow = _finished(flow, begun, getattr(data, "chains", None))
         checkpoints.write_histories([run.history])
     return flow
 
 
-def _finished(flow: Flow, begun: Begun) -> Flow:
+def _finished(flow: Flow, begun: Begun, chains: Sized | None) -> Flow:
     """With some steps of maximum likelihood on the points, in the data's units; the history's last row
     then has the validation NLLs of before and after."""
     run, points = begun.run, begun.points
@@ -187,6 +187,7 @@ def _finished(flow: Flow, begun: Begun) -> Flow:
         validation=run.held_out,
         key=jax.random.fold_in(run.key, _FINISH),
         energy=begun.energy,
+        chains=chains,
         history=history,
         **run.settings.finish,
     )

@@ -5,13 +5,11 @@ from collections.abc import Sized
 from jaxtyping import Array
 
 from hiflow.data import Source, check_virial
+from hiflow.data._virial import FEWEST_FOR_VIRIAL
 from hiflow.energies import SupportsFitting
 from hiflow.paths import AbstractPath, AnchorStore
 from hiflow.targets import AbstractTarget, Parts, SupportsPreparation
 from hiflow.training._anchors import Kept
-
-# Below, the standard error of the virial is itself too uncertain to judge by.
-FEWEST_FOR_VIRIAL = 10
 
 
 def check_target(target: AbstractTarget, parts: Parts) -> None:
