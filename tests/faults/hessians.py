@@ -7,6 +7,13 @@ FORMULAS = "tests/hessians/test_hessian_formulas.py"
 
 FAULTS = [
     Mutation(
+        "one neighbour's covariance divided by nothing", "hessians/_neighbours.py",
+        "jnp.where(largest > jnp.finfo(spread.dtype).tiny, spread / largest, eye)",
+        "spread / largest",
+        "tests/hessians/test_neighbours.py::"
+        "test_a_point_far_from_all_others_is_spread_alike_in_every_direction",
+    ),
+    Mutation(
         "a point among its own neighbours", "hessians/_neighbours.py",
         "squares <= (0 if exact", "squares < (0 if exact",
         "tests/hessians/test_neighbours.py::test_a_point_is_not_its_own_neighbour",

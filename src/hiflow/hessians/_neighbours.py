@@ -35,7 +35,8 @@ class Neighbours(AbstractHessian):
     over the `neighbours` nearest points but $x$ itself, with their mean $m$ and the distances
     $\epsilon$ to the `bandwidth`-th nearest; $\lambda_1$ is the sum's largest eigenvalue, so that three
     standard deviations reach the nearest neighbour. `floor` times the largest variance is added in
-    every direction: fewer neighbours than dimensions leave some without any.
+    every direction: fewer neighbours than dimensions leave some without any. A point so far from all
+    others that one has all the weight is spread alike in every direction.
 
     It takes the place of an energy's Hessian in a path, to compare with: of the energy it uses the event
     shape and the group alone. Of an [`Affine`][hiflow.energies.Affine] energy, as
@@ -183,7 +184,9 @@ class Neighbours(AbstractHessian):
         spread = jnp.matmul(offset.T * w, offset, precision="highest")
         largest = jnp.linalg.eigvalsh(spread)[-1]
         eye = jnp.eye(x.size, dtype=spread.dtype)
-        found = squares[0] / 9 * (spread / largest + self.floor * eye)
+        # Far from all others one neighbour may have all the weight, and no direction is told.
+        directed = jnp.where(largest > jnp.finfo(spread.dtype).tiny, spread / largest, eye)
+        found = squares[0] / 9 * (directed + self.floor * eye)
         scales = jnp.broadcast_to(scale, x.shape).ravel()
         return found / (scales[:, None] * scales)
 
