@@ -7,16 +7,10 @@ import typer
 
 from hiflow import experiments
 from hiflow._disk import trusting, written
-from hiflow._shell import Cached, console, keep_compiled, plain_errors
+from hiflow._shell import Cached, Trust, console, keep_compiled, plain_errors
 from hiflow._words import nearest
 
 PAPER = ("figure-1", "figure-2")
-
-
-Trust = Annotated[
-    list[str] | None,
-    typer.Option(help="A package of your own that files may name; repeatable. It is run."),
-]
 
 
 def plot(

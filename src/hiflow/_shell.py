@@ -55,6 +55,10 @@ Cached = Annotated[
     bool,
     typer.Option("--cache/--no-cache", help="Keep compiled code, and use what was kept before."),
 ]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(help="A package of your own that files may name; repeatable. It is run."),
+]
 Family = typer.Option(help="The family, if several know the name.", autocompletion=family_names)
 
 

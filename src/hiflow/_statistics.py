@@ -33,6 +33,12 @@ class Mean(NamedTuple):
     error: float
 
 
+def spread_rows(n: int, most: int) -> np.ndarray:
+    """Indices of at most so many of `n` rows, at even distances: of points in the order of a trajectory
+    the first ones are all alike."""
+    return np.linspace(0, n - 1, min(n, most)).astype(int)
+
+
 def standard_error(values: ArrayLike, chains: Labels | None = None) -> float:
     """The standard error of the mean of independent values, or of values of independent `chains`;
     infinite for a single one.

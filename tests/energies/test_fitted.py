@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import logsumexp, softmax
 
 from hiflow import energies, priors
 from hiflow._disk import save as save_anything
@@ -21,6 +22,7 @@ from hiflow.energies import (
     SupportsHessian,
     SupportsLowRank,
 )
+from hiflow.energies._fitting import check_setting_positive
 
 KEY = jax.random.key(0)
 SETTINGS = {
@@ -124,11 +126,12 @@ def test_neighbours_left_out_only_raise_the_curvature(x64):
 
 
 def test_narrow_kernels_far_from_the_origin_keep_their_digits():
-    centres = np.random.default_rng(0).normal(size=(300, 5)).astype(np.float32) * 10
-    x = centres[7] + np.float32(0.02)
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(300, 5)).astype(np.float32) * 10
+    x = (centres + 3e-4 * rng.normal(size=centres.shape)).astype(np.float32)
     with jax.enable_x64(True):
-        exact = KernelDensity(centres.astype(np.float64), 0.01)(jnp.asarray(x, jnp.float64))
-    found = KernelDensity(centres, 0.01)(jnp.asarray(x))
+        exact = jax.vmap(KernelDensity(centres.astype(float), 1e-4))(jnp.asarray(x, float))
+    found = jax.vmap(KernelDensity(centres, 1e-4))(jnp.asarray(x))
     np.testing.assert_allclose(found, exact, atol=5e-3)
 
 
@@ -201,6 +204,36 @@ def test_samples_are_those_of_the_density(cls):
         np.linalg.norm(two_clusters(100) - two_clusters(100).mean(0), axis=1).mean(),
         atol=0.25,
     )
+
+
+def test_kernels_of_clusters_that_are_far_apart_keep_their_digits():
+    """Also those beyond the neighbours: 1,000 of width 0.7 at ±10,000, under kernels of 0.5."""
+    rng = np.random.default_rng(0)
+    centres = 0.7 * rng.normal(size=(2_000, 2)) + 1e4 * np.repeat([1, -1], 1_000)[:, None]
+    centres = centres.astype(np.float32)
+    x = (centres[::50] + 0.3 * rng.normal(size=(40, 2))).astype(np.float32)
+    c, y = centres.astype(float), x.astype(float)
+    squares = ((y[:, None] - c) ** 2).sum(-1)
+    r = softmax(-2 * squares, axis=1)
+    energy = KernelDensity(centres, 0.5)
+    expected = np.log(2_000 * 2 * np.pi * 0.25) - logsumexp(-2 * squares, axis=1)
+    np.testing.assert_allclose(jax.vmap(energy)(jnp.asarray(x)), expected, rtol=1e-5)
+    slope = np.einsum("ij,ijk->ik", r, (y[:, None] - c) / 0.25)
+    np.testing.assert_allclose(jax.vmap(jax.grad(energy))(x), slope, atol=0.02)
+
+
+def test_the_order_of_the_points_is_no_matter_of_the_bandwidth():
+    """The first 1,000 of these are a cluster of its own, a hundredth as wide as the rest."""
+    rng = np.random.default_rng(0)
+    points = np.concatenate([0.01 * rng.normal(size=(1_000, 2)), 5 + rng.normal(size=(4_000, 2))])
+    found = [float(KernelDensity.fit(x).bandwidth) for x in (points, rng.permutation(points))]
+    assert 0.7 < found[0] / found[1] < 1.4
+
+
+@pytest.mark.parametrize("value", ["auto", True, np.array([1.0, 2.0])])
+def test_a_setting_that_is_no_number_is_refused_by_name(value):
+    with pytest.raises(ValueError, match=r"K: `bandwidth` must be positive"):
+        check_setting_positive("K", bandwidth=value)
 
 
 @pytest.mark.parametrize("dim", [2, 5])

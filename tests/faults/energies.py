@@ -94,6 +94,18 @@ FAULTS = [
         "tests/energies/test_fitted.py::test_narrow_kernels_far_from_the_origin_keep_their_digits",
     ),
     Mutation(
+        "kernels of far clusters lose digits", "energies/_kernel_density.py",
+        "jnp.round(c / step), jnp.round(z / step)", "0 * c, 0 * z",
+        "tests/energies/test_fitted.py::"
+        "test_kernels_of_clusters_that_are_far_apart_keep_their_digits",
+    ),
+    Mutation(
+        "of many points the first are looked at", "_statistics.py",
+        "np.linspace(0, n - 1, min(n, most)).astype(int)", "np.arange(min(n, most))",
+        "tests/energies/test_fitted.py::"
+        "test_the_order_of_the_points_is_no_matter_of_the_bandwidth",
+    ),
+    Mutation(
         "a surface whose third well isn't tilted", "energies/_muller_brown.py",
         "[[-13.0, 11.0], [11.0, -13.0]]", "[[-13.0, 0.0], [0.0, -13.0]]",
         VALUES + "[Muller-Brown]",
@@ -136,9 +148,15 @@ FAULTS = [
     ),
     Mutation(
         "a Gaussian without its half", "energies/_gaussian.py",
-        "_times(self.precision, z), precision=\"highest\") / 2",
-        "_times(self.precision, z), precision=\"highest\")",
+        "times(self.precision, z), precision=\"highest\") / 2",
+        "times(self.precision, z), precision=\"highest\")",
         VALUES + "[gaussian]",
+    ),
+    Mutation(
+        "a batch of factors, which can deadlock", "energies/_gaussian_mixture.py",
+        "jax.lax.map(inverse_root, self._each_precision())",
+        "jax.vmap(inverse_root)(self._each_precision())",
+        "tests/test_batches.py::test_factors_and_solves_are_of_one_matrix[mixture]",
     ),
     Mutation(
         "a mixture normalised in one dimension", "energies/_gaussian_mixture.py",

@@ -359,7 +359,12 @@ FAULTS = [
         "tests/test_start.py::test_names_that_are_read_from_the_source_are_those_that_register",
     ),
     Mutation(
-        "broken laws exit well", "cli.py", "for law in found.laws):\n            sys.exit(1)",
+        "arms that failed exit well", "cli.py", "                sys.exit(1)",
+        "                sys.exit(0)",
+        "tests/test_lost_arms.py::test_one_diverging_arm_leaves_the_others_alone",
+    ),
+    Mutation(
+        "broken laws exit well", "_checking.py", "for law in found.laws):\n            sys.exit(1)",
         "for law in found.laws):\n            sys.exit(0)",
         "tests/testing/test_any.py::test_the_shell_fails_where_a_law_is_broken",
     ),

@@ -60,7 +60,12 @@ FAULTS = [
         MODELS + "::test_broken_time_sampler_is_refused",
     ),
     Mutation(
-        "any target is a derivative", "testing/_path.py", "largest(velocity - x_dot) /",
+        "a path without a density starts anywhere", "testing/_path.py",
+        '            7, "point",', '            7e9, "point",',
+        "tests/testing/test_broken_paths.py::test_path_without_a_density_must_start_at_the_prior",
+    ),
+    Mutation(
+        "any target is a derivative", "testing/_any_path.py", "largest(velocity - x_dot) /",
         "0 * largest(velocity - x_dot) /",
         PATHS,
     ),
@@ -132,12 +137,12 @@ FAULTS = [
         PATHS,
     ),
     Mutation(
-        "a flow may leave its subspace", "testing/_path.py", "largest(x_t - group.project(x_t))",
+        "a flow may leave its subspace", "testing/_any_path.py", "largest(x_t - group.project(x_t))",
         "0 * largest(x_t - group.project(x_t))",
         "tests/testing/test_broken_paths.py::test_flow_that_leaves_the_centred_subspace_is_refused",
     ),
     Mutation(
-        "any flow is equivariant", "testing/_path.py",
+        "any flow is equivariant", "testing/_any_path.py",
         "jnp.max(jnp.abs(reached - expected), axis=event)",
         "0 * jnp.max(jnp.abs(reached - expected), axis=event)",
         PATHS,

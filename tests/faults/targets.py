@@ -8,6 +8,13 @@ CONTROLLED = FORMULAS + "::test_a_controlled_target_is_its_formula"
 
 FAULTS = [
     Mutation(
+        "points without a density have a velocity",
+        "targets/_posterior_averaged.py",
+        "jnp.where(none.reshape",
+        "jnp.where(0 * none.reshape",
+        FORMULAS + "::test_where_scales_are_rounded_to_zero_a_point_is_alone",
+    ),
+    Mutation(
         "a control with the force upside down",
         "targets/_force_controlled.py",
         "c = beta * epsilon - sigma * pair.anchor.gradient",

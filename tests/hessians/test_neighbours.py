@@ -159,3 +159,14 @@ class Mirror(groups.AbstractDiscreteGroup):
 def test_bad_arguments_are_refused_with_the_cure(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("far", [10.0, 1e4])
+def test_a_point_far_from_all_others_is_spread_alike_in_every_direction(far):
+    """One neighbour has all the weight there, and a covariance of one point has no direction."""
+    near = 0.01 * np.random.default_rng(0).normal(size=(60, 2))
+    points = jnp.asarray(np.concatenate([near, [[far, 0.0]]]), jnp.float32)
+    provider = hessians.Neighbours.fit(points)
+    found = provider.covariance(energies.DoubleWell(), points[-1])
+    nearest = np.min(np.sum((points[:-1] - points[-1]) ** 2, axis=1))
+    np.testing.assert_allclose(found, 1.001 * nearest / 9 * np.eye(2), rtol=1e-5)

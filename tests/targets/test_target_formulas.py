@@ -173,6 +173,19 @@ def test_the_average_over_all_points_is_the_marginal_velocity(make, x64):
         np.testing.assert_allclose(v, expected, rtol=1e-6, atol=1e-8)
 
 
+def test_where_scales_are_rounded_to_zero_a_point_is_alone():
+    """A rate of 200 makes them 1e-60 at t = 1/2: the velocity is the point's own, and not NaN."""
+    path, points, t = paths.Stable(rate=200.0), sampled(5), jnp.full(5, 0.5)
+    parts = targets.Parts(path, NORMAL, couplings.Independent(), mixture())
+    target = targets.PosteriorAveraged().prepare(parts, path, points)
+    x0, index = jax.random.normal(jax.random.key(5), (5, 2)), jnp.arange(5)
+    pairs = (x0, points, t, index, index.astype(jnp.uint32))
+    for found, own in zip(
+        asked(target, path, pairs), asked(targets.Plain(), path, pairs), strict=True
+    ):
+        np.testing.assert_allclose(found, own, atol=1e-6)
+
+
 def test_an_average_over_a_few_points_is_that_of_the_own_and_the_drawn(x64):
     """Each is the average over the own point and two that were drawn, and every such pair comes."""
     path, n = paths.OptimalTransport(), 4

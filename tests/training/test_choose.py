@@ -15,7 +15,8 @@ from hiflow.training._candidates import Candidate, candidates
 from hiflow.training._evidence import Surroundings, exact_hessian, left_out, seen
 from hiflow.training._moved import _memory, judges, moved
 from hiflow.training._preflight import in_units, make_components, make_ready
-from hiflow.training._trials import Row, splits_of
+from hiflow.training._scores import Row
+from hiflow.training._trials import splits_of
 
 KEY = jax.random.key(0)
 RING = hf.energies.Ring()
@@ -104,6 +105,16 @@ def test_copies_of_points_are_no_nearer_points():
         expected = seen(around(points)).spacing
         np.testing.assert_allclose(seen(around(jnp.repeat(points, 2, axis=0))).spacing, expected)
     np.testing.assert_allclose(seen(around(jnp.tile(POINTS[:1], (4, 1)))).spacing, 0.5**0.5)
+
+
+def test_points_in_the_order_of_a_trajectory_are_seen_from_its_beginning_to_its_end():
+    """Of these the first 300 are a hundred times as near to each other."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([0.01 * rng.normal(size=(300, 2)), 3 + rng.normal(size=(900, 2))])
+    found, mixed = (
+        seen(around(jnp.asarray(each, jnp.float32))).spacing for each in (x, rng.permutation(x))
+    )
+    assert 0.5 < found / mixed < 2
 
 
 def test_the_evidence_is_that_of_the_points():

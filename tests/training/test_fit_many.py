@@ -118,6 +118,19 @@ def test_anchors_that_all_share_are_made_once(monkeypatch):
     assert len(calls) == 1 + len(SETS)
 
 
+def test_anchors_of_one_data_set_are_made_once_whatever_it_is_and_the_path_is(monkeypatch):
+    calls, make = [], _anchors.make_anchors
+    monkeypatch.setattr(_anchors, "make_anchors", lambda *a, **k: calls.append(1) or make(*a, **k))
+    table = {"name": "langevin", "curvature": "absolute"}
+    networks = RUNS["a network for each"]["network"]
+    given = {**COMMON, "network": networks, "path": table, "energy": RING, "standardise": True}
+    given |= {"data": np.asarray(SETS[0]), "validation": [HELD_OUT] * 3}
+    flows = hf.fit_many(**given, keys=KEYS)
+    assert len(calls) == 1
+    for i, flow in enumerate(flows):
+        assert_alike(flow, hf.fit(**one(given, i), key=KEYS[i]))
+
+
 def wide(i):
     return hf.networks.MLP((2,), 4 + i, 1, key=KEYS[0])
 

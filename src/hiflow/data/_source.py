@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from hiflow._disk import fingerprint
+from hiflow._statistics import spread_rows
 
 _SAMPLE = 10_000
 # Packages whose arrays are read from files, though they can be made arrays of NumPy as a whole.
@@ -112,7 +113,7 @@ class Source:
 
     def sample(self, size: int = _SAMPLE) -> np.ndarray:
         """Points at even distances, all if there are no more, for checks that shouldn't read all."""
-        return self[np.unique(np.linspace(0, len(self) - 1, min(size, len(self))).astype(int))]
+        return self[spread_rows(len(self), size)]
 
     @functools.cached_property
     def identity(self) -> str:

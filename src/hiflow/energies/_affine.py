@@ -1,5 +1,7 @@
 """An energy in other coordinates: scaled and shifted ones."""
 
+from typing import NamedTuple
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -134,3 +136,22 @@ class Affine(AbstractEnergy):
 
     def _lacks(self, method: str) -> ValueError:
         return ValueError(f"{type(self.inner).__name__} has no method `{method}`.")
+
+
+class Innermost(NamedTuple):
+    """An energy that is no affine one, and how its coordinates follow from those of one around it:
+    `scale * x + shift`."""
+
+    energy: AbstractEnergy
+    scale: Float[Array, "..."]
+    shift: Float[Array, "..."]
+
+
+def innermost(energy: AbstractEnergy) -> Innermost:
+    """Of an energy that may be an affine one of an affine one."""
+    # Of a weak type: coordinates keep their precision.
+    scale, shift = jnp.asarray(1.0), jnp.asarray(0.0)
+    while isinstance(energy, Affine):
+        scale, shift = energy.scale * scale, energy.scale * shift + energy.shift
+        energy = energy.inner
+    return Innermost(energy, scale, shift)

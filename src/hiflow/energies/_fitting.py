@@ -8,9 +8,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PyTree
+from jaxtyping import Array, Float, PyTree
 
-from hiflow._checks import as_array, converter, refuse_not_finite
+from hiflow._checks import as_array, converter, number, refuse_not_finite
+from hiflow._kinds import accepted
 from hiflow._statistics import standard_error
 
 T = TypeVar("T")
@@ -73,11 +74,10 @@ def check_at_least_one(owner: str, **counts: object) -> None:
             )
 
 
-def check_setting_positive(owner: str, **settings: ArrayLike) -> None:
+def check_setting_positive(owner: str, **settings: object) -> None:
     """Raise `ValueError` unless every setting is a positive number."""
     for name, value in settings.items():
-        if not (np.isfinite(value) and np.asarray(value) > 0):
-            raise ValueError(f"{owner}: `{name}` must be positive and finite, got {value}.")
+        accepted(number("positive and finite", lambda x: x > 0), value, f"{owner}: `{name}`")
 
 
 def check_rank(owner: str, rank: object, dim: int) -> None:

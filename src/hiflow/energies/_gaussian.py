@@ -60,7 +60,7 @@ class Gaussian(AbstractEnergy):
     def __call__(self, x: Float[Array, "*event"]) -> Float[Array, ""]:
         check_event(x, self.event_shape, owner="Gaussian")
         z = jnp.ravel(x - self.mean)
-        return jnp.dot(z, _times(self.precision, z), precision="highest") / 2
+        return jnp.dot(z, times(self.precision, z), precision="highest") / 2
 
     def hessian(self, x: Float[Array, "*event"]) -> Float[Array, "dim dim"]:
         r"""$\Lambda$, everywhere."""
@@ -70,7 +70,7 @@ class Gaussian(AbstractEnergy):
     def sample(self, key: PRNGKeyArray) -> Float[Array, "*event"]:
         r"""One exact sample of $N(m, \Lambda^{-1})$."""
         noise = jax.random.normal(key, (self.mean.size,), self.mean.dtype)
-        return self.mean + whiten_inverse(self.precision, noise).reshape(self.event_shape)
+        return self.mean + times(inverse_root(self.precision), noise).reshape(self.event_shape)
 
     def entropy(self) -> tuple[float, float]:
         r"""$\tfrac{D}{2}(1 + \log 2\pi) - \tfrac12 \log\det\Lambda$, in nats."""
@@ -117,13 +117,15 @@ def log_det(precision: Array, dim: int) -> Float[Array, ""]:
     return jnp.sum(jnp.log(jnp.broadcast_to(precision, (dim,))))
 
 
-def whiten_inverse(precision: Array, noise: Float[Array, " dim"]) -> Float[Array, " dim"]:
-    r"""$\Lambda^{-1/2} \varepsilon$, with covariance $\Lambda^{-1}$."""
+def inverse_root(precision: Array) -> Array:
+    r"""$R$ of the same form, with $R R^\top = \Lambda^{-1}$."""
     if precision.ndim < 2:
-        return noise / jnp.sqrt(precision)
+        return 1 / jnp.sqrt(precision)
     L = jnp.linalg.cholesky(precision)
-    return jax.scipy.linalg.solve_triangular(L, noise, lower=True, trans="T")
+    eye = jnp.eye(len(L), dtype=L.dtype)
+    return jax.scipy.linalg.solve_triangular(L, eye, lower=True, trans="T")
 
 
-def _times(precision: Array, z: Float[Array, " dim"]) -> Float[Array, " dim"]:
+def times(precision: Array, z: Float[Array, " dim"]) -> Float[Array, " dim"]:
+    """A precision, or a root of its inverse, times a vector."""
     return jnp.matmul(precision, z, precision="highest") if precision.ndim == 2 else precision * z

@@ -11,7 +11,13 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from hiflow import groups
 from hiflow._checks import as_array, check_event, check_finite, check_positive
 from hiflow.energies._base import AbstractEnergy, registry
-from hiflow.energies._gaussian import check_precision, log_det, precision_matrix, whiten_inverse
+from hiflow.energies._gaussian import (
+    check_precision,
+    inverse_root,
+    log_det,
+    precision_matrix,
+    times,
+)
 from hiflow.energies._mixture_presets import two_moons, wide_and_narrow
 from hiflow.groups import AbstractGroup, Trivial
 from hiflow.registry import SupportsPresets
@@ -107,8 +113,10 @@ class GaussianMixture(AbstractEnergy, SupportsPresets):
         key_component, key_noise = jax.random.split(key)
         k = jax.random.categorical(key_component, self._log_weights())
         noise = jax.random.normal(key_noise, (self._dim,), self.means.dtype)
-        offset = whiten_inverse(self._each_precision()[k], noise)
-        return self.means[k] + offset.reshape(self.event_shape)
+        # One by one, and once for all keys of a batch: two batches of Cholesky factors or triangular
+        # solves that are under way at once deadlock in jaxlib 0.10 on two cores.
+        roots = jax.lax.map(inverse_root, self._each_precision())
+        return self.means[k] + times(roots[k], noise).reshape(self.event_shape)
 
     def entropy(self) -> tuple[float, float]:
         r"""In nats: by quadrature in one or two dimensions, else the bounds

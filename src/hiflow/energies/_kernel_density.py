@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hiflow._checks import as_array, as_scalar, as_shape, check_event, check_finite, check_positive
+from hiflow._statistics import spread_rows
 from hiflow.energies._base import AbstractEnergy, registry
 from hiflow.energies._fitting import (
     HeldOut,
@@ -23,6 +24,8 @@ from hiflow.groups import Trivial
 _QUERIES = 1000
 _PAIRS = 20_000_000
 _GRID = 33
+# Of the steps from the centres' middle to the furthest, in bits: their squares are below 2^24.
+_DIGITS = 11
 
 
 @registry.register("kernel-density")
@@ -82,8 +85,8 @@ class KernelDensity(AbstractEnergy):
         **Arguments:**
 
         - `points`: `(n, *event)`.
-        - `bandwidth`: `None` for that of the largest leave-one-out likelihood of (the first 1,000 of)
-          the points.
+        - `bandwidth`: `None` for that of the largest leave-one-out likelihood of the points, or of 1,000
+          of them at even distances.
         - `neighbours`: of the low-rank Hessian.
         - `key`: not used; every energy's `fit` takes one.
 
@@ -164,16 +167,15 @@ class KernelDensity(AbstractEnergy):
         return self.centres.reshape(self.centres.shape[0], -1)
 
     def _exponents(self, x: Float[Array, "*event"]) -> tuple[Float[Array, " n"], Int[Array, " m"]]:
-        r"""$-\|x - c_i\|^2/2h^2$, and which centres are the `neighbours`, nearest first. Multiplied
-        out, so that it takes O(n) memory and a batch of points is one matrix product; but for the
-        neighbours directly, since digits that cancel there would be divided by $h^2$."""
+        r"""$-\|x - c_i\|^2/2h^2$, and which centres are the `neighbours`, nearest first; for these
+        directly, since digits that cancel there would be divided by $h^2$."""
         origin = self._flat.mean(0)
         c, z = self._flat - origin, x.ravel() - origin
-        squares = jnp.sum(c**2, axis=1) - 2 * jnp.matmul(c, z, precision="highest") + jnp.sum(z**2)
+        squares = _squares(c, z, self.bandwidth)
         _, nearest = jax.lax.top_k(
             -jax.lax.stop_gradient(squares), min(self.neighbours, c.shape[0])
         )
-        direct = jnp.sum((c[nearest] - z) ** 2, axis=1)
+        direct = jnp.sum((self._flat[nearest] - x.ravel()) ** 2, axis=1)
         return -squares.at[nearest].set(direct) / (2 * self.bandwidth**2), nearest
 
     def _deviations(
@@ -181,6 +183,27 @@ class KernelDensity(AbstractEnergy):
     ) -> Float[Array, "m dim"]:
         """$g_i - g$ of these centres."""
         return (jnp.matmul(r, self._flat, precision="highest") - centres) / self.bandwidth**2
+
+
+def _squares(
+    c: Float[Array, "n dim"], z: Float[Array, " dim"], finest: Float[Array, ""]
+) -> Float[Array, " n"]:
+    r"""$\|c_i - z\|^2$ multiplied out, so that it takes O(n) memory and a batch of points is a few
+    products of matrices. Most of that cancels where clusters are far apart; so it is done in whole steps
+    of a grid, whose squares single precision holds to the last digit, and what is left of them.
+    """
+    reach = jnp.maximum(jnp.sqrt(jnp.max(jnp.sum(c**2, axis=1))), finest)
+    step = jnp.ldexp(jnp.ones_like(reach), jnp.ceil(jnp.log2(reach)).astype(int) - _DIGITS)
+    step, C, Z = jax.lax.stop_gradient((step, jnp.round(c / step), jnp.round(z / step)))
+    c, z = c - step * C, z - step * Z
+
+    def times(a: Float[Array, "n dim"], b: Float[Array, " dim"]) -> Float[Array, " n"]:
+        return jnp.matmul(a, b, precision="highest")
+
+    far = jnp.sum(C**2, axis=1) - 2 * times(C, Z) + jnp.sum(Z**2)
+    both = jnp.sum(C * c, axis=1) - times(C, z) - times(c, Z) + jnp.sum(Z * z)
+    near = jnp.sum(c**2, axis=1) - 2 * times(c, z) + jnp.sum(z**2)
+    return step**2 * far + 2 * step * both + near
 
 
 def _check_settings(bandwidth: float | None, neighbours: int) -> None:
@@ -193,7 +216,8 @@ def _best_bandwidth(points: Float[Array, "n *event"]) -> float:
     """Where the leave-one-out likelihood is largest: on a grid, then by golden sections."""
     flat = points.reshape(points.shape[0], -1)
     n, dim = flat.shape
-    squares = _squares_to_others(flat, max(1, min(_QUERIES, _PAIRS // n, n)))
+    rows = jnp.asarray(spread_rows(n, max(1, min(_QUERIES, _PAIRS // n))))
+    squares = _squares_to_others(flat, rows)
     nearest = float(np.median(np.asarray(jnp.min(squares, axis=1))))
     if not nearest > 0:
         raise ValueError(
@@ -214,13 +238,15 @@ def _best_bandwidth(points: Float[Array, "n *event"]) -> float:
 
 
 @eqx.filter_jit
-def _squares_to_others(flat: Float[Array, "n dim"], queries: int) -> Float[Array, "queries n"]:
-    """Squared distances of the first points to all; infinite to themselves."""
+def _squares_to_others(
+    flat: Float[Array, "n dim"], rows: Int[Array, " queries"]
+) -> Float[Array, "queries n"]:
+    """Squared distances of some points to all; infinite to themselves."""
 
     def row(i: Array) -> Array:
         return jnp.sum((flat - flat[i]) ** 2, axis=1).at[i].set(jnp.inf)
 
-    return jax.lax.map(row, jnp.arange(queries))
+    return jax.lax.map(row, rows)
 
 
 @jax.jit

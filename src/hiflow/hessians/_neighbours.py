@@ -12,7 +12,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow import groups
 from hiflow._checks import as_array, as_scalar, as_shape, check_below, check_finite, check_positive
-from hiflow.energies import AbstractEnergy, Affine
+from hiflow.energies import AbstractEnergy
+from hiflow.energies._affine import innermost
 from hiflow.energies._fitting import as_points
 from hiflow.groups import AbstractGroup, SupportsAlignment, Trivial
 from hiflow.hessians._base import AbstractHessian, free_basis, registry, restricted, symmetric
@@ -34,7 +35,8 @@ class Neighbours(AbstractHessian):
     over the `neighbours` nearest points but $x$ itself, with their mean $m$ and the distances
     $\epsilon$ to the `bandwidth`-th nearest; $\lambda_1$ is the sum's largest eigenvalue, so that three
     standard deviations reach the nearest neighbour. `floor` times the largest variance is added in
-    every direction: fewer neighbours than dimensions leave some without any.
+    every direction: fewer neighbours than dimensions leave some without any. A point so far from all
+    others that one has all the weight is spread alike in every direction.
 
     It takes the place of an energy's Hessian in a path, to compare with: of the energy it uses the event
     shape and the group alone. Of an [`Affine`][hiflow.energies.Affine] energy, as
@@ -171,10 +173,8 @@ class Neighbours(AbstractHessian):
                 f"Neighbours: its points have the event shape {self.points.shape[1:]}, and the energy's "
                 f"({type(energy).__name__}) is {energy.event_shape}. Fit it to points of that energy."
             )
-        group, scales, moved = _aligning(energy.group, "Neighbours"), jnp.ones(()), False
-        while isinstance(energy, Affine):
-            x, scales, moved = energy.scale * x + energy.shift, energy.scale * scales, True
-            energy = energy.inner
+        group, (inner, scale, shift) = _aligning(energy.group, "Neighbours"), innermost(energy)
+        x, moved = scale * x + shift, inner is not energy
         squares, nearest, near = _nearest(group, self.points, x, self.neighbours, moved=moved)
         own = jnp.sqrt(squares[self.bandwidth - 1])
         exponents = -squares / (own * self.scales[nearest])
@@ -184,8 +184,10 @@ class Neighbours(AbstractHessian):
         spread = jnp.matmul(offset.T * w, offset, precision="highest")
         largest = jnp.linalg.eigvalsh(spread)[-1]
         eye = jnp.eye(x.size, dtype=spread.dtype)
-        found = squares[0] / 9 * (spread / largest + self.floor * eye)
-        scales = jnp.broadcast_to(scales, x.shape).ravel()
+        # Far from all others one neighbour may have all the weight, and no direction is told.
+        directed = jnp.where(largest > jnp.finfo(spread.dtype).tiny, spread / largest, eye)
+        found = squares[0] / 9 * (directed + self.floor * eye)
+        scales = jnp.broadcast_to(scale, x.shape).ravel()
         return found / (scales[:, None] * scales)
 
 

@@ -1,7 +1,7 @@
 r"""The law of a Gaussian path given $x_1$, for a Gaussian prior of any covariance.
 
 Two covariances meet here that needn't commute, the prior's and the end law's: the law is held as a dense
-matrix over the free directions, and its factors give what an eigenbasis gives elsewhere.
+matrix over the free directions, and elimination gives what an eigenbasis gives elsewhere.
 """
 
 import equinox as eqx
@@ -74,13 +74,13 @@ class ConditionalLaw(Component):
         $\Sigma_t$ is singular: at $t = 1$ of a path that ends in a point."""
         m, m_dot = jax.jvp(lambda s: self.mean(anchor, s), (t,), (jnp.ones_like(t),))
         B, (sigma, cross) = self._free(x), self._covariances(anchor, t)
-        whitened = jnp.linalg.solve(sigma, _times(B.T, (x - m).ravel()))
-        return m_dot + _times(B, _times(cross, whitened)).reshape(x.shape)
+        whitened, _ = _solved(sigma, _times(B.T, (x - m).ravel())[:, None])
+        return m_dot + _times(B, _times(cross, whitened[:, 0])).reshape(x.shape)
 
     def divergence(self, anchor: PyTree, t: Float[Array, ""]) -> Float[Array, ""]:
         r"""$\nabla\cdot u_t(x|x_1)$, the same at every $x$, over the free directions."""
         sigma, cross = self._covariances(anchor, t)
-        return jnp.trace(jnp.linalg.solve(sigma, cross))
+        return jnp.trace(_solved(sigma, cross)[0])
 
     def log_prob(
         self, x: Float[Array, "*event"], anchor: PyTree, t: Float[Array, ""]
@@ -88,11 +88,8 @@ class ConditionalLaw(Component):
         r"""$\log p_t(x|x_1)$ in nats, with respect to Lebesgue measure on the free directions."""
         y = _times(self._free(x).T, (x - self.mean(anchor, t)).ravel())
         sigma, _ = self._covariances(anchor, t)
-        # No Cholesky factor: jaxlib 0.10 on two cores can wait for ever in batches of triangular solves.
-        sign, log_det = jnp.linalg.slogdet(sigma)
-        square = _times(y, jnp.linalg.solve(sigma, y))
-        log_p = -(square + log_det + y.size * jnp.log(2 * jnp.pi)) / 2
-        return jnp.where(sign > 0, log_p, jnp.nan)
+        whitened, log_det = _solved(sigma, y[:, None])
+        return -(_times(y, whitened[:, 0]) + log_det + y.size * jnp.log(2 * jnp.pi)) / 2
 
     def score(
         self, x: Float[Array, "*event"], anchor: PyTree, t: Float[Array, ""]
@@ -100,7 +97,7 @@ class ConditionalLaw(Component):
         r"""$\nabla\log p_t(x|x_1)$."""
         B, (sigma, _) = self._free(x), self._covariances(anchor, t)
         y = _times(B.T, (x - self.mean(anchor, t)).ravel())
-        return -_times(B, jnp.linalg.solve(sigma, y)).reshape(x.shape)
+        return -_times(B, _solved(sigma, y[:, None])[0][:, 0]).reshape(x.shape)
 
     def covariance(self, anchor: PyTree, t: Float[Array, ""]) -> Float[Array, "dim dim"]:
         r"""$\Sigma_t$ over the flattened event."""
@@ -152,6 +149,22 @@ class ConditionalLaw(Component):
         if null.shape[1] == 0:
             return jnp.eye(x.size, dtype=x.dtype)
         return jnp.linalg.qr(null, mode="complete")[0][:, null.shape[1] :]
+
+
+def _solved(
+    sigma: Float[Array, "free free"], right: Float[Array, "free k"]
+) -> tuple[Float[Array, "free k"], Float[Array, ""]]:
+    r"""$\Sigma^{-1}R$ and $\log\det\Sigma$, by elimination, which needs no pivoting where $\Sigma$ is
+    positive definite; NaN where it isn't. Not by LAPACK: two batches of triangular solves that are under
+    way at once deadlock in jaxlib 0.10 on two cores."""
+    size = sigma.shape[0]
+
+    def eliminate(rows: Array, i: Array) -> tuple[Array, Array]:
+        pivot, row = rows[i, i], rows[i] / rows[i, i]
+        return (rows - jnp.outer(rows[:, i], row)).at[i].set(row), jnp.log(pivot)
+
+    rows, logs = jax.lax.scan(eliminate, jnp.hstack([sigma, right]), jnp.arange(size))
+    return rows[:, size:], jnp.sum(logs)
 
 
 def _scale(path: AbstractGaussianPath, prior: AbstractPrior) -> Array:

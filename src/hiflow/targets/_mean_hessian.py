@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from hiflow._statistics import spread_rows
 from hiflow._summaries import Component
 from hiflow.groups import AbstractGroup, Permutation, Product, Rotation
 from hiflow.priors._shrinkage import shrunk
@@ -71,8 +72,7 @@ def estimated(
 
     - `scalar`: only a number, $E\|\nabla V\|^2$ per free direction.
     """
-    rows = np.linspace(0, len(gradients) - 1, min(len(gradients), _ROWS)).astype(int)
-    F = np.asarray(gradients[rows], np.float64)
+    F = np.asarray(gradients[spread_rows(len(gradients), _ROWS)], np.float64)
     event, free = F.shape[1:], F[0].size - _null(group, F.shape[1:], F[0].size).shape[1]
     number = np.mean(np.sum(F.reshape(len(F), -1) ** 2, axis=1)) / free
     parts = 1 if scalar else parts_of(group, event)

@@ -127,10 +127,11 @@ class PosteriorAveraged(AbstractTarget):
             peak, total, drift = carry
             rows = _rows(self.anchors, chunk[0])
             log_w = jax.vmap(lambda row: path.log_prob(x, row, pair.t))(rows) - level
-            log_w = jnp.where(chunk[1], log_w, -jnp.inf)
+            # Scales that are rounded to 0 leave a point alone: no other has a density there.
+            log_w = jnp.where(chunk[1] & jnp.isfinite(log_w), log_w, -jnp.inf)
             off = jax.vmap(lambda row: path.velocity(x, row, pair.t))(rows) - u
-            same = (chunk[0] == pair.index).reshape(-1, *[1] * u.ndim)
-            off = jnp.where(same, 0, off)
+            none = (chunk[0] == pair.index) | (log_w == -jnp.inf)
+            off = jnp.where(none.reshape(-1, *[1] * u.ndim), 0, off)
             higher = jnp.maximum(peak, jnp.max(log_w))
             w, before = jnp.exp(log_w - higher), jnp.exp(peak - higher)
             drift = before * drift + jnp.tensordot(w, off, axes=1, precision="highest")

@@ -11,11 +11,17 @@ from hiflow.paths import AbstractGaussianPath, AbstractPath, ConditionalLaw, Sup
 from hiflow.paths._noise import has_end_law, is_for, is_normal
 from hiflow.priors import AbstractPrior, SupportsCovariance, has_density
 from hiflow.priors._density import refuse_without_density
+from hiflow.testing._any_path import (
+    distance_at_start,
+    equivariance,
+    laws_of_any_path,
+    moments_at_start,
+)
 from hiflow.testing._compiled import compiled
 from hiflow.testing._gaussian_path import gaussian_violations, report_gaussian_laws
 from hiflow.testing._own_noise import drawn, own_noise_violations, report_own_noise
-from hiflow.testing._points import everywhere, free_directions, relaxed_points
-from hiflow.testing._report import Findings, Report, largest, rounding, seed
+from hiflow.testing._points import free_directions, relaxed_points
+from hiflow.testing._report import Findings, Report, seed
 from hiflow.testing._shaped_prior import report_shaped, shaped_violations
 
 
@@ -210,15 +216,15 @@ def _measure(
 ) -> dict[str, Array]:
     """The violations, each with axes (point, t, sample) as far as it depends on them."""
     group, few = _group(path, prior), x0[:4]
-    found = _laws_of_any_path(path, group, anchors, few, times)
-    found["equivariance"] = _equivariance(path, group, anchors, turned, turns, few, times)
+    found = laws_of_any_path(path, group, anchors, few, times)
+    found["equivariance"] = equivariance(path, group, anchors, turned, turns, few, times)
     if (
         isinstance(path, AbstractGaussianPath)
         and isinstance(path, SupportsNoise)
         and has_end_law(path)
     ):
         draws = drawn(path, anchors, k_draws)
-        first = _laws_of_any_path(
+        first = laws_of_any_path(
             path, group, jax.tree.map(lambda leaf: leaf[:, 0], draws), few, times
         )
         found = {name: jnp.maximum(value, first.get(name, 0)) for name, value in found.items()}
@@ -228,85 +234,5 @@ def _measure(
     if isinstance(path, AbstractGaussianPath) and gaussian:
         return found | gaussian_violations(path, prior, anchors, x0, times, end_scale)
     if isinstance(path, AbstractGaussianPath):
-        return found | {"start": _distance_at_start(path, anchors, few)}
-    return found | {"start": _start(path, prior, anchors, x0)}
-
-
-def _laws_of_any_path(
-    path: AbstractPath, group: AbstractGroup, anchors: PyTree, x0: Array, times: Array
-) -> dict[str, Array]:
-    def target(anchor: PyTree, t: Array, x: Array) -> Array:
-        x_t, x_dot = jax.jvp(lambda s: path.flow(x, anchor, s), (t,), (jnp.ones_like(t),))
-        moved, velocity = path.flow_and_velocity(x, anchor, t)
-        return jnp.maximum(
-            largest(moved - x_t) / (1 + largest(x_t)),
-            largest(velocity - x_dot) / (1 + largest(x_dot)),
-        )
-
-    def outside(anchor: PyTree, t: Array, x: Array) -> Array:
-        x_t = path.flow(x, anchor, t)
-        return largest(x_t - group.project(x_t)) / (1 + largest(x_t))
-
-    def infinite(anchor: PyTree, t: Array, x: Array) -> Array:
-        both = path.flow_and_velocity(x, anchor, t)
-        finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in both]).all()
-        return jnp.where(finite, 0, jnp.inf)
-
-    ends = jnp.asarray([0.0, 0.999], times.dtype)
-    return {
-        "infinite": everywhere(infinite, anchors, ends, x0),
-        "target": everywhere(target, anchors, times, x0),
-        "outside": everywhere(outside, anchors, times, x0),
-    }
-
-
-def _equivariance(
-    path: AbstractPath,
-    group: AbstractGroup,
-    anchors: PyTree,
-    turned: PyTree,
-    turns: list[PyTree],
-    x0: Array,
-    times: Array,
-) -> Array:
-    """How far turning and flowing are from commuting: (element, point, t, sample)."""
-
-    def flow(anchor: PyTree, t: Array, x: Array) -> Array:
-        return path.flow(x, anchor, t)
-
-    x_t = everywhere(flow, anchors, times, x0)
-    errors = []
-    for i, g in enumerate(turns):
-        turn = jax.vmap(lambda x, g=g: linear_part(group, g, x))
-        expected = turn(x_t.reshape(-1, *x0.shape[1:])).reshape(x_t.shape)
-        there = jax.tree.map(lambda leaf, i=i: leaf[i], turned)
-        reached = everywhere(flow, there, times, turn(x0))
-        event = tuple(range(3, x_t.ndim))
-        size = 1 + jnp.max(jnp.abs(expected), axis=event)
-        errors.append(jnp.max(jnp.abs(reached - expected), axis=event) / size)
-    return jnp.stack(errors)
-
-
-def _distance_at_start(path: AbstractGaussianPath, anchors: PyTree, x0: Array) -> Array:
-    """How far the flow is from `x0` at t = 0: (point, sample)."""
-
-    def distance(anchor: PyTree, t: Array, x: Array) -> Array:
-        return largest(path.flow(x, anchor, t) - x) / (
-            1 + largest(x) + largest(path.mean(anchor, 1 - t))
-        )
-
-    return everywhere(distance, anchors, jnp.zeros(1, x0.dtype), x0)[:, 0]
-
-
-def _start(path: AbstractPath, prior: AbstractPrior, anchors: PyTree, x0: Array) -> Array:
-    """Stein's identities of the prior for its samples after the flow to t = 0."""
-
-    def moved(anchor: PyTree, t: Array, x: Array) -> Array:
-        y = path.flow(x, anchor, t)
-        score = jax.grad(prior.log_prob)(y)
-        free = x.size - prior.group.null_modes(x).shape[1]
-        return jnp.append(score.ravel(), jnp.sum(y * score) + free)
-
-    values = everywhere(moved, anchors, jnp.zeros(1, x0.dtype), x0)[:, 0]
-    error = jnp.std(values, axis=1) / jnp.sqrt(1.0 * x0.shape[0])
-    return jnp.max(jnp.abs(values.mean(1)) / (error + rounding()), axis=1)
+        return found | {"start": distance_at_start(path, anchors, few)}
+    return found | {"start": moments_at_start(path, prior, anchors, x0)}

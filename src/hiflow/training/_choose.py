@@ -23,18 +23,15 @@ from hiflow.training._candidates import PLENTY, Candidate, candidates
 from hiflow.training._choice import Choice
 from hiflow.training._evidence import seen
 from hiflow.training._moved import judges
+from hiflow.training._scores import Row, tried, why_none, with_error
 from hiflow.training._settings import Training
 from hiflow.training._trials import (
     MANY,
     SHARE,
-    Row,
     Trials,
     optional_size,
     refuse_conditions,
     trials_of,
-    tried,
-    why_none,
-    with_error,
 )
 
 # Who judges trained flows.
@@ -249,6 +246,8 @@ def _reason(best: Row, rows: Sequence[Row], trials: Trials, steps: int) -> str:
     next_one = min(others, key=lambda row: row.least)
     more = next_one.best - best.best
     told = f"{next_one.candidate.label} has {with_error(more)}"
+    if next_one.steps != best.steps:
+        told += f" after {next_one.steps:,} steps"
     if more.mean() < 0:
         return f"{words}; the simplest from which none is better by two errors ({told})."
     return f"{words}; of the others {told}."

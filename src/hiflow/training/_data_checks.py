@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from hiflow._checks import refuse_not_finite
+from hiflow._statistics import spread_rows
 from hiflow.couplings import SupportsPreparation
 from hiflow.data import (
     Source,
@@ -27,6 +28,7 @@ from hiflow.training._targets import FEWEST_FOR_VIRIAL
 
 # A gradient that isn't finite by its form is so everywhere; the virial sees the other points.
 _LOOKED_AT = 10
+_COMPLAINED_OF = 1_000
 # Where data are scarce Langevin's extra spread is its point; where they are plenty, it is a bias.
 _PLENTY = 1_000
 
@@ -140,5 +142,6 @@ class ScaleWarning(UserWarning):
 
 def warn_of_complaint(network: AbstractVelocityField, data: Array) -> None:
     """Say what the network says of the points that it is to be trained on, in their coordinates."""
-    if isinstance(network, SupportsComplaint) and (words := network.complaint(data[:1000])):
+    some = data[spread_rows(len(data), _COMPLAINED_OF)]
+    if isinstance(network, SupportsComplaint) and (words := network.complaint(some)):
         warnings.warn(f"fit: {words}", stacklevel=3)

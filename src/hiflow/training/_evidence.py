@@ -9,8 +9,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from hiflow._programs import compiled
+from hiflow._statistics import spread_rows
 from hiflow.data import check_virial
-from hiflow.energies import AbstractEnergy, Affine, SupportsHessian
+from hiflow.energies import AbstractEnergy, SupportsHessian
+from hiflow.energies._affine import innermost
 from hiflow.groups import AbstractGroup, SupportsAlignment, Translation, Trivial
 from hiflow.paths import AbstractGaussianPath, AbstractPath, AbstractSpectralPath, make_anchors
 from hiflow.training._components import Components
@@ -69,7 +71,7 @@ class Surroundings:
     @property
     def some(self) -> Float[Array, "m *event"]:
         """Those that are looked at."""
-        return self.points[:_LOOKED_AT]
+        return self.points[spread_rows(len(self.points), _LOOKED_AT)]
 
     @property
     def energy(self) -> AbstractEnergy:
@@ -91,9 +93,7 @@ class Surroundings:
 def exact_hessian(energy: AbstractEnergy) -> str:
     """The provider of an energy's whole Hessian, in closed form where it has one: an affine one says so
     of any, and tables name what the energy itself has."""
-    while isinstance(energy, Affine):
-        energy = energy.inner
-    return "analytic" if isinstance(energy, SupportsHessian) else "dense"
+    return "analytic" if isinstance(innermost(energy).energy, SupportsHessian) else "dense"
 
 
 def seen(around: Surroundings) -> Evidence:
@@ -153,10 +153,10 @@ def left_out(
 def nll_of_others(
     path: AbstractGaussianPath, anchors: Any, x: Float[Array, "n *event"], scored: int
 ) -> Float[Array, ""]:
-    r"""$-\log$ of the mean end law of all other points, in the mean over the first `scored` points, with
-    a broad Gaussian's share."""
-    y = x[:scored]
-    return _nll_of_laws(path, anchors, x, y, jnp.eye(len(y), len(x), dtype=bool))
+    r"""$-\log$ of the mean end law of all other points, in the mean over `scored` points, with a broad
+    Gaussian's share."""
+    rows = spread_rows(len(x), scored)
+    return _nll_of_laws(path, anchors, x, x[rows], rows[:, None] == np.arange(len(x)))
 
 
 def _nll_of_laws(
@@ -164,7 +164,7 @@ def _nll_of_laws(
     anchors: Any,
     x: Float[Array, "n *event"],
     y: Float[Array, "m *event"],
-    own: Bool[Array, "m n"],
+    own: Bool[Array | np.ndarray, "m n"],
 ) -> Float[Array, ""]:
     """That of `y` by the laws of `x` that aren't its `own`."""
     one, centre = jnp.ones(()), jnp.mean(x, axis=0)

@@ -268,7 +268,8 @@ def _runs(
 
     first, _, energy = begun(0)
     if any(isinstance(each, list) for each in given.values()):
-        return [first, *(begun(i).run for i in range(1, len(keys)))]
+        several = [first, *(begun(i).run for i in range(1, len(keys)))]
+        return _sharing(several, [of(i)["data"] for i in range(len(keys))])
     ready, (_, asked) = first.ready, with_points(given["data"], given["condition"])
     told = told_energy(common["path"], None if common["energy"] is None else energy)
     runs = [first]
@@ -278,3 +279,14 @@ def _runs(
         own = taught(ready._replace(network=network), first.given.data)
         runs.append(dataclasses.replace(first, ready=own, key=key, history=history))
     return runs
+
+
+def _sharing(runs: Sequence[Run], data: Sequence[Any]) -> list[Run]:
+    """The runs, where those of one data set have one array of it, one path and so the same anchors."""
+    firsts: dict[int, Run] = {}
+    shared = []
+    for run, points in zip(runs, data, strict=True):
+        first = firsts.setdefault(id(points), run)
+        ready = first.ready._replace(network=run.ready.network)
+        shared.append(dataclasses.replace(run, ready=ready, points=first.points, units=first.units))
+    return shared

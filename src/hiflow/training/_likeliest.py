@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
+from hiflow._statistics import spread_rows
 from hiflow.paths import AbstractSpectralPath
 from hiflow.paths._noise import has_end_law
 from hiflow.spectrum import Spectrum
@@ -41,7 +42,7 @@ def likeliest(
         return None, "end laws aren't scored: the network's symmetry moves points"
     if around.ready.training.standardise is not False and "energy" in table:
         return None, "end laws aren't scored: the path's energy has units of its own"
-    x = around.points[:_MIXED]
+    x = around.points[spread_rows(len(around.points), _MIXED)]
     spectra = eqx.filter_jit(lambda x: jax.lax.map(_spectrum_by(path), x))(x)
 
     def loss(shares: Float[Array, " k"]) -> Array:

@@ -38,9 +38,9 @@ def paired_draws(
         return
     host = jax.local_devices(backend="cpu")[0]
     batches = _on(host, batches)
-    identity = _memory.remember(batches)
     # Precision and device are settings of a thread, and the one that pairs has to follow this one.
     double = jnp.result_type(float) == jnp.float64
+    identity = _memory.remember(batches, double)
 
     def on_host(call: Call) -> Draw:
         drawn = _memory.drawn(identity, call)
@@ -69,9 +69,10 @@ class _Memory:
         self.identity = ""
         self._lock = threading.Lock()
 
-    def remember(self, batches: Batches | Crowd) -> str:
-        """Forget what was drawn from anything else; the identity of what is drawn from now."""
-        identity = fingerprint(batches=batches, dtype=str(jnp.result_type(float))).digest
+    def remember(self, batches: Batches | Crowd, double: bool) -> str:
+        """Forget what was drawn from anything else, or in another precision; the identity of what is
+        drawn from now."""
+        identity = fingerprint(batches=batches, double=double).digest
         with self._lock:
             if identity != self.identity:
                 self.draws, self.identity = {}, identity
