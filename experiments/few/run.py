@@ -32,13 +32,12 @@ RUNS = HERE.parents[1] / "runs" / "few"
 FIVE, THREE = range(5), range(3)
 TOYS = ("ring", "moons", "mixture10", "posterior", "lynx", "fput", "mullerbrown", "phi4", "arm3",
         "arm7")  # fmt: skip
+IMAGES = ("digits", "mnist")
 PARTICLES = ("dw4", "chain8", "lj13")
 PLAN = {
-    **{f"{name}-{size}": FIVE for size in (10, 30) for name in TOYS},
-    **dict.fromkeys(
-        ("chain8-15", "dw4-10", "chain8-30", "dw4-30", "aldp-30", "lj13-10", "lj13-30"), FIVE
-    ),
-    **{f"{name}-{size}": THREE for size in (100, 1000) for name in (*TOYS, "digits", *PARTICLES)},
+    **{f"{name}-{size}": FIVE for size in (10, 30) for name in (*TOYS, *PARTICLES)},
+    **dict.fromkeys(("chain8-15", "aldp-30"), FIVE),
+    **{f"{name}-{size}": THREE for size in (100, 1000) for name in (*TOYS, *IMAGES, *PARTICLES)},
 }
 ARMS = ("kernel density", "OT-FM", "isotropic end law", "CDC-FM", "control, shuffled",
         "control, mean rate", "HI-FM, Langevin", "HI-FM, Relaxed")  # fmt: skip

@@ -54,6 +54,12 @@ FAULTS = [
         "tests/training/test_choose.py::test_every_point_is_left_out_once_and_never_trained_on",
     ),
     Mutation(
+        "fewer steps by chance", "training/_scores.py",
+        "not self.mean(most) - self.mean(few) <= standard_error(more)", "True",
+        "tests/training/test_choose.py"
+        "::test_the_least_decides_and_fewer_steps_only_if_they_are_told_apart",
+    ),
+    Mutation(
         "an energy judges by points that were never its samples", "training/_moved.py",
         "if not abs(rise) <= _ERRORS * error:", "if not abs(rise) >= 0:",
         "tests/training/test_choose.py::"

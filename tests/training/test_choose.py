@@ -15,7 +15,8 @@ from hiflow.training._candidates import Candidate, candidates
 from hiflow.training._evidence import Surroundings, exact_hessian, left_out, seen
 from hiflow.training._moved import _memory, judges, moved
 from hiflow.training._preflight import in_units, make_components, make_ready
-from hiflow.training._trials import Row, splits_of
+from hiflow.training._scores import Row
+from hiflow.training._trials import splits_of
 
 KEY = jax.random.key(0)
 RING = hf.energies.Ring()

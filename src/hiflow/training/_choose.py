@@ -23,18 +23,15 @@ from hiflow.training._candidates import PLENTY, Candidate, candidates
 from hiflow.training._choice import Choice
 from hiflow.training._evidence import seen
 from hiflow.training._moved import judges
+from hiflow.training._scores import Row, tried, why_none, with_error
 from hiflow.training._settings import Training
 from hiflow.training._trials import (
     MANY,
     SHARE,
-    Row,
     Trials,
     optional_size,
     refuse_conditions,
     trials_of,
-    tried,
-    why_none,
-    with_error,
 )
 
 # Who judges trained flows.

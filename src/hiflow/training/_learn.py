@@ -23,18 +23,10 @@ from hiflow.training._choice import Choice
 from hiflow.training._evidence import seen
 from hiflow.training._kept_trials import KeptTrials
 from hiflow.training._ranges import Range, check_ends, ranges_of
+from hiflow.training._scores import Row, tried, why_none, with_error
 from hiflow.training._search import GIVEN, Search
 from hiflow.training._settings import Training
-from hiflow.training._trials import (
-    Row,
-    Trials,
-    optional_size,
-    refuse_conditions,
-    trials_of,
-    tried,
-    why_none,
-    with_error,
-)
+from hiflow.training._trials import Trials, optional_size, refuse_conditions, trials_of
 
 
 def _table(value: object, what: str) -> Mapping[str, object]:

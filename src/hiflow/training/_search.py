@@ -9,7 +9,8 @@ import numpy as np
 from hiflow.training._candidates import Candidate
 from hiflow.training._likeliest import likeliest
 from hiflow.training._ranges import Range, number_at, with_numbers
-from hiflow.training._trials import SHARE, Row, Trials
+from hiflow.training._scores import Row
+from hiflow.training._trials import SHARE, Trials
 
 GIVEN = "as given"
 # A quarter of a range apart, so that the first trials see most of it.
