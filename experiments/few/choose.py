@@ -18,7 +18,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from rich.console import Console
-from run import OWN
+from run import OWN, read
 
 import hiflow as hf
 from hiflow import experiments
@@ -45,14 +45,6 @@ def main(name, *seeds):
             rows[str(seed)] = row | {"arms": row.get("arms") or arms(name, seed)}
             write_json(FILE, found, indent=1)
             print(name, seed, rows[str(seed)], flush=True)
-
-
-def read(name):
-    """The file, with one number of samples."""
-    system, size = name.rsplit("-", 1)
-    experiment = experiments.read(HERE / f"{system}.toml")
-    variants = [v for v in experiment.tables["variant"] if v["size"] == int(size)]
-    return dataclasses.replace(experiment, tables={**experiment.tables, "variant": variants})
 
 
 def chosen(name, seed):

@@ -32,12 +32,12 @@ RUNS = HERE.parents[1] / "runs" / "few"
 FIVE, THREE = range(5), range(3)
 TOYS = ("ring", "moons", "mixture10", "posterior", "lynx", "fput", "mullerbrown", "phi4", "arm3",
         "arm7")  # fmt: skip
-IMAGES = ("digits", "mnist")
 PARTICLES = ("dw4", "chain8", "lj13")
 PLAN = {
     **{f"{name}-{size}": FIVE for size in (10, 30) for name in (*TOYS, *PARTICLES)},
     **dict.fromkeys(("chain8-15", "aldp-30"), FIVE),
-    **{f"{name}-{size}": THREE for size in (100, 1000) for name in (*TOYS, *IMAGES, *PARTICLES)},
+    **{f"{name}-{size}": THREE for size in (100, 1000) for name in (*TOYS, "digits", *PARTICLES)},
+    "mnist-100": THREE,
 }
 ARMS = ("kernel density", "OT-FM", "isotropic end law", "CDC-FM", "control, shuffled",
         "control, mean rate", "HI-FM, Langevin", "HI-FM, Relaxed")  # fmt: skip
@@ -61,13 +61,21 @@ def main(*wanted):
         report()
 
 
-def run(name):
-    """Train all arms of a system and number of samples, and write their comparison."""
+def read(name):
+    """The file of a system, with one number of samples."""
     system, size = name.rsplit("-", 1)
     own = HERE / f"{name}.toml"  # Where other sizes are trained otherwise.
-    experiment = experiments.read(own if own.is_file() else HERE / f"{system}.toml")
+    file = own if own.is_file() else HERE / f"{system}.toml"
+    experiment = experiments.read(file)
     variants = [v for v in experiment.tables["variant"] if v["size"] == int(size)]
-    experiment = dataclasses.replace(experiment, tables={**experiment.tables, "variant": variants})
+    if not variants:
+        raise SystemExit(f"{name}: {file.name} has no variant of {size} samples. Add one.")
+    return dataclasses.replace(experiment, tables={**experiment.tables, "variant": variants})
+
+
+def run(name):
+    """Train all arms of a system and number of samples, and write their comparison."""
+    experiment, size = read(name), int(name.rsplit("-", 1)[1])
     seeds, folder = list(PLAN[name]), RUNS / name
     comparison = experiments.train(
         experiment,
@@ -81,7 +89,7 @@ def run(name):
     out.mkdir(exist_ok=True)
     nll = nll_of_chosen(comparison)
     if experiment.tables["prior"]["name"] == "normal":  # Of particles it would lack the symmetry.
-        row, nll["kernel density"] = kernel_density(experiment, int(size), seeds)
+        row, nll["kernel density"] = kernel_density(experiment, size, seeds)
         write_json(out / "kernel-density.json", row)
     if comparison.members[0].origins is not None:
         write_json(out / "paired.json", paired(comparison, nll), indent=1)

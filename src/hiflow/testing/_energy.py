@@ -13,9 +13,8 @@ from hiflow.energies import (
     SupportsResiduals,
     SupportsSampling,
 )
-from hiflow.groups._periods import virial
 from hiflow.testing._compiled import compiled
-from hiflow.testing._moves import violations_of_moves
+from hiflow.testing._moves import identities, violations_of_moves
 from hiflow.testing._points import relaxed_points
 from hiflow.testing._report import Findings, Report, largest, rounding, seed
 
@@ -133,12 +132,6 @@ def _along_orbit(energy: AbstractEnergy, x: Array, gradient: Array) -> Array:
 
 @compiled
 def _moments(energy: Any, keys: Array) -> Array:
-    def one(key: Array) -> Array:
-        x = energy.sample(key)
-        gradient = jax.grad(energy)(x)
-        free = x.size - energy.group.null_modes(x).shape[1]
-        return jnp.append(gradient.ravel(), virial(energy.group, x, gradient) - free)
-
-    values = jax.vmap(one)(keys)
+    values = jax.vmap(lambda key: identities(energy, energy.sample(key)))(keys)
     error = jnp.std(values, axis=0) / jnp.sqrt(1.0 * keys.shape[0])
     return jnp.abs(values.mean(0)) / (error + rounding())

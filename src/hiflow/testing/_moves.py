@@ -32,14 +32,20 @@ def violations_of_moves(energy: Any, key: PRNGKeyArray, chains: int) -> Array:
     return _scores(energy, drawn.points, jax.random.split(key_moves, chains))
 
 
+def identities(energy: Any, x: Array) -> Array:
+    r"""What has the mean 0 over samples of $e^{-V}$, by Stein's identities: every component of the
+    gradient, and the virial less the free dimensions."""
+    gradient = jax.grad(energy)(x)
+    free = x.size - energy.group.null_modes(x).shape[1]
+    return jnp.append(gradient.ravel(), virial(energy.group, x, gradient) - free)
+
+
 @compiled
 def _scores(energy: Any, x: Array, keys: Array) -> Array:
     def one(x: Array, key: Array) -> Array:
         keys = jax.random.split(key, _MOVES)
         x, _ = jax.lax.scan(lambda x, key: (energy.move(key, x), None), x, keys)
-        gradient = jax.grad(energy)(x)
-        free = x.size - energy.group.null_modes(x).shape[1]
-        return jnp.append(gradient.ravel(), virial(energy.group, x, gradient) - free)
+        return identities(energy, x)
 
     values = jax.vmap(one)(x, keys)
     error = jnp.std(values, axis=0) / jnp.sqrt(1.0 * keys.shape[0])
