@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import hiflow as hf
-from hiflow._statistics import mean_over, part_of
+from hiflow._statistics import Pooled, mean_over, part_of
 from hiflow.experiments._comparison import sample_row
 from hiflow.metrics import Weighted, negative_log_likelihood
 from hiflow.solver import SolverStats
@@ -92,6 +92,22 @@ def controlled(number: int, *, shared: bool) -> Draw:
         known = [part_of(many[0], labels)] if shared or number == 1 else []
         tests = [0] * number if shared else list(range(number))
         return mean_over(list(left + many.mean(1, keepdims=True)), tests, also=known)
+
+    return draw
+
+
+def controlled_of_a_file(number: int) -> Draw:
+    """The same of seeds that hold out 100 of a file's 400 points: the mean is over the others."""
+
+    def draw(generator):
+        pool = generator.normal(size=400)
+        rows = [generator.permutation(400) for _ in range(number)]
+        held, levels = [r[:100] for r in rows], [Pooled(pool[r[100:]], r[100:]) for r in rows]
+        values = [
+            0.2 * pool[row] + 0.1 * generator.normal(size=100) + level.values.mean()
+            for row, level in zip(held, levels, strict=True)
+        ]
+        return mean_over(values, list(range(number)), None, (), held, levels)
 
     return draw
 
@@ -200,6 +216,8 @@ def cases() -> Iterator[tuple[str, str, Draw]]:
     for number in (1, 2, 3, 10):
         yield "controlled NLL, same points", f"{number} seeds", controlled(number, shared=True)
         yield "controlled NLL, own points", f"{number} seeds", controlled(number, shared=False)
+    for number in (2, 3, 10):
+        yield "controlled NLL, points of one file", f"{number} seeds", controlled_of_a_file(number)
     for scale in (1.1, 2.0, 5.0):
         for what in ("F", "⟨V⟩", "ΔF"):
             yield f"reweighted {what}", f"proposal {scale} times as wide", weighted(scale, what)

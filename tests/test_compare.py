@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import hiflow as hf
 from hiflow import experiments
-from hiflow._statistics import mean_over
+from hiflow._statistics import Pooled, mean_over
 from hiflow.cli import app
 from hiflow.experiments import _compare, _train, compare
 from hiflow.experiments._page import page
@@ -415,3 +415,32 @@ def test_seeds_that_share_some_points_of_a_file_share_their_luck(tmp_path):
     (run / "seed-1" / "data.json").write_text(json.dumps(data[1] | {"test_origins": ["a"]}))
     with pytest.raises(ValueError, match="`test_origins` isn't one of each of 8 test points"):
         compare([run], console=Console(file=io.StringIO()))
+
+
+def test_seeds_of_one_file_share_the_mean_energy_of_their_other_points(tmp_path):
+    file, energy = tmp_path / "points.npy", hf.energies.Ring()
+    pool = np.asarray(hf.data.sample(energy, key=jax.random.key(0), size=20, progress=False).points)
+    np.save(file, pool)
+    config = TOML.replace("size = 5000\ntest = 12\nvalidation = 8", f'file = "{file}"\ntest = 8')
+    (tmp_path / "own.toml").write_text(config[: config.index('[[arm]]\nlabel = "Relaxed, s 1"')])
+    found = experiments.train(
+        experiments.read(tmp_path / "own.toml"),
+        tmp_path / "run",
+        console=Console(file=io.StringIO()),
+    )
+    values, held, levels = [], [], []
+    for member in found.members:
+        sides = experiments.make_data(found.experiment, energy, member.seed, progress=False)
+        left, test = (
+            np.argmax((pool == np.asarray(side)[:, None]).all(-1), axis=1) for side in sides
+        )
+        assert sorted([*left, *test]) == list(range(20))
+        V = np.asarray(jax.vmap(energy)(jnp.asarray(pool)), np.float64)
+        values.append(-np.asarray(member.scores["log_prob"]) - V[test] + V[left].mean())
+        held.append(test)
+        levels.append(Pooled(V[left], left))
+    row = found.rows()[0]
+    np.testing.assert_allclose(row["controlled"], np.mean(values), rtol=1e-5)
+    expected = mean_over(values, [0, 1], None, (), held, levels).error
+    np.testing.assert_allclose(row["controlled_se"], expected, rtol=1e-4)
+    assert expected > 1.01 * mean_over(values, [0, 1], None, (), held).error

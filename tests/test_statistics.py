@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hiflow._statistics import Part, half_width, mean_of, mean_over, part_of
+from hiflow._statistics import Part, Pooled, half_width, mean_of, mean_over, part_of
 
 REPETITIONS = 700
 # Three standard errors of a share over that many repetitions, about the 64 to 72 % that are promised.
@@ -92,6 +92,26 @@ def test_a_level_that_all_seeds_share_is_covered(number):
     assert LOW < covered(draw) < HIGH
 
 
+@pytest.mark.parametrize("slope", [0.7, 1.0, 1.3])
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_a_level_of_other_points_of_the_pool_is_covered(number, slope):
+    """As of controlled NLLs: what is held out is off by what is left, and that is other seeds' too."""
+
+    def draw(generator):
+        pool = generator.normal(size=60)
+        rows = [generator.permutation(60) for _ in range(number)]
+        held, left = [row[:15] for row in rows], [row[15:] for row in rows]
+        levels = [Pooled(pool[row], row) for row in left]
+        values = [
+            (slope - 1) * pool[row] + level.values.mean()
+            for row, level in zip(held, levels, strict=True)
+        ]
+        also = [part_of(levels[0].values)] if number == 1 else []
+        return mean_over(values, list(range(number)), None, also, held, levels)
+
+    assert LOW < covered(draw) < HIGH
+
+
 def test_many_independent_values_have_their_standard_error():
     values = np.random.default_rng(0).normal(size=4_000)
     found = mean_of(values)
@@ -112,7 +132,13 @@ def test_equal_seeds_are_one_seed():
 
 def test_a_single_value_or_chain_has_no_error():
     assert mean_of(np.ones(1)).error == np.inf
-    assert mean_of(np.arange(5.0), np.zeros(5)).error == np.inf
+    chain, values = np.zeros(5), np.arange(5.0)
+    assert mean_of(values, chain).error == np.inf
+    assert mean_over([values, values + 1], [0, 1], [chain] * 2, (), [chain] * 2).error == np.inf
+    left = [Pooled(values, chain), Pooled(values, chain)]
+    one, other = np.full(5, 1), np.full(5, 2)
+    assert mean_over([values, values + 1], [0, 1], None, (), [one, other]).error < np.inf
+    assert mean_over([values, values + 1], [0, 1], None, (), [one, other], left).error == np.inf
 
 
 def test_independent_parts_add_up_and_few_degrees_widen():

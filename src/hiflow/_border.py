@@ -41,11 +41,22 @@ def border(owner: str, **converters: Converter) -> Callable[[Callable[P, R]], Ca
                     bound.arguments[name] = convert(given, f"{owner}: `{name}`")
                     if convert is points:
                         _bring(given, bound, signature)
-            return function(*bound.args, **bound.kwargs)
+            try:
+                return function(*bound.args, **bound.kwargs)
+            except (ValueError, FloatingPointError) as error:
+                _say_whose(error, owner)
+                raise
 
         return called
 
     return decorate
+
+
+def _say_whose(error: Exception, owner: str) -> None:
+    """What `fit` refuses is told in the name of the function that was called."""
+    first, *rest = error.args or ("",)
+    if isinstance(first, str) and first.startswith("fit: "):
+        error.args = (owner + first.removeprefix("fit"), *rest)
 
 
 def _bring(samples: Any, bound: inspect.BoundArguments, signature: inspect.Signature) -> None:

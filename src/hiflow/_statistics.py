@@ -22,6 +22,13 @@ class Part(NamedTuple):
     degrees: float
 
 
+class Pooled(NamedTuple):
+    """Values at points of a pool, such as a file, and which of its points or chains these are."""
+
+    values: Float[Array | np.ndarray, " _"]
+    origins: Shaped[Array | np.ndarray, " _"]
+
+
 class Mean(NamedTuple):
     """A mean with the half-width of its 68.3 % confidence interval: what is printed after "±".
 
@@ -102,6 +109,7 @@ def mean_over(
     chains: Sequence[SeedLabels | None] | None = None,
     also: Iterable[Part] = (),
     origins: Sequence[SeedLabels | None] | None = None,
+    levels: Sequence[Pooled | None] | None = None,
 ) -> Mean:
     r"""The mean of several seeds' values, as an estimate for all seeds and all points.
 
@@ -119,13 +127,19 @@ def mean_over(
     - `chains`, `also`: as for `mean_of`, the chains of each seed's points.
     - `origins`: where each seed takes its points from one pool, such as a file, which of the pool's
       points or chains they are: seeds of other points may still share some.
+    - `levels`: of each such seed, what is in all of its values as a mean over other points of the pool.
     """
     number = len(seeds)
     chains = [None] * number if chains is None else chains
     origins = [None] * number if origins is None else origins
+    levels = [None] * number if levels is None else levels
     values = [np.asarray(one, np.float64) for one in seeds]
     means = np.array([one.mean() for one in values])
-    parts = [_shared(values, tests, chains, origins), *also]
+    of_pool = [
+        None if origin is None else [Pooled(own, origin), *([] if level is None else [level])]
+        for own, origin, level in zip(values, origins, levels, strict=True)
+    ]
+    parts = [_shared(values, tests, chains, of_pool), *also]
     if number > 1:
         parts.append(Part(float(np.var(means, ddof=1)) / number, number - 1))
     return Mean(float(means.mean()), half_width(parts))
@@ -167,45 +181,43 @@ def _shared(
     values: list[np.ndarray],
     tests: Sequence[Hashable],
     chains: Sequence[SeedLabels | None],
-    origins: Sequence[SeedLabels | None],
+    of_pool: Sequence[list[Pooled] | None],
 ) -> Part:
     """The mean covariance of the seeds' means; of one seed, its variance."""
     number, found = len(values), []
     pairs = [(i, j) for i in range(number) for j in range(number) if i < j or number == 1]
     for i, j in pairs:
-        one, other = origins[i], origins[j]
+        one, other = of_pool[i], of_pool[j]
         if tests[i] == tests[j]:
             found.append(_covariance(values[i], values[j], chains[i]))
         elif one is not None and other is not None:
-            found.append(_overlap(values[i], values[j], one, other))
+            found.append(_overlap(one, other))
     if not found:
         return Part(0.0, 1)
     covariance = sum(each for each, _ in found) / len(pairs)
     return Part(max(covariance, 0.0), max(degrees for _, degrees in found))
 
 
-def _overlap(
-    one: Values,
-    other: Float[Array | np.ndarray, " m"],
-    origin: Labels,
-    of_other: Shaped[Array | np.ndarray, " m"],
-) -> tuple[float, float]:
-    """The covariance of two means over points of one pool, and its degrees of freedom: of the points
-    that both hold."""
+def _overlap(one: list[Pooled], other: list[Pooled]) -> tuple[float, float]:
+    """The covariance of two sums of means over points of one pool, and its degrees of freedom: of the
+    points that both hold."""
+    parts = [*one, *other]
     names, index = np.unique(
-        np.concatenate([np.asarray(origin), np.asarray(of_other)]), return_inverse=True
+        np.concatenate([np.asarray(part.origins) for part in parts]), return_inverse=True
     )
-    rows, n = np.split(index, [len(one)]), len(names)
-    counts = [np.bincount(row, minlength=n) for row in rows]
-    sums = [
-        np.bincount(row, each - np.mean(each), n) / len(each)
-        for row, each in zip(rows, (one, other), strict=True)
-    ]
-    both = (counts[0] > 0) & (counts[1] > 0)
+    rows = np.split(index, np.cumsum([len(part.values) for part in parts])[:-1])
+    sums, shares = np.zeros((2, 2, len(names)))
+    for k, (row, part) in enumerate(zip(rows, parts, strict=True)):
+        values, n, whose = np.asarray(part.values), len(row), int(k >= len(one))
+        sums[whose] += np.bincount(row, values - values.mean(), len(names)) / n
+        shares[whose] += np.bincount(row, minlength=len(names)) / n
+    both = (shares > 0).all(axis=0)
+    if (shares[:, both] > 1 - 1e-12).any():  # One chain is all that a mean is of.
+        return float("inf"), 1.0
     if both.sum() < 2:
         return 0.0, 1.0
     # A mean of its own is taken from either, so each point's share of it is too.
-    share = (counts[0] / len(one) + counts[1] / len(other))[both] / 2
+    share = shares[:, both].mean(axis=0)
     covariance = np.sum(sums[0][both] * sums[1][both] / (1 - share))
     return float(covariance), float(both.sum() - 1)
 

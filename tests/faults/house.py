@@ -421,8 +421,13 @@ FAULTS = [
     ),
     Mutation(
         "points of one file are those of no other seed", "experiments/_comparison.py",
-        "mean_over(values, tests, chains, also, origins)", "mean_over(values, tests, chains, also)",
+        "chains, also, origins, levels)", "chains, also)",
         "tests/test_compare.py::test_seeds_that_share_some_points_of_a_file_share_their_luck",
+    ),
+    Mutation(
+        "the mean energy of one file's points is of no other seed", "experiments/_comparison.py",
+        "[each.pooled for each in known]", "None",
+        "tests/test_compare.py::test_seeds_of_one_file_share_the_mean_energy_of_their_other_points",
     ),
     Mutation(
         "copies of points are new points", "_statistics.py",

@@ -10,9 +10,33 @@ STEP = "tests/training/test_training_step.py::test_training_is_plain_optax"
 FAULTS = [
     Mutation(
         "path gradients of chains as if of independent points", "training/_finish.py",
-        "warn_if_inconsistent(energy, data, chains)", "warn_if_inconsistent(energy, data)",
+        "warn_if_inconsistent(given, data, chains)", "warn_if_inconsistent(given, data)",
         "tests/training/test_finish.py::"
         "test_path_gradients_of_an_energy_that_the_points_do_not_follow_are_warned_of",
+    ),
+    Mutation(
+        "a wrong energy of path gradients is warned of twice", "training/_fit.py",
+        '"the data don\'t follow the energy", UserWarning', '"no such words", UserWarning',
+        "tests/training/test_finish.py::"
+        "test_an_energy_that_the_points_do_not_follow_is_warned_of_once",
+    ),
+    Mutation(
+        "points without forces are found after training", "training/_begin.py",
+        'if estimator == "path" and ready', 'if estimator == "none" and ready',
+        "tests/training/test_finish.py::"
+        "test_an_energy_without_forces_at_a_point_is_refused_before_training",
+    ),
+    Mutation(
+        "the reason tells the NLL of other steps", "training/_choose.py",
+        "trials.told(best.least, best.steps)", "trials.told(best.least, steps)",
+        "tests/training/test_choose.py::"
+        "test_the_reason_tells_after_how_many_steps_each_was_judged",
+    ),
+    Mutation(
+        "fit_many refuses in the name of fit", "_border.py",
+        "_say_whose(error, owner)", "pass",
+        "tests/training/test_lost_many.py::"
+        "test_checkpoints_of_other_runs_are_refused_by_name",
     ),
     Mutation(
         "a class without points is one of the flow's", "training/_conditions.py",

@@ -12,11 +12,12 @@ from scipy.stats import multivariate_normal
 
 import hiflow as hf
 from hiflow.training._candidates import Candidate, candidates
+from hiflow.training._choose import _choice
 from hiflow.training._evidence import Surroundings, exact_hessian, left_out, seen
 from hiflow.training._moved import _memory, judges, moved
 from hiflow.training._preflight import in_units, make_components, make_ready
 from hiflow.training._scores import Row
-from hiflow.training._trials import splits_of
+from hiflow.training._trials import Trials, splits_of
 
 KEY = jax.random.key(0)
 RING = hf.energies.Ring()
@@ -167,6 +168,25 @@ def test_the_least_decides_and_fewer_steps_only_if_they_are_told_apart():
     assert b.steps == 2
 
 
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_the_reason_tells_after_how_many_steps_each_was_judged(keep):
+    ready = around(POINTS, keep=keep, steps=8, validate_at=() if keep == "last" else 2).ready
+    trials = Trials(ready, POINTS, [(np.arange(9), np.arange(9, 12))], hf.Solver(), KEY, False)
+    a, b = Row(Candidate("a", "cosine")), Row(Candidate("b", "optimal-transport"))
+    a.nll = {2: np.array([1.0, 2.0, 3.0]), 8: np.array([1.5, 1.0, 4.0])}
+    b.nll = {2: np.array([1.0, 2.0, 3.0]), 8: np.array([1.5, 2.6, 3.5])}
+    choice = _choice([a, b], trials, "")
+    more = " 8 steps of which validation takes the best" if keep == "best" else ""
+    assert (choice.label, choice.steps) == ("b", 8 if keep == "best" else 2)
+    assert choice.reason == (
+        "2 steps, a mean NLL of 2.000 nats of 3 points that were left out"
+        f"{more and f', and{more}'}; of the others a has +0.167 ± 0.601 after 8 steps."
+    )
+    b.nll[8] = np.array([0.5, 1.5, 2.0])
+    assert "8 steps, a mean NLL of 1.333 nats" in _choice([a, b], trials, "").reason
+    assert _choice([a, b], trials, "").reason.endswith("of the others a has +0.833 ± 0.726.")
+
+
 class NoHessian(hf.energies.AbstractEnergy):
     """Its gradient can't be differentiated, as a calculation's on another machine."""
 
@@ -251,7 +271,7 @@ def test_a_run_that_validation_ends_is_given_all_its_steps():
         ({"points": POINTS.at[3].set(jnp.nan)}, "`data` holds NaN"),
         ({"key": 3}, "`key` must be a PRNG key"),
         ({"steps": 0}, "`steps` must be at least 1"),
-        ({"keep": "best"}, "`validate_at`"),
+        ({"keep": "best"}, "^choose_path: .*`validate_at`"),
         ({"judge": "move"}, "`judge` must be one of auto, moved, left-out; got 'move'"),
         ({"judge": "moved"}, "takes an `energy` that the data are samples of; there is none"),
     ],

@@ -242,6 +242,27 @@ def test_as_a_setting_it_follows_the_last_step(standardise, more):
     np.testing.assert_allclose((before, after), (nll(plain, OTHERS), nll(found, OTHERS)), rtol=1e-5)
 
 
+def test_an_energy_that_the_points_do_not_follow_is_warned_of_once():
+    energy = hf.energies.Gaussian(jnp.array([1.0, -1.0]), jnp.eye(2))
+    with pytest.warns(UserWarning, match="don't follow the energy") as caught:
+        trained(finish=FINISH | {"estimator": "path"}, energy=energy)
+    assert len(caught) == 1
+
+
+@pytest.mark.filterwarnings("ignore:the data don't follow")
+def test_an_energy_without_forces_at_a_point_is_refused_before_training(monkeypatch):
+    """At the last of the points, behind those that are looked at of every energy."""
+
+    def begun(*_):
+        raise AssertionError("training has begun")
+
+    monkeypatch.setattr("hiflow.training._fit.train_alone", begun)
+    far = POINTS[-1]
+    energy = Made(lambda x: jnp.sqrt(jnp.sum((x - far) ** 2)))
+    with pytest.raises(ValueError, match="NaN or infinity in 1 of 40 points of `data`"):
+        trained(finish=FINISH | {"estimator": "path"}, energy=energy)
+
+
 def test_cut_while_finishing_it_goes_on_from_the_end_of_training(tmp_path, monkeypatch):
     whole, folder = trained(), tmp_path / "checkpoints"
 

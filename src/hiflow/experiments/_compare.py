@@ -15,11 +15,11 @@ from jaxtyping import Array
 from rich.console import Console
 
 from hiflow._disk import kept, read_arrays, read_json, trusting, write_arrays, write_json
-from hiflow._statistics import part_of
+from hiflow._statistics import Pooled, part_of
 from hiflow.energies import AbstractEnergy, SupportsSampling
 from hiflow.experiments._classes import MOST, kept_scores
 from hiflow.experiments._comparison import Comparison
-from hiflow.experiments._data import from_file, validation_samples
+from hiflow.experiments._data import from_file, test_origins, validation_samples
 from hiflow.experiments._doubled import look
 from hiflow.experiments._fitted import make_energy
 from hiflow.experiments._member import Control, Member, members_of, samples_of, size_of
@@ -221,9 +221,11 @@ def _control(group: list[Member], energy: AbstractEnergy) -> None:
     if points.shape[0] <= test.shape[0]:
         return
     at_points, at_test = (np.asarray(of_every(energy, x), np.float64) for x in (points, test))
-    luck = at_test - at_points.mean()
+    luck, level = at_test - at_points.mean(), part_of(at_points, chains)
+    origins = test_origins(group[0].experiment, group[0].seed, train)
+    pooled = None if origins is None else Pooled(at_points, np.asarray(origins).astype(str))
     for member in group:
-        member.control = Control(luck, part_of(at_points, chains))
+        member.control = Control(luck, level, pooled)
 
 
 def _validate(group: list[Member], energy: AbstractEnergy | None) -> None:

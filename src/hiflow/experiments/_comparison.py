@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hiflow._statistics import Mean, Part, mean_over
+from hiflow._statistics import Mean, Part, Pooled, mean_over
 from hiflow.data import PixelTransform
 from hiflow.energies import AbstractEnergy
 from hiflow.experiments import _by_class as by_class
@@ -247,18 +247,24 @@ def _nll_of(row: Row) -> str:
 def _controlled(group: list[Member]) -> Mean:
     """The mean NLL with the energy as control variate."""
     tests = [member.test for member in group]
-    known = [member.control.level for member in group if member.control is not None]
-    # Seeds of other data have other means of the energy: how these differ is in the seeds' spread.
-    also = known[:1] if len(set(tests)) == 1 else []
+    known = [member.control for member in group if member.control is not None]
+    # Seeds of other data have other means of the energy: how these differ is in the seeds' spread, and
+    # what they share is that of the points of one file.
+    also = [known[0].level] if len(set(tests)) == 1 else []
     values = [member.controlled for member in group if member.controlled is not None]
-    return _mean(values, group, also)
+    return _mean(values, group, also, [each.pooled for each in known])
 
 
-def _mean(values: list[np.ndarray], group: list[Member], also: Iterable[Part] = ()) -> Mean:
+def _mean(
+    values: list[np.ndarray],
+    group: list[Member],
+    also: Iterable[Part] = (),
+    levels: list[Pooled | None] | None = None,
+) -> Mean:
     """Over the members' seeds and test points."""
     parts = zip(*((m.test, m.chains, m.origins) for m in group), strict=True)
     tests, chains, origins = map(list, parts)
-    return mean_over(values, tests, chains, also, origins)
+    return mean_over(values, tests, chains, also, origins, levels)
 
 
 def sample_row(label: str, sets: list[Weighted]) -> Row:

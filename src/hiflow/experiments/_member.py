@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from hiflow._disk import fingerprint, read_json
-from hiflow._statistics import Part
+from hiflow._statistics import Part, Pooled
 from hiflow.data import Samples
 from hiflow.energies import AbstractEnergy
 from hiflow.experiments._classes import ClassScores
@@ -28,10 +28,12 @@ class Control:
 
     - `luck`: $V(x) - \langle V\rangle$ at every test point $x$.
     - `level`: how well $\langle V\rangle$ is known.
+    - `pooled`: the energies that it is the mean of, if their points are of the test points' file.
     """
 
     luck: np.ndarray
     level: Part
+    pooled: Pooled | None = None
 
 
 @dataclasses.dataclass(frozen=True)

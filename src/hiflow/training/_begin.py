@@ -25,7 +25,7 @@ from hiflow.training._conditions import (
     with_points,
 )
 from hiflow.training._data_checks import check_data, checked_sample, warn_of_complaint
-from hiflow.training._finish import refuse_without_forces
+from hiflow.training._finish import refuse_bad_forces, refuse_without_forces
 from hiflow.training._history import History
 from hiflow.training._moments import AnyCallback
 from hiflow.training._preflight import (
@@ -84,8 +84,9 @@ def begin(
     parts = make_components(network, path, prior, energy, points.shape[1:], key, asked)
     ready = make_ready(*parts, training)
     check_selection(ready.training, held_out is not None)
-    if isinstance(ready.training.finish, Mapping):
-        refuse_without_forces(ready.training.finish.get("estimator"), ready.energy)
+    finish = ready.training.finish
+    estimator = finish.get("estimator") if isinstance(finish, Mapping) else None
+    refuse_without_forces(estimator, ready.energy)
     validated = None if held_out is None else held_out.shape[0]
     given = checked_conditions(ready, condition, validation_condition, points.shape[0], validated)
     ready = taught(ready, given.data)
@@ -93,6 +94,8 @@ def begin(
     check_target_data(ready.target, ready.parts, points, read, getattr(data, "chains", None))
     named = {"data": read, "validation": held_out}
     check_data(ready, named, getattr(data, "chains", None))
+    if estimator == "path" and ready.energy is not None:
+        refuse_bad_forces(ready.energy, read)
     labels = getattr(validation, "chains", None)
     warn_of_own_noise(ready.path, ready.noise)
     own = ready.energy

@@ -239,7 +239,9 @@ def _is_worse(row: Row, other: Row) -> bool:
 
 
 def _reason(best: Row, rows: Sequence[Row], trials: Trials, steps: int) -> str:
-    words = trials.told(best.least, steps)
+    words = trials.told(best.least, best.steps)
+    if steps != best.steps:
+        words += f", and {steps:,} steps of which validation takes the best"
     others = [row for row in rows if row is not best]
     if not others:
         return f"{words}; nothing else could be trained."

@@ -176,7 +176,9 @@ def finish(
                 f"finish: `energy` must be of events of shape {flow.prior.event_shape}, as the flow, "
                 f"got {given.event_shape}."
             )
-        _check_forces(given, data, chains)
+        refuse_bad_forces(given, data)
+        if len(data) >= FEWEST_FOR_VIRIAL:
+            warn_if_inconsistent(given, data, chains)
         loss_of = PathGradient(given)
     memory, best, waited = optimiser.init(weights), weights, 0
     first = negative_log_likelihood(flow, validation).nll
@@ -206,11 +208,8 @@ def finish(
     return _with(flow, best)
 
 
-def _check_forces(
-    energy: AbstractEnergy, data: Float[Array, "n *event"], chains: Sized | None
-) -> None:
-    """Raise `ValueError` for an energy that isn't a number of every point, or has no forces there; warn
-    of one that the data don't follow."""
+def refuse_bad_forces(energy: AbstractEnergy, data: Float[Array, "n *event"]) -> None:
+    """Raise `ValueError` for an energy that isn't a number of every point, or has no forces there."""
     event = jax.ShapeDtypeStruct(data.shape[1:], data.dtype)
     check_scalar(energy, event, "finish: `energy`")
     forces = jax.lax.map(jax.grad(energy), data, batch_size=256)
@@ -220,8 +219,6 @@ def _check_forces(
         kind="points of `data`",
         cure="Leave them out, or give the energy that the data are samples of.",
     )
-    if len(data) >= FEWEST_FOR_VIRIAL:
-        warn_if_inconsistent(energy, data, chains)
 
 
 def _with(flow: Flow, weights: PyTree) -> Flow:

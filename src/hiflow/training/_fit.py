@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence, Sized
 from contextlib import nullcontext
 from typing import Any
@@ -181,16 +182,19 @@ def _finished(flow: Flow, begun: Begun, chains: Sized | None) -> Flow:
     assert isinstance(points, Array), "checked_sample refuses others"
     assert run.held_out is not None, "so does check_selection"
     history = History()
-    flow = finish(
-        flow,
-        points,
-        validation=run.held_out,
-        key=jax.random.fold_in(run.key, _FINISH),
-        energy=begun.energy,
-        chains=chains,
-        history=history,
-        **run.settings.finish,
-    )
+    with warnings.catch_warnings():
+        # Before training that was looked at.
+        warnings.filterwarnings("ignore", "the data don't follow the energy", UserWarning)
+        flow = finish(
+            flow,
+            points,
+            validation=run.held_out,
+            key=jax.random.fold_in(run.key, _FINISH),
+            energy=begun.energy,
+            chains=chains,
+            history=history,
+            **run.settings.finish,
+        )
     last = run.history.rows[-1] if run.history.rows else {}
     last |= {"nll_trained": history.rows[0]["nll"], "nll_finished": history.rows[-1]["best_nll"]}
     return flow
