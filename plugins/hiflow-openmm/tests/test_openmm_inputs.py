@@ -106,7 +106,7 @@ def test_files_of_frames_are_held_against_its_atoms(tmp_path):
     x = np.asarray(energy.positions)[None]
     for order, name in ((np.arange(22), "own"), (np.arange(22)[::-1], "reversed")):
         frames = hf.data.to_atoms(
-            x[:, order], np.asarray(energy.species)[order], energy.units, {}, "frames"
+            x[:, order], np.asarray(energy.species)[order].tolist(), energy.units, {}, "frames"
         )
         hf.data.write_atoms(tmp_path / f"{name}.extxyz", frames)
     found = hf.data.load(tmp_path / "own.extxyz", energy=energy)
