@@ -12,7 +12,8 @@ from jaxtyping import Array, Float, PyTree
 from hiflow._checks import as_array, check_finite, check_positive
 from hiflow._summaries import Component
 from hiflow.energies import AbstractEnergy, Affine
-from hiflow.groups import AbstractGroup, SupportsPeriods
+from hiflow.groups import AbstractGroup
+from hiflow.groups._periods import periods_of
 from hiflow.priors import AbstractPrior, has_density
 
 T = TypeVar("T")
@@ -77,7 +78,7 @@ class Standardised(Component):
         **Raises:** `ValueError` if all points are the same, the group has periods, which no scaling
         keeps, or it doesn't allow `how`.
         """
-        if isinstance(group, SupportsPeriods):
+        if periods_of(group, points.shape[1:]) is not None:
             raise ValueError(
                 "standardise: coordinates with a period can't be scaled; leave `standardise` out."
             )

@@ -200,8 +200,15 @@ FAULTS = [
         f"{UNITS}::test_a_path_sees_the_energy_in_standardised_coordinates",
     ),
     Mutation(
-        "Hessians scaled on one side",
+        "energies in other coordinates stay where they are",
         "energies/_affine.py",
+        "return self.scale * x + self.shift",
+        "return self.scale * x",
+        f"{UNITS}::test_an_energy_in_other_units_has_their_gradient_and_hessian",
+    ),
+    Mutation(
+        "Hessians scaled on one side",
+        "energies/_substituted.py",
         "return scale[:, None] * inner * scale[None, :]",
         "return scale[:, None] * inner",
         f"{UNITS}::test_an_energy_in_other_units_has_their_gradient_and_hessian",

@@ -8,6 +8,16 @@ FORMULAS = "tests/energies/test_energy_formulas.py"
 
 FAULTS = [
     Mutation(
+        "a circle is cut opposite to its first gap", "energies/_wrapped.py",
+        "widest = int(np.argmax(gaps))", "widest = 0",
+        "tests/energies/test_wrapped.py::test_the_circle_is_cut_in_its_widest_gap",
+    ),
+    Mutation(
+        "angles are fitted as they come", "energies/_wrapped.py",
+        "cls(chosen.fit(inside, **given)", "cls(chosen.fit(points, **given)",
+        "tests/energies/test_wrapped.py::test_the_variance_that_is_fitted_is_that_on_the_circle",
+    ),
+    Mutation(
         "a funnel without its norm", "energies/_funnel.py", "(D - 1) * x[0] / 2", "D * x[0] / 2",
         VALUES + "[funnel]",
     ),

@@ -24,6 +24,26 @@ FAULTS = [
         PERIODS + "test_a_virial_of_angles_is_its_formula",
     ),
     Mutation(
+        "a product forgets its periods", "groups/_periods.py",
+        "group.groups if isinstance(group, Product) else (group,)", "(group,)",
+        PERIODS + "test_what_is_said_of_a_period_holds_in_a_product",
+    ),
+    Mutation(
+        "mirrors leave turns alone", "groups/_product.py", "alone = Trivial if self._turns",
+        "alone = AbstractGroup if self._turns",
+        PERIODS + "test_whole_periods_and_a_mirror_are_a_semidirect_product",
+    ),
+    Mutation(
+        "any network has a density on a circle", "training/_symmetries.py",
+        "if has_density(prior):\n        turns", "if False:\n        turns",
+        PERIODS + "test_a_density_over_a_period_needs_a_periodic_network_and_energy",
+    ),
+    Mutation(
+        "a joint that doesn't wrap isn't watched", "data/_mixing.py", "flat[:, ~turning]]",
+        "flat[:, :0]]",
+        PERIODS + "test_a_coordinate_without_a_period_is_watched_beside_those_with_one",
+    ),
+    Mutation(
         "chains keep their turns", "data/_sampler.py",
         "jax.vmap(partial(within_a_period, energy.group))(found.points[:size])",
         "found.points[:size]",

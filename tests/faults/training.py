@@ -221,7 +221,7 @@ FAULTS = [
     ),
     Mutation(
         "closed forms that standardised energies only say they have", "training/_evidence.py",
-        "isinstance(innermost(energy).energy, SupportsHessian)", "isinstance(energy, SupportsHessian)",
+        "isinstance(underneath(energy), SupportsHessian)", "isinstance(energy, SupportsHessian)",
         "tests/training/test_choose.py::"
         "test_in_standardised_coordinates_an_energy_has_the_hessian_that_it_has",
     ),

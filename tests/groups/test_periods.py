@@ -1,5 +1,7 @@
 """Coordinates with a period: nothing that is said of points depends on the turn that they are in."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -131,3 +133,112 @@ def test_draws_on_a_circle_are_the_same_whatever_their_turn(prior):
     assert flow.sample(jax.random.key(1), 3).shape == (3, 3)
     with pytest.raises(ValueError, match="coordinates with a period"):
         hf.fit("mlp", "bridge", points(50), **few, target="force", progress=False)
+
+
+MIRROR = hf.groups.LinearRepresentation(np.diag([-1.0, -1.0, 1.0]))
+
+
+class Ring(hf.networks.AbstractVelocityField):
+    """A field of sines, the same after whole periods."""
+
+    weight: jax.Array
+    event_shape = (3,)
+    group = Turns()
+
+    def __call__(self, t, x):
+        angle = 2 * jnp.pi / PERIOD * x[:2]
+        return self.weight @ jnp.concatenate([jnp.sin(angle), jnp.cos(angle), x[2:], t[None]])
+
+
+class Even(hf.priors.AbstractPrior):
+    """Uniform on both circles, normal on the line."""
+
+    event_shape = (3,)
+    group: hf.groups.AbstractGroup = Turns()
+
+    def sample(self, key):
+        return box(key).at[2].set(jax.random.normal(key))
+
+    def log_prob(self, x):
+        return jax.scipy.stats.norm.logpdf(x[2]) - 2 * jnp.log(PERIOD)
+
+
+RING = Ring(jax.random.normal(jax.random.key(3), (3, 6)) / 10)
+
+
+def test_whole_periods_and_a_mirror_are_a_semidirect_product():
+    both = hf.groups.Product((Turns(), MIRROR))
+    assert hf.testing.check_group(both, event_shape=(3,))
+    swapped = hf.groups.LinearRepresentation(np.eye(3)[[1, 0, 2]])
+    assert hf.testing.check_group(hf.groups.Product((swapped, Turns())), event_shape=(3,))
+    # (m, t) takes x to mx + Lt, and so (m, t)(m, t) is no mirror image and no shift.
+    g = (jnp.asarray(1), jnp.array([2, -1, 0]))
+    np.testing.assert_allclose(both.act(g, jnp.array([0.5, 1.0, 2.0])), [5.5, -4.0, 2.0])
+    assert (both.compose(g, g)[1] == 0).all()
+    assert "one period" in hf.groups.reference_measure(both, (3,))
+    particles = hf.groups.Product(("permutation", "translation"))
+    assert "one period" not in hf.groups.reference_measure(particles, (3, 1))
+    with pytest.raises(ValueError, match="one factor may shift"):
+        hf.groups.Product((Turns(), "translation"))
+
+
+def test_a_product_s_alignment_goes_round_the_circle():
+    both = hf.groups.Product((Turns(), MIRROR))
+    x, y = jnp.array([1.4, 0.3, 0.0]), jnp.array([1.5 - PERIOD - 3.0, 0.4, 0.0])
+    moved = both.act(both.align(x, y), x)
+    np.testing.assert_allclose(moved, [1.4 - 2 * PERIOD, 0.3, 0.0], atol=1e-5)
+
+
+def test_what_is_said_of_a_period_holds_in_a_product():
+    class Symmetric(VonMises):
+        group = hf.groups.Product((Turns(), MIRROR))
+
+        def __call__(self, x):
+            return VonMises()(x.at[:2].add(0.5))
+
+    x = points() - jnp.array([0.5, 0.5, 0.0])
+    assert hf.testing.check_energy(Symmetric())
+    alone, product = (hf.data.check_virial(each, x) for each in (VonMises(), Symmetric()))
+    shifted = hf.data.check_virial(VonMises(), x + jnp.array([0.5, 0.5, 0.0]))
+    assert alone.z > 4  # which is of the other data
+    np.testing.assert_allclose(product.mean, shifted.mean, rtol=1e-4)
+    with pytest.raises(ValueError, match="coordinates with a period"):
+        hf.Standardised.of(x, group=Symmetric.group)
+
+
+def few(network, prior, path: Any = "optimal-transport", **settings):
+    return hf.fit(
+        network, path, points(50), prior=prior, steps=1, key=jax.random.key(0), progress=False,
+        **settings,
+    )  # fmt: skip
+
+
+def test_a_density_over_a_period_needs_a_periodic_network_and_energy():
+    prior = Even()
+    with pytest.raises(ValueError, match=r"`network` \(MLP\) isn't periodic where `prior`"):
+        few("mlp", prior)
+    flow = few(RING, prior)
+    x = points(4)
+    np.testing.assert_allclose(
+        flow.log_prob(x), flow.log_prob(x + PERIOD * jnp.array([3, -1, 0])), atol=1e-3
+    )
+    for periods in (hf.groups.Trivial(), hf.groups.Product((MIRROR,))):
+        untold = hf.energies.FunctionEnergy(VonMises(), (3,), group=periods)
+        with pytest.raises(ValueError, match=r"group=prior.group"):
+            few(RING, prior, energy=untold)
+    fitted = hf.energies.FittedGaussian.fit(x, rank=1)
+    with pytest.raises(ValueError, match=r"hiflow.energies.Wrapped.fit\(points"):
+        few(RING, prior, hf.paths.Langevin(fitted, noise="own"), energy=VonMises())
+    wrapped = hf.energies.Wrapped.fit(x, family="fitted-gaussian", group=Turns(), rank=1)
+    few(RING, prior, hf.paths.Langevin(wrapped, noise="own", hessian="low-rank"))
+
+
+def test_a_coordinate_without_a_period_is_watched_beside_those_with_one():
+    from hiflow.data._mixing import mixing
+
+    x = points(800).reshape(40, 20, 3)
+    stuck = x.at[:, :, 2].add(5.0 * jnp.arange(20))
+    assert mixing(VonMises(), x, 10.0).r_hat < 1.1
+    found = mixing(hf.energies.FunctionEnergy(lambda x: 0 * x[0], (3,), group=Turns()), stuck, 10.0)
+    assert found.r_hat > 2
+    assert found.feature == "angle's sine or cosine 4"

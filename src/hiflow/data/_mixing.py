@@ -9,7 +9,8 @@ from jaxtyping import Array, Float
 
 from hiflow._programs import compiled
 from hiflow.energies import AbstractEnergy
-from hiflow.groups import AbstractGroup, SupportsPeriods
+from hiflow.groups import AbstractGroup
+from hiflow.groups._periods import periods_of
 
 # Of the features beside the energy: more are replaced by their leading principal components.
 _MOST = 8
@@ -103,10 +104,11 @@ def _features(
 def _families(group: AbstractGroup, x: Float[Array, "n *event"]) -> dict[str, Float[Array, "n k"]]:
     """Features of every point, the most telling family first."""
     found = {"coordinate": x.reshape(x.shape[0], -1)}
-    if isinstance(group, SupportsPeriods):
-        turns = 2 * jnp.pi * x / group.periods(x.shape[1:])
-        turns = turns.reshape(x.shape[0], -1)
-        found["angle's sine or cosine"] = jnp.concatenate([jnp.sin(turns), jnp.cos(turns)], axis=1)
+    if (periods := periods_of(group, x.shape[1:])) is not None:
+        flat, turning = x.reshape(len(x), -1), np.isfinite(np.ravel(periods))
+        turns = 2 * jnp.pi * flat[:, turning] / jnp.ravel(periods)[turning]
+        columns = [jnp.sin(turns), jnp.cos(turns), flat[:, ~turning]]
+        found["angle's sine or cosine"] = jnp.concatenate(columns, axis=1)
     if x.ndim == 3 and x.shape[1] > 1:
         i, j = np.triu_indices(x.shape[1], 1)
         squares = jnp.sum((x[:, i] - x[:, j]) ** 2, axis=-1)

@@ -51,6 +51,7 @@ from hiflow.energies._units import (
     species_of,
     units_of,
 )
+from hiflow.energies._wrapped import Wrapped
 
 __all__ = [
     "AbstractBenchmarkEnergy",
@@ -89,6 +90,7 @@ __all__ = [
     "SupportsUnits",
     "Thermodynamics",
     "Units",
+    "Wrapped",
     "as_event",
     "as_function",
     "load",

@@ -192,6 +192,7 @@ def _components(
         problems.note_all(where["network"], networks.registry.faults(tables["network"]))
         return None
     network = problems.tried(where["network"], made.network, tables["network"], prior, energy)
+    fitted = fitted.around(prior)
     default = shared.get("energy") if energy is None else None
     inside = Problems()
     if default is not None:

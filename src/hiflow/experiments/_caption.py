@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 from hiflow.data import PixelTransform
 from hiflow.energies import AbstractEnergy, units_of
-from hiflow.groups import SupportsPeriods
+from hiflow.groups._periods import periods_of
 from hiflow.metrics import Floor
 
 DISTANCE = (
@@ -30,7 +30,7 @@ def caption(
     convention = getattr(energy, "convention", None)
     if energy is not None and energy.group.null_modes(jnp.zeros(energy.event_shape)).shape[1]:
         where += " on the centred subspace"
-    if energy is not None and isinstance(energy.group, SupportsPeriods):
+    if energy is not None and periods_of(energy.group, energy.event_shape) is not None:
         where += " over one period of every periodic coordinate"
     if pixels is not None:
         where += (

@@ -1,6 +1,7 @@
 """Energies and Hessian providers of an experiment: of a fixed form, from a file, or made of its own
 training points."""
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ import jax
 from jaxtyping import Array, Float
 from rich.console import Console
 
-from hiflow import energies, groups, hessians
+from hiflow import energies, groups, hessians, priors
 from hiflow._arguments import Fault, faults_in
 from hiflow._disk import fingerprint, is_whole, write_json
 from hiflow._kinds import shown, wanted
 from hiflow.experiments._toml import ConfigError, Experiment, Table
+from hiflow.groups._periods import periods_of
 
 
 def is_fitted(table: object) -> bool:
@@ -79,7 +81,15 @@ class FittedEnergies:
     ):
         self.shape, self.points, self.test = shape, points, test
         self.seed, self.folder, self.console = seed, folder, console
+        self.group: groups.AbstractGroup = groups.Trivial()
         self._made: dict[str, energies.AbstractEnergy] = {}
+
+    def around(self, prior: priors.AbstractPrior) -> "FittedEnergies":
+        """The same with the periods of an arm's prior, if it has some."""
+        other = copy.copy(self)
+        if periods_of(prior.group, self.shape) is not None:
+            other.group = prior.group
+        return other
 
     def make(self, table: Any, size: int | None = None) -> energies.AbstractEnergy:
         """The energy that a table asks for: from its `file`, fitted to the first `size` points, or of a
@@ -89,7 +99,8 @@ class FittedEnergies:
         if not is_fitted(table):
             return energies.registry.make(table)
         table = {"name": table} if isinstance(table, str) else dict(table)
-        name = f"{table['name']}-{fingerprint(table=table, size=size).digest[:8]}"
+        around = {} if isinstance(self.group, groups.Trivial) else {"group": self.group}
+        name = f"{table['name']}-{fingerprint(table=table, size=size, **around).digest[:8]}"
         if name not in self._made:
             self._made[name] = self._fit(name, table, size)
         return self._made[name]
@@ -124,20 +135,24 @@ class FittedEnergies:
         _refuse(f"hessian {name!r}", _faults(cls.fit, settings, ("points", "group", "key")))
         if self.points is None:
             return cls.blank(self.shape, **settings)
-        group = groups.Trivial() if energy is None else energy.group
+        group = self.group if energy is None else energy.group
         return cls.fit(self.points[:size], group=group, key=self._key, **settings)
 
     def _fit(self, name: str, table: Table, size: int | None) -> energies.AbstractEnergy:
         settings = {key: value for key, value in table.items() if key != "name"}
         cls: Any = energies.registry.get(table["name"])
         _refuse(f"energy {table['name']!r}", _faults(cls.fit, settings, ("points", "key")))
+        kind = cls
+        if not isinstance(self.group, groups.Trivial):
+            kind, settings = energies.Wrapped, {**settings, "family": cls, "group": self.group}
         if self.points is None:
-            return cls.blank(self.shape, **settings)
+            return kind.blank(self.shape, **settings)
         place = None if self.folder is None else self.folder / f"{name}.hiflow"
         # One that is damaged is fitted again: the same points and key give the same energy.
         if place is not None and is_whole(place):
-            return energies.load(place, trust=(cls.__module__.partition(".")[0],))
-        energy = cls.fit(self.points[:size], key=self._key, **settings)
+            packages = {each.__module__.partition(".")[0] for each in (cls, type(self.group))}
+            return energies.load(place, trust=tuple(packages))
+        energy = kind.fit(self.points[:size], key=self._key, **settings)
         self._judge(energy, place, table, size)
         return energy
 

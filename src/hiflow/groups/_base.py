@@ -209,25 +209,3 @@ def linear_part(
     ```
     """
     return group.act(g, x) - group.act(g, jnp.zeros_like(x))
-
-
-def reference_measure(group: AbstractGroup, event_shape: tuple[int, ...]) -> str:
-    """In words, the measure that densities on events of this shape refer to.
-
-    **Example:**
-
-    ```pycon
-    >>> hf.groups.reference_measure(hf.groups.Translation(), (13, 3))
-    'Lebesgue measure on the 36-dimensional image of Translation.project in R^39'
-    ```
-    """
-    x = jnp.zeros(event_shape)
-    free = x.size - group.null_modes(x).shape[1]
-    if isinstance(group, SupportsPeriods):
-        return f"Lebesgue measure on R^{free}, one period of every periodic coordinate"
-    if free == x.size:
-        return f"Lebesgue measure on R^{free}"
-    return (
-        f"Lebesgue measure on the {free}-dimensional image of {type(group).__name__}.project in "
-        f"R^{x.size}"
-    )

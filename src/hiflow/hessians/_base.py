@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._summaries import Component
 from hiflow.energies import AbstractEnergy
-from hiflow.groups import AbstractGroup, Trivial
+from hiflow.groups import AbstractGroup, SupportsPeriods, Trivial
 from hiflow.registry import Registry
 from hiflow.spectrum import Spectrum
 
@@ -146,8 +146,8 @@ def low_rank_operator(
 
 
 def refuse_symmetry(energy: AbstractEnergy, *, owner: str) -> None:
-    """Raise `ValueError` unless the energy declares no symmetry."""
-    if not isinstance(energy.group, Trivial):
+    """Raise `ValueError` if the energy has a symmetry that turns directions; whole periods don't."""
+    if not isinstance(energy.group, Trivial | SupportsPeriods):
         raise ValueError(
             f"{owner} is not equivariant under {energy.group}, the symmetry of "
             f"{type(energy).__name__}: rotated data would get other paths. Use "

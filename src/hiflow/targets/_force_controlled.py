@@ -13,7 +13,7 @@ from hiflow._kinds import shown, wanted
 from hiflow.couplings import Independent, SupportsJitter
 from hiflow.data import Source, VirialReport
 from hiflow.energies import SupportsFitting
-from hiflow.groups import SupportsPeriods
+from hiflow.groups._periods import periods_of
 from hiflow.paths import AbstractPath, SupportsNoise, SupportsNoiseLevel
 from hiflow.paths._noise import is_normal
 from hiflow.targets._base import AbstractTarget, Pair, Parts, registry
@@ -183,7 +183,7 @@ def _fault(parts: Parts) -> str | None:
             f"`energy` ({type(energy).__name__}) is of the kind that is fitted to data, whose samples "
             "don't follow it exactly."
         )
-    if isinstance(energy.group, SupportsPeriods):
+    if periods_of(energy.group, energy.event_shape) is not None:
         return (
             f"`energy` ({type(energy).__name__}) has coordinates with a period, which paths cut open, "
             "and where they are cut the density isn't 0."

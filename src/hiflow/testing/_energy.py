@@ -1,6 +1,6 @@
 """The laws of an energy."""
 
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from hiflow.energies import (
     SupportsResiduals,
     SupportsSampling,
 )
+from hiflow.energies._substituted import underneath
 from hiflow.testing._compiled import compiled
 from hiflow.testing._moves import identities, violations_of_moves
 from hiflow.testing._points import relaxed_points
@@ -66,7 +67,7 @@ def check_energy(
             "hessian", "hessian(x) is the second derivative of V", found["hessian"], 10 * tolerance,
             "point",
         )  # fmt: skip
-    if isinstance(energy, SupportsResiduals):
+    if isinstance(underneath(energy), SupportsResiduals):
         report.law(
             "residuals", "half the residuals' squared norm is V up to a constant",
             found["residuals"], 10 * tolerance, "point",
@@ -114,8 +115,8 @@ def _measure(energy: AbstractEnergy, points: Array, keys: Array) -> dict[str, Ar
         if isinstance(energy, SupportsHessian):
             own = energy.hessian(x)
             found["hessian"] = largest(own - automatic) / (1 + largest(automatic))
-        if isinstance(energy, SupportsResiduals):
-            residuals = energy.residuals
+        if isinstance(underneath(energy), SupportsResiduals):
+            residuals = cast(SupportsResiduals, energy).residuals
             slope = jax.grad(lambda y: jnp.sum(residuals(y) ** 2) / 2)(x)
             found["residuals"] = largest(slope - gradient) / (1 + length)
         return found

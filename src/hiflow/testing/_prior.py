@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, PRNGKeyArray
 
-from hiflow.groups import SupportsPeriods
+from hiflow.groups._periods import periods_of
 from hiflow.priors import AbstractPrior, has_density
 from hiflow.testing._compiled import compiled
 from hiflow.testing._drawn_prior import check_draws
@@ -110,9 +110,8 @@ def _measure(prior: AbstractPrior, x: Array, keys: Array) -> dict[str, Array]:
 def _periods(prior: AbstractPrior, free: int) -> Array:
     """Of the coordinates in the basis of free directions; the coordinates themselves if any is
     periodic."""
-    if isinstance(prior.group, SupportsPeriods):
-        return prior.group.periods(prior.event_shape).ravel()
-    return jnp.full(free, jnp.inf)
+    periods = periods_of(prior.group, prior.event_shape)
+    return jnp.full(free, jnp.inf) if periods is None else periods.ravel()
 
 
 def _test_functions(y: Array, periods: Array) -> tuple[Array, Array]:

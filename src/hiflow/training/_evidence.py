@@ -12,7 +12,7 @@ from hiflow._programs import compiled
 from hiflow._statistics import spread_rows
 from hiflow.data import check_virial
 from hiflow.energies import AbstractEnergy, SupportsHessian
-from hiflow.energies._affine import innermost
+from hiflow.energies._substituted import underneath
 from hiflow.groups import AbstractGroup, SupportsAlignment, Translation, Trivial
 from hiflow.paths import AbstractGaussianPath, AbstractPath, AbstractSpectralPath, make_anchors
 from hiflow.training._components import Components
@@ -91,9 +91,9 @@ class Surroundings:
 
 
 def exact_hessian(energy: AbstractEnergy) -> str:
-    """The provider of an energy's whole Hessian, in closed form where it has one: an affine one says so
-    of any, and tables name what the energy itself has."""
-    return "analytic" if isinstance(innermost(energy).energy, SupportsHessian) else "dense"
+    """The provider of an energy's whole Hessian, in closed form where it has one. One in other
+    coordinates says so of any, and tables name what the energy itself has."""
+    return "analytic" if isinstance(underneath(energy), SupportsHessian) else "dense"
 
 
 def seen(around: Surroundings) -> Evidence:

@@ -34,7 +34,7 @@ from hiflow.training._draws_alone import check_draws_alone
 from hiflow.training._optimiser import Optimiser, Scheduled
 from hiflow.training._room import refuse_a_batch_without_room
 from hiflow.training._settings import Training
-from hiflow.training._symmetries import check_coupling, check_prior, check_subspace
+from hiflow.training._symmetries import check_coupling, check_periods, check_prior, check_subspace
 from hiflow.training._targets import check_target
 
 
@@ -216,6 +216,7 @@ def check_components(
     if energy is not None:
         check_prior(prior, energy)
     check_subspace(network, prior)
+    check_periods(network, prior, energy, getattr(path, "energy", None))
     if energy is not None:
         check_distinctions(network, prior, energy)
 

@@ -1,5 +1,7 @@
 """Whether prior, network and coupling have symmetries that go together."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,8 +9,9 @@ from jaxtyping import Array, PRNGKeyArray
 
 from hiflow._programs import compiled
 from hiflow.couplings import AbstractCoupling
-from hiflow.energies import AbstractEnergy
+from hiflow.energies import AbstractEnergy, SupportsFitting
 from hiflow.groups import AbstractGroup, linear_part
+from hiflow.groups._periods import periods_of, turns_of
 from hiflow.networks import AbstractVelocityField
 from hiflow.networks._perturbed import perturbed
 from hiflow.priors import AbstractPrior, has_density
@@ -38,6 +41,45 @@ def _check_draws(prior: AbstractPrior, energy: AbstractEnergy) -> None:
             f"of {type(energy).__name__}: a moment of its draws changed by {change:.3g} standard "
             "errors. Give it the symmetry, as EmpiricalPrior(points, group=energy.group)."
         )
+
+
+def check_periods(
+    network: AbstractVelocityField, prior: AbstractPrior, *energies: AbstractEnergy | None
+) -> None:
+    """Raise `ValueError` unless energies and network have the prior's periods: densities are normalised
+    over one of each."""
+    shape = prior.event_shape
+    if (periods := periods_of(prior.group, shape)) is None:
+        return
+    for energy in energies:
+        known = periods if energy is None else periods_of(energy.group, shape)
+        if energy is not None and (known is None or not jnp.array_equal(known, periods)):
+            raise ValueError(_without_periods(energy, prior))
+    if has_density(prior):
+        turns: Any = turns_of(prior.group)
+        for seed in range(4):
+            off, size = _inequivariance(network, prior, turns, jax.random.key(seed))
+            if off > 1e-2 * (1 + size):
+                raise ValueError(
+                    f"fit: `network` ({type(network).__name__}) isn't periodic where `prior` "
+                    f"({type(prior).__name__}) is: its velocities change by {off:.3g} over whole "
+                    "periods, so the flow's density wouldn't be normalised over one. Give it sines and "
+                    "cosines of these coordinates, as PeriodicMLP of hiflow-robotics has them."
+                )
+
+
+def _without_periods(energy: AbstractEnergy, prior: AbstractPrior) -> str:
+    name = type(energy).__name__
+    cure = f"Give it the group: {name}(..., group=prior.group), if it has that symmetry."
+    if isinstance(energy, SupportsFitting):
+        cure = (
+            f"Fit it around the circle: hiflow.energies.Wrapped.fit(points, family={name}, "
+            "group=prior.group, ...)."
+        )
+    return (
+        f"fit: `prior` ({type(prior).__name__}) has coordinates with a period, and `energy` ({name}) "
+        f"doesn't know of these periods: its group is {type(energy.group).__name__}. {cure}"
+    )
 
 
 def check_subspace(network: AbstractVelocityField, prior: AbstractPrior) -> None:
