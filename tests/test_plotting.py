@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import hiflow as hf
+from hiflow._statistics import mean_over
 
 figure = pytest.importorskip("matplotlib.figure")
 plotting = pytest.importorskip("hiflow.plotting")
@@ -35,6 +36,27 @@ def test_several_seeds_are_their_mean_with_an_error_over_seeds_and_points():
     np.testing.assert_allclose(_band(left), [4 - error, 4 + error], rtol=1e-4)
     shared, _ = plotting.learning_curves({"arm": seeds}, same_points=True).axes
     assert np.all(np.diff(_band(shared), axis=0) > 2 * error)
+
+
+def test_curves_of_seeds_on_the_same_chains_have_errors_over_these():
+    values, chains = np.array([[1.0, 1.1, 3.0, 2.9], [1.2, 1.3, 3.2, 3.3]]), [0, 0, 1, 1]
+    seeds = [
+        [{"step": s, "nfe": 9, "log_prob": (-v).tolist(), "chains": chains} for s in (10, 20)]
+        for v in values
+    ]
+    left, _ = plotting.learning_curves({"arm": seeds}, same_points=True).axes
+    expected = mean_over(list(values), [0, 0], [np.asarray(chains)] * 2)
+    np.testing.assert_allclose(np.diff(_band(left), axis=0), 2 * expected.error, rtol=1e-6)
+    assert expected.error > 1.5 * mean_over(list(values), [0, 0]).error
+
+
+def test_seeds_that_ended_at_other_steps_are_drawn_at_those_that_all_have():
+    longer = [*_rows([3, 2], [20, 40]), {**_rows([1, 1], [70, 70])[0], "step": 30}]
+    short, other = _rows([5, 4], [30, 50]), [{**row, "step": 7} for row in longer[:1]]
+    for seeds in ([longer, short], [short, longer], [longer, [*other, *short]]):
+        left, right = plotting.learning_curves({"arm": seeds}).axes
+        np.testing.assert_allclose(left.lines[0].get_xydata(), [[10, 4], [20, 3]])
+        np.testing.assert_allclose(right.lines[0].get_ydata(), [25, 45])
 
 
 def test_one_seed_has_the_error_over_its_points():

@@ -28,6 +28,8 @@ def border(owner: str, **converters: Converter) -> Callable[[Callable[P, R]], Ca
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         signature = inspect.signature(function)
+        # Chains and conditions that aren't named otherwise are those of the first points.
+        whose = next((name for name, convert in converters.items() if convert is points), None)
 
         @functools.wraps(function)
         def called(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -39,7 +41,7 @@ def border(owner: str, **converters: Converter) -> Callable[[Callable[P, R]], Ca
                 if name in bound.arguments:
                     given = bound.arguments[name]
                     bound.arguments[name] = convert(given, f"{owner}: `{name}`")
-                    if convert is points:
+                    if name == whose:
                         _bring(given, bound, signature)
             try:
                 return function(*bound.args, **bound.kwargs)

@@ -430,6 +430,16 @@ FAULTS = [
         "tests/test_compare.py::test_seeds_of_one_file_share_the_mean_energy_of_their_other_points",
     ),
     Mutation(
+        "curves of several seeds forget chains", "plotting/_comparisons.py",
+        'if "chains" in row else None', 'if "links" in row else None',
+        "tests/test_plotting.py::test_curves_of_seeds_on_the_same_chains_have_errors_over_these",
+    ),
+    Mutation(
+        "validation points bring their chains to the data", "_border.py",
+        "if name == whose:", "if convert is points:",
+        "tests/training/test_finish.py::test_validation_points_chains_are_not_the_datas",
+    ),
+    Mutation(
         "copies of points are new points", "_statistics.py",
         "np.arange(n) if chains is None else", "np.arange(n) if True else",
         "tests/test_statistics.py::test_copies_of_points_are_no_new_points",

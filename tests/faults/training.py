@@ -57,7 +57,7 @@ FAULTS = [
     ),
     Mutation(
         "an untold difference chooses among plenty", "training/_choose.py",
-        "> 2 * standard_error(more)", "> -2 * standard_error(more)",
+        "> 2 * row.error(more)", "> -2 * row.error(more)",
         "tests/training/test_choose.py::"
         "test_the_simplest_is_chosen_of_plenty_that_arent_told_apart",
     ),
@@ -79,9 +79,19 @@ FAULTS = [
     ),
     Mutation(
         "fewer steps by chance", "training/_scores.py",
-        "not self.mean(most) - self.mean(few) <= standard_error(more)", "True",
+        "not self.mean(most) - self.mean(few) <= self.error(more)", "True",
         "tests/training/test_choose.py"
         "::test_the_least_decides_and_fewer_steps_only_if_they_are_told_apart",
+    ),
+    Mutation(
+        "trials count points of one chain as independent", "training/_scores.py",
+        "standard_error(more, self.chains)", "standard_error(more)",
+        "tests/training/test_choose.py::test_points_of_one_chain_count_once",
+    ),
+    Mutation(
+        "the chains of other points in trials", "training/_trials.py",
+        "self.chains[out] for _, out", "self.chains[: len(out)] for _, out",
+        "tests/training/test_choose.py::test_points_of_one_chain_count_once",
     ),
     Mutation(
         "an energy judges by points that were never its samples", "training/_moved.py",

@@ -12,12 +12,12 @@ from scipy.stats import multivariate_normal
 
 import hiflow as hf
 from hiflow.training._candidates import Candidate, candidates
-from hiflow.training._choose import _choice
+from hiflow.training._choose import _choice, _with_judges
 from hiflow.training._evidence import Surroundings, exact_hessian, left_out, seen
 from hiflow.training._moved import _memory, judges, moved
 from hiflow.training._preflight import in_units, make_components, make_ready
 from hiflow.training._scores import Row
-from hiflow.training._trials import Trials, splits_of
+from hiflow.training._trials import Trials, splits_of, trials_of
 
 KEY = jax.random.key(0)
 RING = hf.energies.Ring()
@@ -185,6 +185,25 @@ def test_the_reason_tells_after_how_many_steps_each_was_judged(keep):
     b.nll[8] = np.array([0.5, 1.5, 2.0])
     assert "8 steps, a mean NLL of 1.333 nats" in _choice([a, b], trials, "").reason
     assert _choice([a, b], trials, "").reason.endswith("of the others a has +0.833 ± 0.726.")
+
+
+@pytest.mark.parametrize("judge", ["left-out", "moved"])
+def test_points_of_one_chain_count_once(judge):
+    labels = np.arange(12) % 4
+    data = hf.data.Samples(POINTS, labels)
+    given = FAST | LESS | {"energy": RING, "training": None}
+    del given["finalists"]
+    trials = trials_of("choose_path", SMALL, "optimal-transport", data, **given)
+    order = np.concatenate([out for _, out in trials.splits])
+    if judge == "moved":
+        trials, _ = _with_judges(trials, judge, None)
+        order = np.arange(12)
+    row = Row(Candidate("a", "optimal-transport"))
+    trials.score_one(row, 1)
+    np.testing.assert_array_equal(row.chains, labels[order])
+    more = np.asarray(POINTS[order, 0])
+    assert row.error(more) == hf.metrics.standard_error(more, labels[order])
+    assert row.told(more).endswith(f"± {row.error(more):.3f}")
 
 
 class NoHessian(hf.energies.AbstractEnergy):

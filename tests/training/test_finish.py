@@ -163,6 +163,21 @@ def test_path_gradients_of_an_energy_that_the_points_do_not_follow_are_warned_of
     hf.finish(flow_of(), repeated, **few)
 
 
+def test_validation_points_chains_are_not_the_datas(monkeypatch):
+    found = []
+    monkeypatch.setattr(
+        "hiflow.training._finish.warn_if_inconsistent", lambda *given: found.append(given[2])
+    )
+    energy = hf.energies.Gaussian(jnp.array([1.0, -1.0]), 4 * jnp.eye(2))
+    few = {"key": KEY, "steps": 1, "estimator": "path", "energy": energy}
+    held_out: Any = hf.data.Samples(OTHERS, np.arange(30) // 10)
+    hf.finish(flow_of(), POINTS, validation=held_out, **few)
+    data: Any = hf.data.Samples(POINTS, np.arange(40) // 10)
+    hf.finish(flow_of(), data, validation=held_out, **few)
+    assert found[0] is None
+    np.testing.assert_array_equal(found[1], data.chains)
+
+
 def test_a_path_gradients_loss_is_the_likelihood():
     energy = hf.energies.Gaussian(jnp.zeros(2), jnp.eye(2))
     weights, _ = eqx.partition(flow_of().network, eqx.is_inexact_array)

@@ -259,7 +259,8 @@ def _kept(member: Member, name: str, make: Callable[[], T]) -> T:
 def _sweep(member: Member, size: int, energy: AbstractEnergy | None) -> list[Row]:
     """NLL and NFE by setting; the first row is the reference, at tight tolerances."""
     flow, (_, test) = member.flow(), samples_of(member, energy)
-    told = None if test.condition is None or not member.is_told else test.condition[:size]
+    test = test[:size]
+    told = test.condition if member.is_told else None
     settings: dict[str, dict[str, Any]] = {
         f"tolerance {x:.0e}": {"rtol": x, "atol": x} for x in (_TIGHT, *TOLERANCES)
     }
@@ -267,7 +268,7 @@ def _sweep(member: Member, size: int, energy: AbstractEnergy | None) -> list[Row
     rows = []
     for name, given in settings.items():
         found = negative_log_likelihood(
-            flow, test.points[:size], condition=told, **given, solver=diffrax.Tsit5()
+            flow, test.points, chains=test.chains, condition=told, **given, solver=diffrax.Tsit5()
         )
         rows.append({"setting": name, **dataclasses.asdict(found)})
     return rows

@@ -104,7 +104,7 @@ def _evaluated(
         found = held_out_score(flow, points, chains=chains, condition=condition, **settings)
         scores = dataclasses.asdict(found)
         if pixels is not None and isinstance(found, NLL):
-            scores |= bits_per_dim(pixels, scores["log_prob"], points)
+            scores |= bits_per_dim(pixels, scores["log_prob"], samples)
         if chains is not None:
             scores["chains"] = chains.tolist()
         parts = parts_of(experiment, label)

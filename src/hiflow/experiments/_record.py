@@ -7,12 +7,11 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 from rich.console import Console
 
 from hiflow import data
+from hiflow._statistics import mean_of
 from hiflow.experiments._run_folder import Row, readable_rows
-from hiflow.metrics import standard_error
 from hiflow.training import History, Moment
 
 _HISTORY = "history.jsonl"
@@ -94,7 +93,7 @@ class Record:
             )
             return
         if self.pixels is not None:
-            row = row | bits_per_dim(self.pixels, row["log_prob"], self.test.points)
+            row = row | bits_per_dim(self.pixels, row["log_prob"], self.test)
         if self.test.chains is not None:
             row = row | {"chains": np.unique(self.test.chains, return_inverse=True)[1].tolist()}
         self._keep(row, losses)
@@ -120,8 +119,9 @@ def of_validation(row: Row) -> Row:
 
 
 def bits_per_dim(
-    pixels: data.PixelTransform, log_prob: Sequence[float], points: Array
+    pixels: data.PixelTransform, log_prob: Sequence[float], test: data.Samples
 ) -> dict[str, float]:
-    """The same likelihoods as bits per dimension of the pixels, mean and standard error."""
-    bits = jax.vmap(pixels.bits_per_dim)(jnp.asarray(log_prob), points)
-    return {"bits": float(bits.mean()), "bits_se": standard_error(bits)}
+    """The same likelihoods as bits per dimension of the pixels, with the error of their mean."""
+    bits = jax.vmap(pixels.bits_per_dim)(jnp.asarray(log_prob), test.points)
+    mean = mean_of(bits, test.chains)
+    return {"bits": mean.value, "bits_se": mean.error}

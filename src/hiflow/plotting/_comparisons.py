@@ -31,7 +31,8 @@ def learning_curves(
     **Arguments:**
 
     - `histories`: label to one history per seed, as `fit` gives them to its callbacks. Seeds are drawn
-      as their mean with a 68.3 % confidence band, over seeds and test points together.
+      as their mean with a 68.3 % confidence band, over seeds and test points together, at the steps that
+      all of them have. Rows may tell `chains`, a label for every test point.
     - `floor`: bounds of the lowest NLL possible, drawn as a line or band.
     - `same_points`: whether all seeds were scored on the same test points; else each has its own.
     - `origins`: label to which points of one pool, such as a file, each seed was scored on.
@@ -51,25 +52,27 @@ def learning_curves(
     left, right = figure.subplots(1, 2)
     for k, (label, seeds) in enumerate(histories.items()):
         look = style(k)
-        steps = np.array([row["step"] for row in seeds[0]])
-        nfe = np.array([[row["nfe"] for row in rows] for rows in seeds])
+        known = [{row["step"]: row for row in rows} for rows in seeds]
+        steps = [step for step in known[0] if all(step in rows for rows in known)]
         tests = [0] * len(seeds) if same_points else list(range(len(seeds)))
         # One seed's own error counts its chains too.
         found = [
             mean_over(
                 [-np.asarray(row["log_prob"], float) for row in rows],
                 tests,
+                [np.asarray(row["chains"]) if "chains" in row else None for row in rows],
                 origins=None if origins is None else origins[label],
             )
             if len(rows) > 1
             else Mean(rows[0]["nll"], rows[0]["nll_se"])
-            for rows in ([seed[at] for seed in seeds] for at in range(len(steps)))
+            for rows in ([seed[step] for seed in known] for step in steps)
         ]
-        nll, error = np.transpose(found)
+        nll, error = np.reshape(found, (-1, 2)).T
+        nfe = [np.mean([seed[step]["nfe"] for seed in known]) for step in steps]
         left.plot(steps, nll, **look, label=label)
         band = steps, nll - error, nll + error
         left.fill_between(*band, color=look["color"], alpha=0.2, linewidth=0)
-        right.plot(steps, nfe.mean(0), **look, label=label)
+        right.plot(steps, nfe, **look, label=label)
     if floor is not None:
         low, high = floor = Floor(*floor)
         left.axhspan(low, max(high, low + 1e-9), color="0.6", alpha=0.5, linewidth=1, label="floor")

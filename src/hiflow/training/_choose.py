@@ -12,7 +12,6 @@ from hiflow import _border, energies, networks, priors
 from hiflow._border import border
 from hiflow._checks import one_of
 from hiflow._kinds import accepted
-from hiflow._statistics import standard_error
 from hiflow.energies import AbstractEnergy
 from hiflow.networks import AbstractVelocityField
 from hiflow.paths import AbstractPath
@@ -23,7 +22,7 @@ from hiflow.training._candidates import PLENTY, Candidate, candidates
 from hiflow.training._choice import Choice
 from hiflow.training._evidence import seen
 from hiflow.training._moved import judges
-from hiflow.training._scores import Row, tried, why_none, with_error
+from hiflow.training._scores import Row, tried, why_none
 from hiflow.training._settings import Training
 from hiflow.training._trials import (
     MANY,
@@ -203,7 +202,7 @@ def _with_judges(trials: Trials, judge: str, folds: int | None) -> tuple[Trials,
     if judge == "left-out" or (judge == "auto" and enough):
         return trials, ""
     key = jax.random.fold_in(trials.key, _JUDGES)
-    points, why = judges(trials.ready.energy, trials.points, key)
+    points, why = judges(trials.ready.energy, trials.points, key, trials.chains)
     if judge == "moved" and points is None:
         raise ValueError(
             "choose_path: `judge` is 'moved', which takes an `energy` that the data are samples of; "
@@ -235,7 +234,7 @@ def _choice(rows: Sequence[Row], trials: Trials, evidence: str) -> Choice:
 def _is_worse(row: Row, other: Row) -> bool:
     """By two standard errors, paired over the points."""
     more = row.best - other.best
-    return float(more.mean()) > 2 * standard_error(more)
+    return float(more.mean()) > 2 * row.error(more)
 
 
 def _reason(best: Row, rows: Sequence[Row], trials: Trials, steps: int) -> str:
@@ -247,7 +246,7 @@ def _reason(best: Row, rows: Sequence[Row], trials: Trials, steps: int) -> str:
         return f"{words}; nothing else could be trained."
     next_one = min(others, key=lambda row: row.least)
     more = next_one.best - best.best
-    told = f"{next_one.candidate.label} has {with_error(more)}"
+    told = f"{next_one.candidate.label} has {best.told(more)}"
     if next_one.steps != best.steps:
         told += f" after {next_one.steps:,} steps"
     if more.mean() < 0:

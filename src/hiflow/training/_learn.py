@@ -23,7 +23,7 @@ from hiflow.training._choice import Choice
 from hiflow.training._evidence import seen
 from hiflow.training._kept_trials import KeptTrials
 from hiflow.training._ranges import Range, check_ends, ranges_of
-from hiflow.training._scores import Row, tried, why_none, with_error
+from hiflow.training._scores import Row, tried, why_none
 from hiflow.training._search import GIVEN, Search
 from hiflow.training._settings import Training
 from hiflow.training._trials import Trials, optional_size, refuse_conditions, trials_of
@@ -220,4 +220,4 @@ def _gain(best: Row, rows: Sequence[Row], steps: int) -> str:
         return f"none of {len(rows) - 1} other trials is better"
     if steps not in given.nll or not np.isfinite(given.mean(steps)):
         return f"{GIVEN} it has none ({given.trouble})"
-    return f"{GIVEN} it has {with_error(given.nll[steps] - best.nll[steps])}"
+    return f"{GIVEN} it has {best.told(given.nll[steps] - best.nll[steps])}"

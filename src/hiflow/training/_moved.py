@@ -27,8 +27,8 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow._programs import compiled
-from hiflow._statistics import standard_error
 from hiflow.data._hmc import HMCSettings, run_chains
+from hiflow.data._virial import mean_over_chains
 from hiflow.energies import AbstractEnergy, HostEnergy, SupportsFitting
 from hiflow.groups._periods import within_a_period
 
@@ -48,17 +48,18 @@ class Moved:
 
     - `points`: first each point's first, then each point's second, and so on.
     - `correlation`: with where they began. `heat`: by how much the energy rose, for every point that was
-      moved, in the mean over where it went.
+      moved, in the mean over where it went. `chains`: of the points, if they aren't independent.
     """
 
     points: Float[Array, "moved *event"]
     correlation: float
     heat: np.ndarray
+    chains: np.ndarray | None = None
 
     @property
     def fault(self) -> str | None:
         """Why they can't judge, if they can't."""
-        rise, error = float(self.heat.mean()), standard_error(self.heat)
+        rise, error = mean_over_chains(self.heat, self.chains)
         if not abs(rise) <= _ERRORS * error:
             words = "the data aren't samples of the energy, which moves them by"
             return f"{words} {rise:+.2g} ± {error:.1g} kT"
@@ -69,7 +70,10 @@ class Moved:
 
 
 def judges(
-    energy: AbstractEnergy | None, x: Float[Array, "n *event"], key: PRNGKeyArray
+    energy: AbstractEnergy | None,
+    x: Float[Array, "n *event"],
+    key: PRNGKeyArray,
+    chains: np.ndarray | None = None,
 ) -> tuple[Array | None, str]:
     """Points that the energy moves from the data, to judge by; or `None`, and why not, in words."""
     if energy is None:
@@ -79,7 +83,7 @@ def judges(
     if any(isinstance(part, HostEnergy) for part in _parts(energy)):
         return None, "the energy is calculated on the host, too dear to move points by"
     try:
-        found = moved(energy, x, key)
+        found = dataclasses.replace(moved(energy, x, key), chains=chains)
     except (ValueError, FloatingPointError) as error:
         return None, f"the energy can't move the points: {str(error).splitlines()[0][:120]}"
     return (found.points, "") if found.fault is None else (None, found.fault)

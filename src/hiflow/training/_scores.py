@@ -14,11 +14,13 @@ from hiflow.training._choice import Tried
 @dataclasses.dataclass
 class Row:
     """A candidate, with the NLL of every point that was left out, by the number of steps; with judges,
-    of every point from which they were moved, in the mean over where it went."""
+    of every point from which they were moved, in the mean over where it went. `chains` are those of
+    these points, if they aren't independent."""
 
     candidate: Candidate
     nll: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
     failed: str | None = None
+    chains: np.ndarray | None = None
 
     @property
     def why_not(self) -> str | None:
@@ -42,8 +44,17 @@ class Row:
         most = max(self.nll)
         few = min(self.nll, key=self.mean)
         more = self.nll[most] - self.nll[few]
-        told = len(more) > 1 and not self.mean(most) - self.mean(few) <= standard_error(more)
+        told = len(more) > 1 and not self.mean(most) - self.mean(few) <= self.error(more)
         return few if told else most
+
+    def error(self, more: np.ndarray) -> float:
+        """The standard error of a mean over its points."""
+        return standard_error(more, self.chains)
+
+    def told(self, more: np.ndarray) -> str:
+        """The mean of differences over its points, with its standard error."""
+        error = f" ± {self.error(more):.3f}" if len(more) > 1 else ""
+        return f"{more.mean():+.3f}{error}"
 
     @property
     def least(self) -> float:
@@ -59,12 +70,6 @@ class Row:
 def why_none(rows: Sequence[Row]) -> str:
     """What became of rows of which none can be used, in words."""
     return "; ".join(f"{row.candidate.label}: {row.trouble}" for row in rows)
-
-
-def with_error(more: np.ndarray) -> str:
-    """The mean of differences over points, with its standard error."""
-    error = f" ± {standard_error(more):.3f}" if len(more) > 1 else ""
-    return f"{more.mean():+.3f}{error}"
 
 
 def tried(row: Row) -> Tried:

@@ -53,6 +53,7 @@ class Trials:
     - `kept`: what trials have found already.
     - `judges`: points that judge what all of the `points` train, in place of the splits: where all of
       these were moved to, once or several times.
+    - `chains`: the Markov chain of every point, if they aren't independent.
     """
 
     ready: Ready
@@ -63,6 +64,7 @@ class Trials:
     progress: bool
     kept: KeptTrials = dataclasses.field(default_factory=KeptTrials)
     judges: Float[Array, "moved *event"] | None = None
+    chains: np.ndarray | None = None
 
     @property
     def around(self) -> Surroundings:
@@ -99,6 +101,7 @@ class Trials:
             return
         try:
             row.nll[steps] = self._scored(row.candidate, steps)
+            row.chains = self._chains
         except _FAILURES as error:
             row.failed = f"it fails: {first_line(error)}"
 
@@ -111,6 +114,13 @@ class Trials:
         with Progress(transient=True, disable=quiet) as progress:
             task = progress.add_task(f"trials of {steps:,} steps", total=number)
             yield lambda: progress.advance(task)
+
+    @property
+    def _chains(self) -> np.ndarray | None:
+        """Those of the points that judge, as `_judged` has them in order."""
+        if self.chains is None or self.judges is not None:
+            return self.chains
+        return np.concatenate([self.chains[out] for _, out in self.splits])
 
     def _scored(self, candidate: Candidate, steps: int) -> np.ndarray:
         """Of all points that are left out, unless it is known."""
@@ -189,7 +199,9 @@ def trials_of(
     check_data(ready, {"data": points}, chains)
     refuse_without_density(ready.prior, owner)
     splits = list(splits_of(len(points), chains, folds, key, owner))
-    return Trials(ready, points, splits, as_solver(solver_settings), key, progress)
+    labels = None if chains is None else np.asarray(chains)
+    solver = as_solver(solver_settings)
+    return Trials(ready, points, splits, solver, key, progress, chains=labels)
 
 
 def refuse_conditions(
