@@ -233,6 +233,20 @@ def test_a_density_over_a_period_needs_a_periodic_network_and_energy():
     few(RING, prior, hf.paths.Langevin(wrapped, noise="own", hessian="low-rank"))
 
 
+def test_a_group_of_no_period_has_none():
+    """As that of an arm whose joints all have limits."""
+
+    class Limited(hf.groups.Trivial):
+        def periods(self, event_shape):
+            return np.full(event_shape, np.inf)
+
+    group = Limited()
+    assert "one period" not in hf.groups.reference_measure(group, (3,))
+    assert hf.Standardised.of(points(20), group=group).scale.shape == (3,)
+    prior = hf.priors.FunctionPrior(box, (3,), group=group)
+    few("mlp", prior, energy=hf.energies.FunctionEnergy(VonMises(), (3,)))
+
+
 def test_a_coordinate_without_a_period_is_watched_beside_those_with_one():
     from hiflow.data._mixing import mixing
 
