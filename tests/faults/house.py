@@ -430,6 +430,11 @@ FAULTS = [
         "tests/test_compare.py::test_seeds_of_one_file_share_the_mean_energy_of_their_other_points",
     ),
     Mutation(
+        "a family's arms are chosen over other seeds", "experiments/_comparison.py",
+        "if len(group) == most]", "if group]",
+        "tests/test_compare.py::test_a_familys_best_is_chosen_over_the_same_seeds",
+    ),
+    Mutation(
         "curves of several seeds forget chains", "plotting/_comparisons.py",
         'if "chains" in row else None', 'if "links" in row else None',
         "tests/test_plotting.py::test_curves_of_seeds_on_the_same_chains_have_errors_over_these",
