@@ -134,8 +134,8 @@ FAULTS = [
         "tests/test_compare.py::test_validation_points_are_a_draw_of_their_own",
     ),
     Mutation(
-        "the worst of a family", "experiments/_comparison.py", "return [min(group, key=",
-        "return [max(group, key=",
+        "the worst of a family", "experiments/_comparison.py", "return min(groups, key=nll)",
+        "return max(groups, key=nll)",
         "tests/test_compare.py::test_a_familys_best_is_chosen_by_validation",
     ),
     Mutation(
