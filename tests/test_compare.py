@@ -1,5 +1,6 @@
 """Run folders side by side, as a user compares them."""
 
+import dataclasses
 import io
 import json
 import re
@@ -123,6 +124,29 @@ def test_a_familys_best_is_chosen_by_validation(runs):
     assert best["family"] == "Relaxed"
     other = next(row for row in rows.values() if row["family"] and row["label"] != best["label"])
     assert best["validation"] < other["validation"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "best"),
+    [
+        ([1.0, 9.0], [2.0, 2.0], "Relaxed, s 0.3"),
+        ([1.0, 9.0], [2.0], "Relaxed, s 1"),  # Of seed 1, which is hard for all, it has none.
+        ([3.0, 9.0], [2.0], "Relaxed, s 1"),  # Nor is it known to do without failing.
+        ([2.0], [1.0], "Relaxed, s 0.3"),
+        ([np.nan, 1.0], [2.0, 2.0], "Relaxed, s 0.3"),
+        ([np.nan, 1.0], [np.inf, 2.0], "Relaxed, s 1"),
+    ],
+)
+def test_a_familys_best_is_chosen_over_the_same_seeds(runs, one, other, best):
+    found = compare([runs / "both"])
+    values = {"Relaxed, s 1": one, "Relaxed, s 0.3": other}
+    members = [
+        dataclasses.replace(member, validation=values[member.label][member.seed])
+        for member in found.members
+        if member.label in values and member.seed < len(values[member.label])
+    ]
+    ours = experiments.Comparison(members, found.energy, "Relaxed, s 1")
+    assert [row["label"] for row in ours.choices()] == [best]
 
 
 def test_validation_points_are_a_draw_of_their_own(runs):

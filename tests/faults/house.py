@@ -134,8 +134,8 @@ FAULTS = [
         "tests/test_compare.py::test_validation_points_are_a_draw_of_their_own",
     ),
     Mutation(
-        "the worst of a family", "experiments/_comparison.py", "return [min(group, key=",
-        "return [max(group, key=",
+        "the worst of a family", "experiments/_comparison.py", "return min(groups, key=nll)",
+        "return max(groups, key=nll)",
         "tests/test_compare.py::test_a_familys_best_is_chosen_by_validation",
     ),
     Mutation(
@@ -428,6 +428,11 @@ FAULTS = [
         "the mean energy of one file's points is of no other seed", "experiments/_comparison.py",
         "[each.pooled for each in known]", "None",
         "tests/test_compare.py::test_seeds_of_one_file_share_the_mean_energy_of_their_other_points",
+    ),
+    Mutation(
+        "a family's arms are chosen over other seeds", "experiments/_comparison.py",
+        "if len(group) == most]", "if group]",
+        "tests/test_compare.py::test_a_familys_best_is_chosen_over_the_same_seeds",
     ),
     Mutation(
         "curves of several seeds forget chains", "plotting/_comparisons.py",

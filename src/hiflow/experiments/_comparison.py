@@ -96,12 +96,17 @@ class Comparison:
         return [{**nothing, "label": label, "failed": self._failed(label)} for label in labels]
 
     def choices(self) -> list[Row]:
-        """The row of each family's best arm by validation, families in order."""
-        families: dict[Any, list[Row]] = {}
-        for row in self.rows():
-            if row["family"] and row["validation"] is not None:
-                families.setdefault((row["family"], row["variant"]), []).append(row)
-        return [min(group, key=lambda row: row["validation"]) for group in families.values()]
+        """The row of each family's best arm by validation, families in order. One that failed for a
+        seed isn't chosen where another has them all."""
+        families: dict[Any, list[list[Member]]] = {}
+        for group in self._groups().values():
+            if group[0].family and any(member.validation is not None for member in group):
+                families.setdefault((group[0].family, group[0].variant), []).append(group)
+        best = [_best(groups)[0].label for groups in families.values()]
+        return sorted(
+            (row for row in self.rows() if row["label"] in best),
+            key=lambda row: best.index(row["label"]),
+        )
 
     def shown(self) -> dict[str, list[Member]]:
         """Label to members of the arms that figures show: all but those that were not their family's
@@ -234,6 +239,20 @@ class Comparison:
         points = [mine.nll - other.nll for mine, other in pairs]
         found = _mean(points, [mine for mine, _ in pairs])
         return {"difference": found.value, "difference_se": found.error}
+
+
+def _best(groups: list[list[Member]]) -> list[Member]:
+    """The arm of the least validation NLL among those that have the most seeds, over seeds that all of
+    these have: other seeds have other data."""
+    most = max(map(len, groups))
+    groups = [group for group in groups if len(group) == most]
+    shared = set.intersection(*({member.seed for member in group} for group in groups))
+
+    def nll(group: list[Member]) -> float:
+        mean = _mean_of(m.validation for m in group if m.seed in shared or not shared)
+        return mean if mean is not None and np.isfinite(mean) else float("inf")
+
+    return min(groups, key=nll)
 
 
 def _nll_of(row: Row) -> str:
