@@ -233,6 +233,19 @@ def test_a_density_over_a_period_needs_a_periodic_network_and_energy():
     few(RING, prior, hf.paths.Langevin(wrapped, noise="own", hessian="low-rank"))
 
 
+def test_samples_in_another_turn_are_no_further():
+    """Nor are test points across the seam; the coordinate without a period counts as ever."""
+    prior = hf.priors.EmpiricalPrior(points(50), group=Turns())
+    flow = few("mlp", prior)
+    x = np.asarray(points(60), float)
+    scores: Any = [
+        hf.metrics.held_out_score(flow, jnp.asarray(y))
+        for y in (x, x + PERIOD * np.array([2, -1, 0]), x + np.array([0, 0, PERIOD]))
+    ]
+    np.testing.assert_allclose(scores[0].distance, scores[1].distance, rtol=1e-4)
+    assert scores[2].distance > scores[0].distance + 1
+
+
 def test_a_group_of_no_period_has_none():
     """As that of an arm whose joints all have limits."""
 
