@@ -328,3 +328,18 @@ def test_failures_of_the_calculator_are_told(wrap):
     )
     with pytest.raises(RuntimeError, match=told):
         jax.block_until_ready(wrap(energy)(shaken(energy)))
+
+
+class Total(EMT):
+    """Energies of all electrons."""
+
+    def calculate(self, *args, **kwargs):
+        super().calculate(*args, **kwargs)
+        for name in ("energy", "free_energy"):
+            self.results[name] = self.results[name] - 60_000.0
+
+
+def test_digits_that_single_precision_loses_are_told(x64):
+    AseEnergy("H2O", Total())
+    with jax.enable_x64(False), pytest.warns(UserWarning, match=r"-59997.* eV float32 keeps .* kT"):
+        AseEnergy("H2O", Total())

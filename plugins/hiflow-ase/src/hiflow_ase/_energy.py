@@ -1,6 +1,7 @@
 """The potential energy surface of an ASE calculator, in units of kT."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any, final
 
@@ -15,6 +16,9 @@ from jaxtyping import Array, Float
 
 from hiflow_ase._inputs import as_atoms, as_calculator
 from hiflow_ase._molecule import Molecule
+
+# Steps of the energy, in kT, that are too small to matter.
+_LOST = 0.05
 
 
 @final
@@ -75,7 +79,7 @@ class AseEnergy(AbstractEnergy):
         self.molecule = Molecule(
             as_atoms(atoms, frame), *as_calculator(calculator, calculator_options)
         )
-        self.molecule.try_out()
+        _warn_of_lost_digits(self.molecule.try_out(), self.temperature)
         shape = (len(self.molecule.atoms), 3)
         self.surface = HostEnergy(
             self.molecule.energy_and_forces, shape, _group(self.molecule.atoms),
@@ -142,6 +146,21 @@ class AseEnergy(AbstractEnergy):
 def _group(atoms: Atoms) -> Product:
     species = tuple(atoms.numbers.tolist())
     return Product((Permutation(species), Rotation(3, reflections=True), Translation()))
+
+
+def _warn_of_lost_digits(energy: float, temperature: Any) -> None:
+    """Total energies, of all electrons, are large numbers of which small differences count."""
+    dtype = jnp.result_type(float)
+    step = abs(energy) * float(jnp.finfo(dtype).eps)
+    if isinstance(temperature, Tracer) or step <= _LOST * units.kB * float(temperature):
+        return
+    warnings.warn(
+        f"AseEnergy: of energies of {energy:.6g} eV {dtype} keeps steps of "
+        f"{step / (units.kB * float(temperature)):.2g} kT, which weights and densities then have for "
+        "noise; forces are good. Say jax.config.update('jax_enable_x64', True), or subtract a constant "
+        "in the calculator.",
+        stacklevel=3,
+    )
 
 
 def _refuse_electronvolts(temperature: Any) -> None:

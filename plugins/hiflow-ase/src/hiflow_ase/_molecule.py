@@ -37,8 +37,9 @@ class Molecule:
     def __repr__(self) -> str:
         return f"{self.label} for {self.atoms.get_chemical_formula()}"
 
-    def try_out(self) -> None:
-        """**Raises:** `ValueError` unless energy and forces are finite at the molecule's positions."""
+    def try_out(self) -> float:
+        """The energy at the molecule's positions, in eV. **Raises:** `ValueError` unless it and the
+        forces are finite there."""
         try:
             value, forces = self.energy_and_forces(self.atoms.positions)
         except Exception as error:
@@ -52,6 +53,7 @@ class Molecule:
                 f"AseEnergy: {self!r} gives an energy of {value} eV at the positions of `atoms`, "
                 "or forces that aren't finite. Do atoms overlap? Positions are in Å."
             )
+        return value
 
     def at(self, x: Float[np.ndarray, "atoms 3"]) -> Atoms:
         """A copy of the molecule at these positions, with the calculator. Hold the lock."""
