@@ -78,10 +78,7 @@ class Standardised(Component):
         **Raises:** `ValueError` if all points are the same, the group has periods, which no scaling
         keeps, or it doesn't allow `how`.
         """
-        if periods_of(group, points.shape[1:]) is not None:
-            raise ValueError(
-                "standardise: coordinates with a period can't be scaled; leave `standardise` out."
-            )
+        refuse_periods(group, points.shape[1:])
         points = jax.vmap(group.project)(points)
         shift = _shift(points, group)
         centred = np.asarray(jax.vmap(group.project)(points - shift), np.float64)
@@ -129,6 +126,14 @@ class Standardised(Component):
             return self.energy(leaf) if isinstance(leaf, AbstractEnergy) else leaf
 
         return jax.tree.map(changed, tree, is_leaf=lambda leaf: isinstance(leaf, AbstractEnergy))
+
+
+def refuse_periods(group: AbstractGroup, event_shape: tuple[int, ...]) -> None:
+    """Raise `ValueError` for coordinates that come back to themselves."""
+    if periods_of(group, event_shape) is not None:
+        raise ValueError(
+            "standardise: coordinates with a period can't be scaled; leave `standardise` out."
+        )
 
 
 def scale_complaint(points: Float[Array, "n *event"], prior: AbstractPrior) -> str | None:

@@ -222,6 +222,8 @@ def test_a_density_over_a_period_needs_a_periodic_network_and_energy():
     np.testing.assert_allclose(
         flow.log_prob(x), flow.log_prob(x + PERIOD * jnp.array([3, -1, 0])), atol=1e-3
     )
+    with pytest.raises(ValueError, match="a period can't be scaled"):
+        few(RING, prior, standardise=True)
     for periods in (hf.groups.Trivial(), hf.groups.Product((MIRROR,))):
         untold = hf.energies.FunctionEnergy(VonMises(), (3,), group=periods)
         with pytest.raises(ValueError, match=r"group=prior.group"):

@@ -25,7 +25,7 @@ from hiflow.paths import (
 )
 from hiflow.paths._noise import is_for
 from hiflow.priors import AbstractPrior
-from hiflow.standardisation import Standardised
+from hiflow.standardisation import Standardised, refuse_periods
 from hiflow.targets import AbstractTarget, Parts
 from hiflow.time_samplers import AbstractTimeSampler
 from hiflow.training._components import make_components as make_components
@@ -94,6 +94,8 @@ def make_ready(
         energy = getattr(path, "energy", None)
     _check_ignored(training)
     check_components(network, path, prior, energy)
+    if training.standardise is not False:
+        refuse_periods(prior.group, prior.event_shape)
     if training.stops_or_keeps and training.validate_at == ():
         raise ValueError(
             f"fit: {training.selecting} judges by validations, and `validate_at` asks for none before "
