@@ -330,13 +330,14 @@ def test_a_history_without_a_number_of_every_point_is_refused(runs):
         history.write_text(kept)
 
 
-def test_a_run_takes_no_arms_of_other_test_points(runs):
+@pytest.mark.parametrize("kind", ["test", "training"])
+def test_a_run_takes_no_arms_of_other_points(runs, kind):
     described = runs / "third" / "seed-2" / "data.json"
     kept = described.read_text()
-    described.write_text(kept.replace('"test_points": "', '"test_points": "0'))
+    described.write_text(kept.replace(f'"{kind}_points": "', f'"{kind}_points": "0'))
     what = experiments.read(runs / "ring.toml")
     try:
-        with pytest.raises(ValueError, match="the test points are others than before"):
+        with pytest.raises(ValueError, match=f"the {kind} points are others than before"):
             experiments.train(what, runs / "third", seeds=[2], resume=True)
     finally:
         described.write_text(kept)

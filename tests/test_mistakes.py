@@ -197,6 +197,49 @@ def test_lists_samples_and_double_precision_are_points():
     np.testing.assert_allclose(found.nll, -expected.mean(), rtol=1e-6)
 
 
+FOREIGN = {
+    "big-endian": np.asarray(POINTS, ">f4"),
+    "big-endian-double": np.asarray(POINTS, ">f8"),
+    "long": np.asarray(POINTS, np.longdouble),
+}
+
+
+@pytest.mark.parametrize("points", FOREIGN.values(), ids=FOREIGN)
+def test_numbers_of_other_machines_are_numbers(points, tmp_path):
+    expected = fit(data=POINTS, steps=2, batch_size=4).log_prob(POINTS)
+    np.testing.assert_array_equal(FLOW.log_prob(points), FLOW.log_prob(POINTS))
+    assert hf.data.check_virial(ENERGY, points) == hf.data.check_virial(ENERGY, POINTS)
+    np.save(tmp_path / "points.npy", points)
+    np.save(tmp_path / "others.npy", points + 1)
+    on_disk, apart = (np.load(tmp_path / f"{n}.npy", mmap_mode="r") for n in ("points", "others"))
+    for same in (points, hf.data.Samples(points), on_disk):
+        flow = fit(data=same, validation=apart, steps=2, batch_size=4)
+        np.testing.assert_array_equal(flow.log_prob(POINTS), expected)
+
+
+def test_conditions_of_other_machines_are_conditions():
+    rows = np.arange(len(POINTS)) % 2
+    settings = {"data": POINTS, "steps": 2, "batch_size": 4}
+    flows = [fit(**settings, condition=rows.astype(kind)) for kind in (">i8", "<i4")]
+    scores = [flow.log_prob(POINTS, condition=rows) for flow in flows]
+    np.testing.assert_array_equal(*scores)
+
+
+MASKED = np.ma.masked_greater(np.asarray(POINTS), 0.5)
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [lambda: FLOW.log_prob(MASKED), lambda: fit(data=MASKED), lambda: hf.data.Samples(MASKED),
+     lambda: hf.data.check_virial(ENERGY, MASKED)],
+)  # fmt: skip
+def test_what_is_masked_is_no_point(taken):
+    with pytest.raises(ValueError, match=r"has masked entries\. Leave these rows out"):
+        taken()
+    with pytest.raises(ValueError, match="must be a number or an array of real numbers"):
+        hf.energies.KernelDensity.fit(MASKED)
+
+
 def test_a_density_is_compiled_by_whoever_wants():
     expected = FLOW.log_prob(POINTS)
     np.testing.assert_allclose(jax.jit(lambda x: FLOW.log_prob(x))(POINTS), expected, rtol=1e-5)

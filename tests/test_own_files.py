@@ -198,7 +198,23 @@ def test_evaluated_frames_are_held_against_those_of_training(monkeypatch):
     }.items():
         with pytest.raises(ValueError, match=message):
             experiments.evaluate_file("run", file, {})
-    assert experiments.evaluate_file("run", "like.atoms", {}).rows()
+    # Its geometries are as independent as those of training, unless something else is said.
+    errors = [
+        experiments.evaluate_file("run", "like.atoms", {}, independent=said).members[0].scores
+        for said in (None, False)
+    ]
+    assert errors[0]["nll_se"] < np.inf
+    assert "chains" not in errors[0]
+    assert errors[1]["chains"] == [0] * 40
+    seen = []
+    monkeypatch.setattr("hiflow.data.needs_topology", lambda path: True)
+    monkeypatch.setitem(
+        _trajectory._READERS, ".atoms",
+        lambda path, topology: seen.append(topology) or held[path.name],
+    )  # fmt: skip
+    Path("of.pdb").touch()
+    assert experiments.evaluate_file("run", "like.atoms", {}, topology="of.pdb").rows()
+    assert seen[-1] == Path("of.pdb")
     Path("train.atoms").unlink()
     with pytest.warns(UserWarning, match="no train.atoms here: see that its atoms and"):
         experiments.evaluate_file("run", "longer.atoms", {})

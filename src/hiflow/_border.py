@@ -12,7 +12,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from hiflow._arguments import described
-from hiflow._checks import number, refuse_not_finite
+from hiflow._checks import native, number, refuse_masked, refuse_not_finite
 from hiflow._kinds import accepted, shown
 from hiflow.registry import Registry
 
@@ -192,6 +192,7 @@ def floats(value: Any, what: str) -> Array:
         cure = "Pass their positions, np.stack([frame.positions for frame in frames])."
     if isinstance(value, str | bytes | dict | set | type) or callable(value) or value is None:
         raise ValueError(f"{what} must be an array of floats, got {_told(value)}. {cure}")
+    refuse_masked(value, what)
     try:
         array = value if isinstance(value, jax.Array) else jnp.asarray(_plain(value))
     except (TypeError, ValueError):
@@ -203,7 +204,7 @@ def floats(value: Any, what: str) -> Array:
 
 def _plain(value: Any) -> Any:
     """What NumPy makes of lists, tables of other libraries and samples."""
-    return value.__jax_array__() if hasattr(value, "__jax_array__") else np.asarray(value)
+    return value.__jax_array__() if hasattr(value, "__jax_array__") else native(np.asarray(value))
 
 
 def having(kind: type, words: str) -> Converter:
@@ -268,7 +269,8 @@ def condition(value: Any, what: str) -> Any:
             f"{what} must be labels (whole numbers) or vectors of floats, got {_told(value)}. Number "
             "classes from 0: np.unique(labels, return_inverse=True)[1]."
         )
-    made = jnp.asarray(array)
+    refuse_masked(value, what)
+    made = jnp.asarray(native(array))
     if array.dtype.kind in "iu" and not np.array_equal(array.astype(made.dtype), array):
         raise ValueError(f"{what} must be labels that {made.dtype} holds, got {_told(value)}.")
     return made
@@ -276,13 +278,15 @@ def condition(value: Any, what: str) -> Any:
 
 def data(value: Any, what: str) -> Any:
     """Points, or what their rows are read from: lists become arrays."""
-    lists = isinstance(value, list | tuple)
+    lists = isinstance(value, list | tuple | np.ndarray) and not isinstance(value, np.memmap)
     wrong = isinstance(value, str | bytes | dict | set | type) or value is None
     return floats(value, what) if lists or wrong else value
 
 
 def data_or_none(value: Any, what: str) -> Any:
-    """The same where points may be left out."""
+    """Points, all of them in memory, or none."""
+    if isinstance(value, np.memmap):
+        return floats(value, what)
     return None if value is None else data(value, what)
 
 

@@ -26,12 +26,30 @@ def as_array(value: object) -> Float[Array, "..."]:
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating):
         return value
     words = "must be a number or an array of real numbers"
-    if _is_complex(value):
+    if _is_complex(value) or _is_masked(value):
         raise Refused(words)
     try:
         return jnp.asarray(value, dtype=jnp.result_type(float))
     except (TypeError, ValueError):
         raise Refused(words) from None
+
+
+def native(array: np.ndarray) -> np.ndarray:
+    """Numbers of a file from another machine, or longer than double, as this one and JAX have them."""
+    if array.dtype.kind not in "iuf":
+        return array
+    dtype = np.dtype(float) if array.dtype.itemsize > 8 else array.dtype.newbyteorder("=")
+    return array.astype(dtype, copy=False)
+
+
+def refuse_masked(value: object, what: str) -> None:
+    """Raise `ValueError` for an array with masked entries, whose numbers mean nothing."""
+    if _is_masked(value):
+        raise ValueError(f"{what} has masked entries. Leave these rows out, or fill them.")
+
+
+def _is_masked(value: object) -> bool:
+    return isinstance(value, np.ma.MaskedArray) and bool(np.ma.getmaskarray(value).any())
 
 
 def as_scalar(value: object) -> Float[Array, ""]:

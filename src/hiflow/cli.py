@@ -152,6 +152,15 @@ def evaluate(
     condition_file: Annotated[
         Path | None, typer.Option(help="Where conditions are: .csv, .npz or .npy.")
     ] = None,
+    topology: Annotated[
+        Path | None, typer.Option(help="A .pdb of the atoms, for .dcd, .xtc, .trr and .nc.")
+    ] = None,
+    independent: Annotated[
+        bool | None,
+        typer.Option(
+            "--independent/--chain", help="Frames are geometries, or one chain; default the run's."
+        ),
+    ] = None,
     rtol: Annotated[float | None, typer.Option(help="Solver's relative tolerance.")] = None,
     atol: Annotated[float | None, typer.Option(help="Solver's absolute tolerance.")] = None,
     cache: Cached = True,
@@ -165,7 +174,10 @@ def evaluate(
         keep_compiled(cache)
         settings = {"rtol": rtol, "atol": atol}
         given = {name: value for name, value in settings.items() if value is not None}
-        where = {"condition": condition_array, "condition_file": condition_file}
+        where = {
+            "condition": condition_array, "condition_file": condition_file, "topology": topology,
+            "independent": independent,
+        }  # fmt: skip
         experiments.show(experiments.evaluate_file(run, data, given, array, **where), console)
 
 

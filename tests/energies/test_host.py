@@ -172,6 +172,9 @@ def test_units_are_taken_off(x64):
     close(energy.hessian(x) * units.kT(), plain.hessian(x), 1e-12)
     assert energy.units == units
     assert hf.energies.units_of(plain) is None
+    table = made(units={"temperature": 250.0, "length": "nm"}, unit="kJ/mol")
+    assert table.units == units
+    np.testing.assert_array_equal(table(x), energy(x))
     with pytest.raises(ValueError, match="no meaning in kT without a temperature"):
         made(unit="eV")
 
@@ -338,6 +341,11 @@ def test_forbidden_points_have_an_infinite_energy():
         ({"displacement": 0.0}, "`displacement` must be positive"),
         ({"cache": -1}, "`cache` must be MiB"),
         ({"units": Units(300.0), "unit": "K"}, "`unit` must be 'kJ/mol', 'kcal/mol' or 'eV'"),
+        ({"units": {"lenght": "nm"}}, "`units` must be a table of `temperature`"),
+        (
+            {"units": {"temperature": "warm"}},
+            "`temperature` must be positive and finite; got 'warm'",
+        ),
         ({"hessian": 3}, "`hessian` must be a callable or a string"),
     ],
 )

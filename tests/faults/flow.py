@@ -145,7 +145,7 @@ FAULTS = [
     ),
     Mutation(
         "a torus with a seam", "metrics/_wasserstein.py",
-        "np.minimum(change, 2 * np.pi - change) ** 2", "change ** 2",
+        "np.minimum(change, periods - change) ** 2", "change ** 2",
         "tests/metrics/test_wasserstein.py::test_on_a_torus_the_way_around_is_taken",
     ),
     Mutation(

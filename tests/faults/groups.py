@@ -24,6 +24,10 @@ FAULTS = [
         PERIODS + "test_a_virial_of_angles_is_its_formula",
     ),
     Mutation(
+        "samples are far after a turn", "metrics/_wasserstein.py", "- y[None]) % periods", "- y[None])",
+        PERIODS + "test_samples_in_another_turn_are_no_further",
+    ),
+    Mutation(
         "a product forgets its periods", "groups/_periods.py",
         "group.groups if isinstance(group, Product) else (group,)", "(group,)",
         PERIODS + "test_what_is_said_of_a_period_holds_in_a_product",

@@ -405,9 +405,9 @@ FAULTS = [
         "tests/data/test_sampler.py::test_cache_tells_energies_keys_and_settings_apart",
     ),
     Mutation(
-        "arms of other test points in one folder", "experiments/_run_folder.py",
-        '!= described["test_points"]\n', 'is None\n',
-        "tests/test_compare.py::test_a_run_takes_no_arms_of_other_test_points",
+        "arms of other training points in one folder", "experiments/_run_folder.py",
+        '"training_points": "training points",', "",
+        "tests/test_compare.py::test_a_run_takes_no_arms_of_other_points",
     ),
     Mutation(
         "the luck of shared test points averages out", "_statistics.py",

@@ -233,6 +233,33 @@ def test_a_density_over_a_period_needs_a_periodic_network_and_energy():
     few(RING, prior, hf.paths.Langevin(wrapped, noise="own", hessian="low-rank"))
 
 
+def test_samples_in_another_turn_are_no_further():
+    """Nor are test points across the seam; the coordinate without a period counts as ever."""
+    prior = hf.priors.EmpiricalPrior(points(50), group=Turns())
+    flow = few("mlp", prior)
+    x = np.asarray(points(60), float)
+    scores: Any = [
+        hf.metrics.held_out_score(flow, jnp.asarray(y))
+        for y in (x, x + PERIOD * np.array([2, -1, 0]), x + np.array([0, 0, PERIOD]))
+    ]
+    np.testing.assert_allclose(scores[0].distance, scores[1].distance, rtol=1e-4)
+    assert scores[2].distance > scores[0].distance + 1
+
+
+def test_a_group_of_no_period_has_none():
+    """As that of an arm whose joints all have limits."""
+
+    class Limited(hf.groups.Trivial):
+        def periods(self, event_shape):
+            return np.full(event_shape, np.inf)
+
+    group = Limited()
+    assert "one period" not in hf.groups.reference_measure(group, (3,))
+    assert hf.Standardised.of(points(20), group=group).scale.shape == (3,)
+    prior = hf.priors.FunctionPrior(box, (3,), group=group)
+    few("mlp", prior, energy=hf.energies.FunctionEnergy(VonMises(), (3,)))
+
+
 def test_a_coordinate_without_a_period_is_watched_beside_those_with_one():
     from hiflow.data._mixing import mixing
 

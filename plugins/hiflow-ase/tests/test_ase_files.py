@@ -88,6 +88,10 @@ def test_from_a_file_to_frames_with_densities(here):
     np.testing.assert_allclose([atoms.info["log_prob"] for atoms in found], log_prob, rtol=1e-5)
     refused = hiflow(f"sample {here}/run/seed-0/hi-fm/flow.hiflow --out y.xyz")
     assert "doesn't tell which elements" in refused.output
+    assert [atoms.info["chain"] for atoms in found] == [0, 1, 2]  # independent samples
+    read = hiflow("evaluate run --data x.extxyz")
+    assert read.exit_code == 0, read.output
+    assert "inf" not in read.output
     scored = hiflow("evaluate run --data b.extxyz")
     assert scored.exit_code == 0, scored.output
     assert "at 300 K" in scored.output

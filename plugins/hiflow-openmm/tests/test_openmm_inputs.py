@@ -97,3 +97,28 @@ def test_topology_of_another_system_is_refused():
 def test_events_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"shape \(22, 3\), got \(3, 22\)"):
         OpenMMEnergy.preset("aldp")(jnp.zeros((3, 22)))
+
+
+def test_files_of_frames_are_held_against_its_atoms(tmp_path):
+    energy = OpenMMEnergy.preset("aldp")
+    assert energy.species is not None
+    assert energy.species[:6] == (1, 6, 1, 1, 6, 8)
+    x = np.asarray(energy.positions)[None]
+    for order, name in ((np.arange(22), "own"), (np.arange(22)[::-1], "reversed")):
+        frames = hf.data.to_atoms(
+            x[:, order], np.asarray(energy.species)[order].tolist(), energy.units, {}, "frames"
+        )
+        hf.data.write_atoms(tmp_path / f"{name}.extxyz", frames)
+    found = hf.data.load(tmp_path / "own.extxyz", energy=energy)
+    np.testing.assert_allclose(found.points, x, atol=1e-4)
+    with pytest.raises(ValueError, match="its atoms are in another order"):
+        hf.data.load(tmp_path / "reversed.extxyz", energy=energy)
+    np.save(tmp_path / "nm.npy", x / 10)
+    with pytest.raises(ValueError, match="Multiply the positions by 10"):
+        hf.data.load(tmp_path / "nm.npy", energy=energy)
+
+
+def test_a_system_without_a_topology_has_no_elements():
+    bare = OpenMMEnergy(system=two_atoms(), positions=APART)
+    assert bare.species is None
+    assert hf.energies.species_of(bare) is None

@@ -276,3 +276,24 @@ def test_the_arm_with_a_surface_obeys_the_laws_of_an_energy():
 def test_arms_without_an_aim_are_refused(arguments, words):
     with pytest.raises(ValueError, match=words):
         SerialArm(links=[{"a": 1.0}], **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [({"limits": [[-170, 170]] * 2}, "are in radians, and 170 would be 27.1 turns"),
+     ({"goal": [np.nan, 0, 0]}, "`goal` must be finite"),
+     ({"links": [{"a": np.inf}] * 2}, "`links` must be finite"),
+     ({"obstacles": [[1, 2, 3, -0.1]]}, "radii of `obstacles` must not be negative"),
+     ({"points_per_link": 0}, "`points_per_link` must be at least 1"),
+     ({"wraps": ["true", "false"]}, "must be true or false for every joint")],
+)  # fmt: skip
+def test_what_would_be_another_arm_is_refused(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        SerialArm(**{"links": [{"a": 1.0}] * 2, "goal": [1.0, 0.0, 0.0], **arguments})
+
+
+def test_a_goal_in_millimetres_is_warned_of():
+    with pytest.warns(UserWarning, match="500 m from the base, and the arm's links reach 2 m"):
+        SerialArm([{"a": 1.0}] * 2, goal=[500.0, 0.0, 0.0])
+    free = SerialArm([{"a": 1.0}] * 2, goal=[1.0, 0.0, 0.0], limits=[[-np.inf, np.inf], [-1, 1]])
+    assert np.isfinite(free(jnp.zeros(2)))

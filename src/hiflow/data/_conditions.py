@@ -133,14 +133,20 @@ def _columns_of(path: Path) -> Columns:
     what = f"load: `condition_file` {str(path)!r}"
     if path.suffix not in _SUFFIXES:
         raise ValueError(f"{what} must end in one of {', '.join(_SUFFIXES)}.")
-    if not path.exists():
-        raise FileNotFoundError(f"load: there is no file {str(path)!r} (`condition_file`).")
+    refuse_missing(path, " (`condition_file`)")
     if path.suffix == ".csv":
         return _table(read_text(path, "Save it anew as text in UTF-8."), what)
     try:
         return read_arrays(path)
     except ValueError as error:
         raise ValueError(f"{what} can't be read ({error}). Save it anew by numpy.") from error
+
+
+def refuse_missing(path: Path, argument: str = "") -> None:
+    """Raise `FileNotFoundError` for a file that isn't there, and say where it was sought."""
+    if not path.exists():
+        sought = "" if path.is_absolute() else f" in {Path.cwd()}"
+        raise FileNotFoundError(f"load: there is no file {str(path)!r}{sought}{argument}.")
 
 
 def _as_rows(raw: np.ndarray, what: str) -> tuple[np.ndarray, tuple[str, ...] | None]:

@@ -13,7 +13,14 @@ import numpy as np
 from hiflow._checks import refuse_not_finite
 from hiflow.data import _trajectory
 from hiflow.data._arrays import array_in
-from hiflow.data._conditions import Asked, Told, files_beside, rows_in, rows_together
+from hiflow.data._conditions import (
+    Asked,
+    Told,
+    files_beside,
+    refuse_missing,
+    rows_in,
+    rows_together,
+)
 from hiflow.data._lengths import wrong_lengths
 from hiflow.data._samples import Samples
 from hiflow.data._species import in_words, refuse_other_species
@@ -121,11 +128,10 @@ def _loaded(
     frames: Sequence[int] | None,
     asked: Asked | None,
 ) -> _Part:
-    if not path.exists():
-        raise FileNotFoundError(f"load: there is no file {str(path)!r}.")
+    refuse_missing(path)
     if _trajectory.is_trajectory(path):
-        if topology is not None and not topology.exists():
-            raise FileNotFoundError(f"load: there is no file {str(topology)!r} (`topology`).")
+        if topology is not None:
+            refuse_missing(topology, " (`topology`)")
         found, origin, rows = _atoms(path, energy, topology, frames, asked)
         points, chains = found.positions, found.chains
     elif path.suffix in (".npy", ".npz"):

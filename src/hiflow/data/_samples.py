@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hiflow import _border
 from hiflow._border import border
+from hiflow._checks import native, refuse_masked
 from hiflow._disk import write_arrays
 from hiflow.data._conditions import CLASSES, CONDITION
 from hiflow.data._report import SamplingReport
@@ -68,6 +69,9 @@ class Samples:
             if condition is None:
                 condition = points.condition
                 classes = points.classes if classes is None else classes
+        if isinstance(points, np.ndarray):
+            refuse_masked(points, "Samples: `points`")
+            points = native(np.asarray(points))
         self.points = jnp.asarray(points)
         self.chains = None if chains is None else np.asarray(chains)
         self.report, self.origin = report, origin

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import numpy as np
 
+from hiflow._checks import native
 from hiflow._disk import fingerprint
 from hiflow._statistics import spread_rows
 
@@ -127,6 +128,7 @@ class Source:
         else:
             found = np.stack([self._point(rows[int(i)]) for i in index])
         # As JAX would hold it: in single precision unless double is on.
+        found = native(found)
         return found.astype(jax.dtypes.canonicalize_dtype(found.dtype), copy=False)
 
     def _point(self, record: Any) -> np.ndarray:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hiflow._checks import native, refuse_masked
 from hiflow._programs import compiled
 from hiflow._statistics import mean_of
 from hiflow.data._lengths import wrong_lengths
@@ -80,7 +81,8 @@ def check_virial(
     ```
     """
     labels = getattr(points, "chains", None) if chains is None else chains
-    x = np.asarray(points)
+    refuse_masked(points, "check_virial: `points`")
+    x = native(np.asarray(points))
     shape = tuple(energy.event_shape)
     if x.shape[1:] != shape or len(x) < 2:
         raise ValueError(

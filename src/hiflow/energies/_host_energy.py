@@ -1,6 +1,6 @@
 """The door for energies outside JAX: NumPy, PyTorch, a simulation package, a remote code."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, final
 
 import equinox as eqx
@@ -89,7 +89,8 @@ class HostEnergy(AbstractEnergy):
     - `displacement`: the step $h$ of differences, in the unit of positions; for events of particles
       none of them moves further. It is stored in single precision, to which the checks of
       `hiflow.testing` then hold the energy: finite differences are no better.
-    - `units`: the temperature and the unit of length of a real system, which reports then say.
+    - `units`: the temperature and the unit of length of a real system, which reports then say: `Units`,
+      or a table `{temperature = 300.0, length = "Å"}`.
     - `unit`: of the function's energies, `"eV"`, `"kJ/mol"` or `"kcal/mol"` (forces are per unit of
       length of `units`); `None` if they are in kT.
     - `cache`: MiB of results that are kept for points that come again; 0 for none.
@@ -130,7 +131,7 @@ class HostEnergy(AbstractEnergy):
         hessian: Any = None,
         batch: Any = False,
         displacement: Any = 1e-3,
-        units: Units | None = None,
+        units: Units | Mapping[str, Any] | None = None,
         unit: Any = None,
         cache: Any = 128,
         identity: str | None = None,
@@ -146,14 +147,14 @@ class HostEnergy(AbstractEnergy):
             )
         if not cache >= 0:
             raise ValueError(f"HostEnergy: `cache` must be MiB, at least 0, got {cache!r}.")
+        self.units = _as_units(units)
         name = getattr(function, "__qualname__", type(function).__qualname__)
         self.host = HostCalls(
-            function, hessian, as_shape(shape), batch, _one_kT(units, unit),
+            function, hessian, as_shape(shape), batch, _one_kT(self.units, unit),
             label or f"HostEnergy: `energy_and_forces` {name}", int(cache * _MIB), identity,
         )  # fmt: skip
         self.group = Trivial() if group is None else groups.registry.make(group)
         self.displacement = jnp.asarray(displacement, jnp.float32)
-        self.units = units
         check_positive(self, "displacement")
 
     @classmethod
@@ -217,6 +218,21 @@ class HostEnergy(AbstractEnergy):
     def _point(self, x: Any) -> np.ndarray:
         check_event(x, self.event_shape, owner="HostEnergy")
         return np.asarray(x, np.float64)
+
+
+def _as_units(value: Units | Mapping[str, Any] | None) -> Units | None:
+    """**Raises:** `ValueError` for a table of anything else."""
+    if value is None or isinstance(value, Units):
+        return value
+    if not isinstance(value, Mapping) or not {"temperature"} <= set(value) <= {
+        "temperature",
+        "length",
+    }:
+        raise ValueError(
+            "HostEnergy: `units` must be a table of `temperature` and, if it isn't Å, `length`, got "
+            f'{value!r}. Write {{temperature = 300.0, length = "nm"}}.'
+        )
+    return Units(**value)
 
 
 def _one_kT(units: Units | None, unit: Any) -> float:

@@ -5,7 +5,8 @@ from typing import Literal, Protocol, final, runtime_checkable
 
 import equinox as eqx
 
-from hiflow._checks import check_positive
+from hiflow._checks import number
+from hiflow._kinds import accepted
 from hiflow._summaries import Component
 
 BOLTZMANN = 0.00831446261815324
@@ -16,6 +17,10 @@ _METRES = {"Å": 1e-10, "nm": 1e-9, "bohr": 5.29177210544e-11}
 
 Length = Literal["Å", "nm", "bohr"]
 EnergyUnit = Literal["kJ/mol", "kcal/mol", "eV"]
+
+
+def _positive(value: object) -> float:
+    return accepted(number("positive and finite", lambda x: x > 0), value, "Units: `temperature`")
 
 
 @final
@@ -40,11 +45,10 @@ class Units(Component):
     ```
     """
 
-    temperature: float = eqx.field(static=True)
+    temperature: float = eqx.field(static=True, converter=_positive)
     length: str = eqx.field(static=True, default="Å")
 
     def __check_init__(self):
-        check_positive(self, "temperature")
         if self.length not in _METRES:
             raise ValueError(
                 f"Units: `length` must be one of {', '.join(_METRES)}, got {self.length!r}."
@@ -114,13 +118,13 @@ class SupportsSpecies(Protocol):
     """
 
     @property
-    def species(self) -> tuple[int, ...]:
-        """The atomic numbers, in the order of an event's positions."""
+    def species(self) -> tuple[int, ...] | None:
+        """The atomic numbers, in the order of an event's positions; `None` if they aren't known."""
         ...
 
 
 def species_of(energy: object) -> tuple[int, ...] | None:
-    """The atomic numbers of an energy of atoms; `None` for others.
+    """The atomic numbers of an energy of atoms; `None` for others, and where they aren't known.
 
     **Example:**
 
@@ -129,7 +133,8 @@ def species_of(energy: object) -> tuple[int, ...] | None:
     True
     ```
     """
-    return tuple(energy.species) if isinstance(energy, SupportsSpecies) else None
+    species = energy.species if isinstance(energy, SupportsSpecies) else None
+    return None if species is None else tuple(species)
 
 
 def units_of(energy: object) -> Units | None:

@@ -31,7 +31,8 @@ def write_drawn(
 ) -> None:
     """Draw `size` samples of each of a run's flows into one file: `.npz`, with `<arm>-<seed>/samples`
     and, where the flow has a density, `<arm>-<seed>/log_prob`, or frames of atoms, `.extxyz`, `.xyz` or
-    `.pdb`, in Å, that tell `arm`, `seed` and `log_prob`.
+    `.pdb`, in Å, that tell `arm`, `seed` and `log_prob`, whose measure is in
+    the energy's unit of length.
 
     **Arguments:**
 
@@ -57,7 +58,9 @@ def write_drawn(
         arrays |= {f"{label}-{k}/samples": x}
         arrays |= {f"{label}-{k}/{name}": value for name, value in told.items()}
         if atoms:
-            info = {"arm": [label] * size, "seed": [k] * size, **told}
+            # Each of a chain of its own, as errors over them have it when they are read.
+            chains = range(len(frames), len(frames) + size)
+            info = {"arm": [label] * size, "seed": [k] * size, "chain": chains, **told}
             frames += data.to_atoms(x, species_of(energy), units_of(energy), info, str(out))
         console.print(f"{label}, seed {k}: {size} samples", markup=False)
     if atoms:

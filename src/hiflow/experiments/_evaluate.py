@@ -35,6 +35,8 @@ def evaluate_file(
     *,
     condition: str | Sequence[str] | None = None,
     condition_file: str | os.PathLike[str] | None = None,
+    topology: str | os.PathLike[str] | None = None,
+    independent: bool | None = None,
     trust: Sequence[str] = (),
 ) -> Comparison:
     """A run's flows, or one flow's file, compared on the points in a file: by their NLL, or by the
@@ -53,6 +55,8 @@ def evaluate_file(
     - `condition`, `condition_file`: where the conditions of the points stand, as for
       [`load`][hiflow.data.load]; by default where those of the run's own files do. Classes go by their
       names in the run, or by their numbers for one flow's file.
+    - `topology`, `independent`: of a trajectory, as for [`load`][hiflow.data.load]; by default those of
+      the run's own files.
     - `settings`: the solver's, as every method of [`Flow`][hiflow.Flow] takes them.
     - `trust`: packages of your own that the run's files may name.
 
@@ -67,7 +71,8 @@ def evaluate_file(
     ```
     """
     with trusting(*trust):
-        return _evaluated(run, file, settings, array, (condition, condition_file))
+        given = {"topology": topology, "independent": independent}
+        return _evaluated(run, file, settings, array, (condition, condition_file), given)
 
 
 def _evaluated(
@@ -76,17 +81,19 @@ def _evaluated(
     settings: Mapping[str, Any],
     array: str | None,
     where: Where,
+    given: Mapping[str, Any],
 ) -> Comparison:
     alone = Experiment(Path(run).stem, "", {"arm": []})
     experiment = RunFolder(run).experiment() if Path(run).is_dir() else alone
     energy, pixels = make_energy(experiment), pixel_transform(experiment)
-    table = experiment.tables.get("data", {})
+    said = {name: value for name, value in given.items() if value is not None}
+    table = {**experiment.tables.get("data", {}), **said}
     hold_against_training(file, table, energy)
     flows = {key: (path.parent, load(path)) for key, path in flow_files(run).items()}
     prior = next(iter(flows.values()))[1].prior
     told = any(conditions_of(flow.network) is not None for _, flow in flows.values())
     where = where_conditions_stand(where, table, told)
-    samples = _own_points(file, prior, pixels, array, energy, table.get("topology"), where)
+    samples = _own_points(file, prior, pixels, array, energy, table, where)
     points, chains = samples.points, samples.chains
     data.warn_if_suspicious(points, chains, subject=str(file))
     test = fingerprint(points=points).digest
@@ -118,13 +125,14 @@ def _own_points(
     pixels: data.PixelTransform | None,
     array: str | None,
     energy: AbstractEnergy | None,
-    topology: str | None,
+    table: Mapping[str, Any],
     where: Where,
 ) -> data.Samples:
     """The file's points as the flow's events, with their chains."""
     samples = data.load(
         file, event_shape=prior.event_shape, key_name=array, energy=energy,
-        topology=topology if data.needs_topology(file) else None,
+        topology=table.get("topology") if data.needs_topology(file) else None,
+        independent=table.get("independent", False),
         condition=where[0], condition_file=where[1],
     )  # fmt: skip
     if pixels is not None:

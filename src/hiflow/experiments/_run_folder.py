@@ -105,13 +105,14 @@ class RunFolder:
 
         - `sizes`: of how many training points arms see the first; `None` for all.
 
-        **Raises:** `ValueError` if arms of that seed were scored on other test points.
+        **Raises:** `ValueError` if arms of that seed were trained or scored on other points.
         """
         from hiflow._disk import fingerprint
 
         described: dict[str, Any] = {
             "size": len(points),
             "test": len(test),
+            "training_points": fingerprint(points=points.points, rows=points.condition).digest,
             "test_points": fingerprint(points=test.points).digest,
         }
         if test.condition is not None:
@@ -126,12 +127,19 @@ class RunFolder:
         file = self.root / f"seed-{seed}" / "data.json"
         cure = f"Remove it; then {resuming(self.root)} writes it anew."
         before = read_json(file, cure) if file.exists() else {}
-        other = before.get("test_points", described["test_points"]) != described["test_points"]
-        told = described.get("test_conditions")
-        other |= before.get("test_conditions", told) != told
-        if other and any(file.parent.glob("*/history.jsonl")):
+        kept = {
+            "training_points": "training points",
+            "test_points": "test points",
+            "test_conditions": "test points",
+        }
+        others = [
+            words
+            for name, words in kept.items()
+            if before.get(name, now := described.get(name)) != now
+        ]
+        if others and any(file.parent.glob("*/history.jsonl")):
             raise ValueError(
-                f"{file.parent}: the test points are others than before, or their conditions (another "
+                f"{file.parent}: the {others[0]} are others than before, or their conditions (another "
                 "version of hiflow or JAX, another machine, or a changed file); train into another "
                 "folder by --out."
             )

@@ -1,6 +1,9 @@
 """Coordinates that come back to themselves after a period, as joints that turn all the way round."""
 
+import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float
 
 from hiflow.groups._base import AbstractGroup, SupportsPeriods
@@ -9,8 +12,12 @@ from hiflow.groups._product import Product
 
 def periods_of(group: AbstractGroup, event_shape: tuple[int, ...]) -> Float[Array, "*event"] | None:
     """Every coordinate's period, infinite where it has none; `None` for a group without any."""
-    turns = turns_of(group)
-    return None if turns is None else turns.periods(event_shape)
+    if (turns := turns_of(group)) is None:
+        return None
+    with jax.ensure_compile_time_eval():
+        periods = jnp.asarray(turns.periods(event_shape))
+    endless = not isinstance(periods, Tracer) and not np.isfinite(periods).any()
+    return None if endless else periods
 
 
 def turns_of(group: AbstractGroup) -> SupportsPeriods | None:

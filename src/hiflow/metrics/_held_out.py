@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Shaped
 from hiflow import _border
 from hiflow._border import border
 from hiflow.metrics._likelihood import NLL, negative_log_likelihood
-from hiflow.metrics._wasserstein import wasserstein
+from hiflow.metrics._wasserstein import distance_in
 from hiflow.priors import AbstractPrior, has_density
 from hiflow.solver import SolverStats
 
@@ -77,7 +77,8 @@ def held_out_score(
     **settings: Any,
 ) -> NLL | SampleDistance:
     """The flow's NLL on the points; if it starts from a prior without a density, the distance of half as
-    many samples, at most 1,000, from half of the points, with that of the halves of the points. Samples
+    many samples, at most 1,000, from half of the points, around the circle where a coordinate has a
+    period, with that of the halves of the points. Samples
     and halves are the same for every flow.
 
     **Arguments:**
@@ -101,6 +102,6 @@ def held_out_score(
     some = jax.random.permutation(jax.random.key(2), points.shape[0])[:size]
     told = jax.tree.map(lambda rows: rows[some], condition)
     x, stats = flow.sample_and_stats(jax.random.key(0), size, condition=told, **settings)
-    found = wasserstein(x, points, key=jax.random.key(1), size=size)
+    found = distance_in(flow.prior.group, x, points, key=jax.random.key(1), size=size)
     nfe, most = float(jnp.mean(stats.nfe)), int(jnp.max(stats.nfe))
     return SampleDistance(found.value, found.floor, nfe, most)

@@ -6,6 +6,7 @@ sets of so many points differ: every distance comes with that of two parts of th
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +16,8 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 from hiflow import _border
 from hiflow._border import border
 from hiflow._kinds import shown
+from hiflow.groups import AbstractGroup
+from hiflow.groups._periods import periods_of
 
 
 class Distance(NamedTuple):
@@ -234,6 +237,26 @@ def _euclidean(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n d"]) -> np.n
     return cdist(x, y, "sqeuclidean")
 
 
-def _toric(x: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n k"]) -> np.ndarray:
-    change = np.abs(x[:, None] - y[None]) % (2 * np.pi)
-    return np.sum(np.minimum(change, 2 * np.pi - change) ** 2, axis=-1)
+def _toric(
+    x: Float[np.ndarray, "n k"],
+    y: Float[np.ndarray, "n k"],
+    periods: Float[np.ndarray, " k"] | float = 2 * np.pi,
+) -> np.ndarray:
+    change = np.abs(x[:, None] - y[None]) % periods
+    return np.sum(np.minimum(change, periods - change) ** 2, axis=-1)
+
+
+def distance_in(
+    group: AbstractGroup,
+    x: Float[Array, "n *event"],
+    reference: Float[Array, "m *event"],
+    *,
+    key: PRNGKeyArray,
+    size: int,
+) -> Distance:
+    """As `wasserstein`, around the circle in every coordinate that has a period."""
+    if (periods := periods_of(group, x.shape[1:])) is None:
+        return wasserstein(x, reference, key=key, size=size)
+    flat = [np.asarray(each, np.float64).reshape(len(each), -1) for each in (x, reference)]
+    cost = partial(_toric, periods=np.ravel(periods))
+    return _distance(cost, flat[0], flat[1], key, None, size)

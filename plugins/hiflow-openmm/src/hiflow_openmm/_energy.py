@@ -134,6 +134,13 @@ class OpenMMEnergy(AbstractEnergy, SupportsPresets):
         return self.molecule.bonds
 
     @property
+    def species(self) -> tuple[int, ...] | None:
+        """The atomic numbers, in the order of an event's positions, which files of frames are held
+        against; `None` where a system came without its topology."""
+        elements = self.molecule.elements
+        return elements if all(elements) else None
+
+    @property
     def masses(self) -> Float[np.ndarray, " atoms"]:
         """In Da."""
         return np.asarray(self.molecule.masses)

@@ -1,5 +1,6 @@
 """The potential of a serial arm over its joint angles: reach a goal, clear obstacles, keep limits."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -11,9 +12,11 @@ from jaxtyping import Array, Float
 
 import hiflow as hf
 from hiflow.registry import SupportsPresets
-from hiflow_robotics._fields import as_array, as_flags, check_positive
+from hiflow_robotics._fields import as_array, as_flags, check_finite, check_positive, is_known
 from hiflow_robotics._torus import Torus
 
+# Cables and screws allow a few.
+_MOST_TURNS = 8
 _COLUMNS = ("a", "alpha", "d", "theta")
 _PRESETS: dict[str, dict[str, Any]] = {
     "planar-3": {
@@ -117,8 +120,9 @@ class SerialArm(hf.energies.AbstractEnergy, SupportsPresets):
       ½ kT, but `softness`, over which a contact sets in.
     - `points_per_link`: where a link is checked for contact, evenly from its far end.
 
-    **Raises:** `ValueError` for wrong shapes or columns, unordered limits, scales that aren't positive,
-    or an arm with neither goal nor surface.
+    **Raises:** `ValueError` for wrong shapes or columns, numbers that aren't finite, limits that are
+    unordered or in degrees, radii below 0, scales that aren't positive, or an arm with neither goal nor
+    surface. Warns of a goal that is out of reach.
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
@@ -148,6 +152,12 @@ class SerialArm(hf.energies.AbstractEnergy, SupportsPresets):
     def __check_init__(self):
         for name in ("reach", "clearance", "softness", "limit_scale"):
             check_positive("SerialArm", **{name: getattr(self, name)})
+        check_finite("SerialArm", links=self.links, goal=self.goal, obstacles=self.obstacles)
+        if self.points_per_link < 1:
+            raise ValueError(
+                f"SerialArm: `points_per_link` must be at least 1, got {self.points_per_link}: no "
+                "contact would be seen."
+            )
         joints = self.links.shape[0]
         if self.goal is None and self.surface is None:
             raise ValueError("SerialArm: needs a `goal` or a `surface`.")
@@ -157,6 +167,11 @@ class SerialArm(hf.energies.AbstractEnergy, SupportsPresets):
             raise ValueError(
                 "SerialArm: `obstacles` must be rows x, y, z, radius, got shape "
                 f"{self.obstacles.shape}."
+            )
+        if is_known(self.obstacles) and (self.obstacles[:, 3] < 0).any():
+            raise ValueError(
+                f"SerialArm: radii of `obstacles` must not be negative, got "
+                f"{np.asarray(self.obstacles[:, 3]).tolist()}."
             )
         if self.wraps is not None and len(self.wraps) != joints:
             raise ValueError(
@@ -168,6 +183,8 @@ class SerialArm(hf.energies.AbstractEnergy, SupportsPresets):
             )
         if self.limits is not None and not (self.limits[:, 0] < self.limits[:, 1]).all():
             raise ValueError("SerialArm: every lower limit must be below its upper limit.")
+        _refuse_degrees(self.limits)
+        _warn_if_out_of_reach(self.links, self.goal)
 
     @classmethod
     def example(cls) -> "SerialArm":
@@ -238,6 +255,30 @@ class SerialArm(hf.energies.AbstractEnergy, SupportsPresets):
         distances = jnp.sqrt(jnp.sum(offsets**2, axis=-1) + 1e-8)
         inside = (self.obstacles[:, 3] - distances) / self.softness
         return (jax.nn.softplus(inside) * self.softness / self.clearance).ravel()
+
+
+def _refuse_degrees(limits: Float[Array, "joints 2"] | None) -> None:
+    if limits is None or not is_known(limits):
+        return
+    finite = np.asarray(limits)[np.isfinite(limits)]
+    most = np.abs(finite).max(initial=0.0)
+    if most > _MOST_TURNS * 2 * np.pi:
+        raise ValueError(
+            f"SerialArm: `limits` are in radians, and {most:.4g} would be {most / (2 * np.pi):.3g} "
+            "turns. Of degrees take numpy.radians(limits); of a joint without a limit, infinity."
+        )
+
+
+def _warn_if_out_of_reach(links: Float[Array, "joints 4"], goal: Float[Array, "3"] | None) -> None:
+    if goal is None or not is_known(links, goal):
+        return
+    reach, away = float(np.hypot(links[:, 0], links[:, 2]).sum()), float(np.linalg.norm(goal))
+    if away > reach:
+        warnings.warn(
+            f"SerialArm: `goal` is {away:.3g} m from the base, and the arm's links reach {reach:.3g} m "
+            "at most. Are both in metres?",
+            stacklevel=2,
+        )
 
 
 def _transform(row: Float[Array, "4"]) -> Float[Array, "4 4"]:
