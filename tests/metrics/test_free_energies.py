@@ -118,6 +118,18 @@ def test_a_surface_is_the_logarithm_of_the_density():
     np.testing.assert_allclose(np.mean([each.error for each in found], 0), spread, rtol=0.2)
 
 
+def test_a_surfaces_bins_are_those_of_a_histogram():
+    values, edges = (
+        np.array([-1.0, 0.0, 0.0, 1.0, 1.5, 2.0, 2.0, 2.0, 3.0]),
+        np.array([0.0, 1.0, 2.0]),
+    )
+    energy = hf.energies.Gaussian(jnp.zeros(1), 1.0)
+    reference = equally_weighted(jnp.zeros((9, 1)), energy)
+    counts, _ = np.histogram(values, edges)
+    surface = free_energy_surface(reference, values, [edges])
+    np.testing.assert_allclose(surface.free_energy, np.log(counts.max() / counts))
+
+
 def test_a_surface_over_chains_of_single_samples_is_that_of_samples():
     s, edges = tilted(0), [np.linspace(-2, 2, 5), np.linspace(0, 4, 4)]
     one = free_energy_surface(s, lambda x: jnp.array([x[0], x[0] ** 2]), edges)

@@ -226,8 +226,9 @@ def _inside(weighted: Weighted, state: State, name: str) -> np.ndarray:
 
 def _bins(values: np.ndarray, grid: tuple[np.ndarray, ...], shape: tuple[int, ...]) -> np.ndarray:
     """The flat index of every sample's bin; one more than there are for samples outside."""
+    # The last edge belongs to the last bin, as in NumPy's histograms.
     index = [
-        np.searchsorted(edges, column, side="right") - 1
+        np.searchsorted(edges, column, side="right") - 1 - (column == edges[-1])
         for edges, column in zip(grid, values.T, strict=True)
     ]
     inside = np.all([(i >= 0) & (i < n) for i, n in zip(index, shape, strict=True)], axis=0)

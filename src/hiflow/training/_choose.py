@@ -107,7 +107,8 @@ def choose_path(
     points are.
 
     The lowest NLL is chosen, and fewer steps if they are better by more than a standard error; from a
-    thousand points on the simplest path, unless another is better by two standard errors. Without an
+    thousand points on the simplest path, unless another is better by two standard errors. Errors are
+    over chains, where `data` have some: if those of one alone are left out, nothing is. Without an
     energy, or with one that has no Hessian, isotropic paths are left.
 
     The cost is that of some 2 + 2 `finalists` trainings and a million gradients of the energy; where
