@@ -10,6 +10,7 @@ weights are the last ones.
 
 import argparse
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
@@ -68,15 +69,26 @@ def trained(experiment, table, energy, points, given, place) -> list[dict]:
     rows = []
     for seed, flow in zip(given.seeds, flows, strict=True):
         flow.save(place.parent / f"{place.name}-{seed}.hiflow")
-        row = {"seed": seed, "seconds": seconds, **worth(flow, energy, points, seed, given.samples)}
+        numbers = worth(flow, energy, points, seed, given.samples)
+        row = {"seed": seed, "seconds": seconds, "points": digest(points[2]), **numbers}
         rows.append(row)
         print(place.name, short(row), flush=True)
     return rows
 
 
+def digest(points) -> str:
+    """Tells test points from others: differences of arms are paired over them."""
+    return hashlib.sha256(np.asarray(points, np.float32).tobytes()).hexdigest()[:16]
+
+
 def table(folder: Path, against: str):
     """Means over the seeds; differences are paired over seeds and test points, which all share."""
     rows = {file.stem: json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))}
+    tested = {name: sorted({row.get("points") for row in each}) for name, each in rows.items()}
+    if others := [name for name, points in tested.items() if points != tested[against]]:
+        raise SystemExit(
+            f"{', '.join(others)}: other test points than {against}'s. Run them again."
+        )
     yield f"| arm | controlled, seed by seed | less {against} | NFE | ESS |"
     yield "|---|---|---|---|---|"
     base = {row["seed"]: np.asarray(row["of_points"]) for row in rows[against]}
