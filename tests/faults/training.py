@@ -78,6 +78,12 @@ FAULTS = [
         "tests/training/test_choose.py::test_every_point_is_left_out_once_and_never_trained_on",
     ),
     Mutation(
+        "one chain alone is left out", "training/_trials.py",
+        "max(_CHAINS, _LEFT_OUT * units // n)", "_LEFT_OUT * units // n",
+        "tests/training/test_choose.py"
+        "::test_several_chains_are_left_out_so_that_scores_have_an_error",
+    ),
+    Mutation(
         "fewer steps by chance", "training/_scores.py",
         "not self.mean(most) - self.mean(few) <= self.error(more)", "True",
         "tests/training/test_choose.py"

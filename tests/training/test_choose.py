@@ -65,6 +65,14 @@ def test_chains_are_left_out_whole():
         assert len(out) == 10
 
 
+def test_several_chains_are_left_out_so_that_scores_have_an_error():
+    for number, parts, at_once in ((4, 4, 1), (12, 1, 2), (128, 1, 8)):
+        chains = np.repeat(np.arange(number), 100)
+        outs = [np.unique(chains[out]) for _, out in splits_of(len(chains), chains, None, KEY)]
+        assert [len(out) for out in outs] == parts * [at_once]
+        assert parts * at_once >= 2
+
+
 def test_left_out_points_are_scored_by_the_others_end_laws():
     path = hf.paths.Relaxed(RING, curvature=hf.spectral.Absolute(2.0), step=0.7)
     x, expected = np.asarray(POINTS, float), []

@@ -108,8 +108,8 @@ def choose_path(
 
     The lowest NLL is chosen, and fewer steps if they are better by more than a standard error; from a
     thousand points on the simplest path, unless another is better by two standard errors. Errors are
-    over chains, where `data` have some: if those of one alone are left out, nothing is. Without an
-    energy, or with one that has no Hessian, isotropic paths are left.
+    over chains, where `data` have some: if those of one alone are left out, nothing is better. Without
+    an energy, or with one that has no Hessian, isotropic paths are left.
 
     The cost is that of some 2 + 2 `finalists` trainings and a million gradients of the energy; where
     points are left out in parts, of `folds` times 2 + `finalists` trainings. Only `data` are seen: test
@@ -126,7 +126,8 @@ def choose_path(
       it, by four standard errors of how much it moves them up, $\rho$ is above a half, or `folds` are
       given. The choice, printed, says which and why.
     - `folds`: how many parts are left out in turn; by default 5, and from 200 points on 1, a fifth of
-      the data but at most 256 points.
+      the data but at most 256 points; of chains eight may have more, and of fewer than ten all are left
+      out in 5 parts.
     - `finalists`: how many are trained for all steps.
     - `training`, `settings`, `solver_settings`: as `fit`'s. A run that chooses its weights by validation
       (`keep="best"`, `patience`) is given all `steps`.

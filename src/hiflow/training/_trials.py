@@ -33,6 +33,8 @@ from hiflow.training._settings import Training, as_training
 # From so many points on one part is left out, of so many at most.
 MANY, _LEFT_OUT = 200, 256
 _FOLDS = 5
+# Errors of scores are over chains, of which that many are left out even if they have more points.
+_CHAINS = 8
 # Trials of all candidates have one in so many of the steps.
 SHARE = 4
 _FAILURES = (ValueError, FloatingPointError, RuntimeError, MemoryError)
@@ -246,7 +248,7 @@ def splits_of(
     )
     units = len(np.unique(labels))
     if folds is None:
-        folds = 1 if n >= MANY else min(_FOLDS, units)
+        folds = 1 if n >= MANY and units >= 2 * _FOLDS else min(_FOLDS, units)
     if units < max(2, folds):
         what = "points" if chains is None else "chains"
         raise ValueError(
@@ -254,7 +256,7 @@ def splits_of(
             f"judged by the rest; got {units}. Lower `folds`, or choose a path by other points."
         )
     order = np.asarray(jax.random.permutation(key, units))
-    share = max(1, min(units // _FOLDS, _LEFT_OUT * units // n))
+    share = max(1, min(units // _FOLDS, max(_CHAINS, _LEFT_OUT * units // n)))
     parts = [order[:share]] if folds == 1 else np.array_split(order, folds)
     for part in parts:
         out = np.isin(labels, part)
