@@ -72,6 +72,7 @@ def test_it_is_kept_in_a_file(tmp_path):
     [({"family": "ring"}, "must be a kind of energy that is fitted, got 'ring'"),
      ({"family": hf.energies.Wrapped}, "must be a kind of energy that is fitted"),
      ({"group": hf.groups.Trivial()}, "`group` must have periods, and Trivial has none"),
+     ({"group": "trivial"}, "`group` must have periods, and Trivial has none"),
      ({"points": jnp.zeros((0, 3))}, "must have shape")],
 )  # fmt: skip
 def test_what_is_no_fit_around_a_circle_is_refused(wrong, words):

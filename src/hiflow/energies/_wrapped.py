@@ -10,12 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hiflow import groups
 from hiflow._checks import as_array, check_finite
 from hiflow.energies._base import AbstractEnergy, SupportsFitting, registry
 from hiflow.energies._fitting import HeldOut, as_points
 from hiflow.energies._substituted import AbstractSubstituted
 from hiflow.groups import AbstractGroup
 from hiflow.groups._periods import periods_of, within_a_period
+from hiflow.registry import Named
 
 
 class Wrapped(AbstractSubstituted):
@@ -31,7 +33,8 @@ class Wrapped(AbstractSubstituted):
     **Arguments:**
 
     - `inner`: $V$.
-    - `group`: with periods ([`SupportsPeriods`][hiflow.groups.SupportsPeriods]).
+    - `group`: with periods ([`SupportsPeriods`][hiflow.groups.SupportsPeriods]); an instance, a name
+      or a table.
     - `middle`: $m$, of the event's shape; it counts for coordinates with a period.
 
     **Raises:** `ValueError` for a group without periods, or a `middle` that isn't finite or of another
@@ -62,7 +65,7 @@ class Wrapped(AbstractSubstituted):
     """
 
     inner: AbstractEnergy
-    group: AbstractGroup
+    group: AbstractGroup = eqx.field(converter=groups.registry.make)
     middle: Float[Array, "*event"] = eqx.field(converter=as_array)
 
     def __check_init__(self):
@@ -80,7 +83,7 @@ class Wrapped(AbstractSubstituted):
         points: object,
         *,
         family: str | type[AbstractEnergy],
-        group: AbstractGroup,
+        group: Named[AbstractGroup],
         key: PRNGKeyArray | None = None,
         **settings: Any,
     ) -> "Wrapped":
@@ -95,7 +98,7 @@ class Wrapped(AbstractSubstituted):
         **Raises:** `ValueError` for a family that isn't fitted or a group without periods, and as the
         family's `fit` does.
         """
-        chosen = _family(family)
+        chosen, group = _family(family), groups.registry.make(group)
         points = as_points(points, owner="Wrapped.fit", least=1, cure="There is nothing to fit to.")
         middle = _middle(points, _check_group(group, points.shape[1:]))
         inside = _within(group, points, middle)
@@ -108,7 +111,7 @@ class Wrapped(AbstractSubstituted):
         shape: int | Iterable[int],
         *,
         family: str | type[AbstractEnergy],
-        group: AbstractGroup,
+        group: Named[AbstractGroup],
         **settings: Any,
     ) -> "Wrapped":
         """As `fit`, of one that has seen no data."""
